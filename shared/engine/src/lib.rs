@@ -1,0 +1,8 @@
+//! The only orchestration: read, ask policy, take one step, record.
+//!
+//! Everything that touches the world is behind a narrow trait in [`ports`]; a function of the bundle takes only the ports
+//! that its role in the cloud allows it. Messages and ticks only ever say *look again*; what is done follows from what is
+//! read then.
+#![warn(missing_docs)]
+
+pub mod ports;

@@ -1,0 +1,10 @@
+//! What the engine needs of the world, each as narrow as the power that it stands for.
+
+pub mod clock;
+pub mod ledger;
+pub mod platform;
+pub mod queue;
+pub mod rota;
+pub mod rules;
+pub mod secrets;
+pub mod target;

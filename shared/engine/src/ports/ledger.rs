@@ -1,0 +1,135 @@
+//! The ledger: a person's live items, and the one transaction that changes them with its evidence.
+
+use async_trait::async_trait;
+use dutykey_policy::enrollment::Enrollment;
+use dutykey_policy::evidence::{ChainHead, Draft};
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{AccountId, AppId, PersonId};
+use dutykey_policy::identity::Person;
+use dutykey_policy::installation::Topic;
+use dutykey_policy::look::Due;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// At most this many holds in one transaction: with their evidence and the head they stay under the table's 100 items.
+pub const MAX_HOLDS: usize = 40;
+
+/// How the table failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else was faster. Read again and decide again.
+    #[error("the record of {0} has changed since it was read")]
+    Changed(String),
+    /// The table could not be reached, or asks to slow down: nobody knows whether it happened. Read again.
+    #[error("the table cannot be used now: {0}")]
+    Unavailable(String),
+    /// A limit of the product.
+    #[error("{0}")]
+    Limit(String),
+    /// A record that this release cannot read.
+    #[error("the record {key} cannot be read: {problem}")]
+    Unreadable {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The head of a person's items: its revision fences every change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonHead {
+    /// Counts up with each change.
+    pub rev: u64,
+    /// The end of the person's chain of evidence.
+    pub chain: ChainHead,
+    /// The time of the last record. Time never runs backwards for a person.
+    pub last_at: Option<Timestamp>,
+    /// When the next thing may begin.
+    pub next_start: Option<Due>,
+    /// When the next thing may end.
+    pub next_end: Option<Due>,
+}
+
+/// All that a look needs of one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePerson {
+    /// The head.
+    pub head: PersonHead,
+    /// Who they are.
+    pub person: Person,
+    /// Their enrollments.
+    pub enrollments: Vec<Enrollment>,
+    /// Their holds that are not over.
+    pub holds: Vec<Hold>,
+    /// Keys of live items that this release cannot read. They are set aside and shown; the rest goes on.
+    pub unreadable: Vec<String>,
+}
+
+/// Somebody has to be told. A notice is written with what caused it and stays due until it was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Names it for good: the same cause never makes two.
+    pub id: String,
+    /// What it is about.
+    pub topic: Topic,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened, to what, and what to do, in a sentence. People by ID.
+    pub text: String,
+    /// How often a delivery has failed.
+    #[serde(default)]
+    pub failures: u32,
+    /// When it is delivered next.
+    pub due: Timestamp,
+}
+
+/// A change of one person's items: one transaction, with its evidence.
+#[derive(Debug, Clone)]
+pub struct PersonChange {
+    /// Whose.
+    pub person: PersonId,
+    /// The head that was read. The change is refused where it is not that any more.
+    pub head: PersonHead,
+    /// When it is decided.
+    pub at: Timestamp,
+    /// When the next thing may begin.
+    pub next_start: Option<Due>,
+    /// When the next thing may end.
+    pub next_end: Option<Due>,
+    /// The person's new texts and links, where they change.
+    pub identity: Option<Person>,
+    /// Accounts that become this person's. An account belongs to one person at most.
+    pub claims: Vec<(AppId, AccountId)>,
+    /// Enrollments, replaced whole; one without periods leaves the live items.
+    pub enrollments: Vec<Enrollment>,
+    /// Holds; one that is over leaves the live items.
+    pub holds: Vec<Hold>,
+    /// What is recorded.
+    pub evidence: Vec<Draft>,
+    /// Whom to tell what.
+    pub notices: Vec<Notice>,
+}
+
+/// The outcome of a change that was not refused for being late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// It is in the table; this is the head now.
+    Done(PersonHead),
+    /// Nothing was written: these accounts belong to somebody else already.
+    Claimed(Vec<AppId>),
+}
+
+/// The power to read people's items.
+#[async_trait]
+pub trait ReadLedger: Send + Sync {
+    /// A person's live items, read consistently; `None` for somebody who does not exist.
+    async fn load(&self, person: &PersonId) -> Result<Option<LivePerson>, StoreError>;
+}
+
+/// The power to change people's items.
+#[async_trait]
+pub trait WriteLedger: ReadLedger {
+    /// Makes the change, its evidence and its notices one transaction.
+    async fn commit(&self, change: &PersonChange) -> Result<Committed, StoreError>;
+}

@@ -1,0 +1,171 @@
+//! Rotations as the table keeps them: heads, accepted shifts, what the brake holds, and who is who on a platform.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use dutykey_policy::evidence::{ChainHead, Draft};
+use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
+use dutykey_policy::identity::Doubt;
+use dutykey_policy::look::Due;
+use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
+use dutykey_policy::time::Span;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Notice, StoreError};
+
+/// The head of a rotation. A sync that finds nothing new writes only this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationHead {
+    /// The rotation.
+    pub id: RotationId,
+    /// A name for people to read.
+    pub name: String,
+    /// Counts up with each complete view. Taken before the read begins: a view that was begun on an older one is refused.
+    pub generation: u64,
+    /// When a complete view was last read.
+    pub fresh_at: Option<Timestamp>,
+    /// When a read last failed, where that was after the last complete view.
+    pub failed_at: Option<Timestamp>,
+    /// How it failed.
+    pub failure: Option<String>,
+    /// What the last complete view said, whether accepted or held.
+    pub digest: String,
+    /// The window of the last complete view.
+    pub window: Option<Span>,
+    /// The digest of everything from which people's enrollments were last planned; empty where they must be planned again.
+    pub planned: String,
+    /// Until when an administrator has prolonged the leases.
+    pub prolonged_until: Option<Timestamp>,
+    /// What the brake holds.
+    pub held: Option<HeldChange>,
+    /// Whether somebody was told that the view is stale: how often.
+    #[serde(default)]
+    pub told_stale: u8,
+    /// When the rotation must be looked at for itself: a boundary of a shift, a lease.
+    pub due: Option<Due>,
+    /// The end of the rotation's chain of evidence.
+    pub chain: ChainHead,
+}
+
+impl RotationHead {
+    /// The head of a rotation that was never read.
+    #[must_use]
+    pub fn new(id: RotationId, name: String) -> Self {
+        Self {
+            id,
+            name,
+            generation: 0,
+            fresh_at: None,
+            failed_at: None,
+            failure: None,
+            digest: String::new(),
+            window: None,
+            planned: String::new(),
+            prolonged_until: None,
+            held: None,
+            told_stale: 0,
+            due: None,
+            chain: ChainHead::default(),
+        }
+    }
+}
+
+/// A change that the brake holds: the rest of its view was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldChange {
+    /// Names exactly this change, for the person who releases it.
+    pub digest: String,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Why, in a sentence.
+    pub why: String,
+    /// What waits.
+    pub change: Difference,
+    /// Whether an administrator has released exactly this.
+    #[serde(default)]
+    pub released: bool,
+    /// Whether an administrator has discarded exactly this.
+    #[serde(default)]
+    pub discarded: bool,
+}
+
+/// A change of one rotation, in one transaction: conditional on the head that was read.
+#[derive(Debug, Clone)]
+pub struct RotationChange {
+    /// The generation that was read; the change is refused where it is not that any more.
+    pub expected: u64,
+    /// The head after it, with the next generation.
+    pub head: RotationHead,
+    /// When it is decided.
+    pub at: Timestamp,
+    /// Every shift that is known, where that changes. Only days that differ are written.
+    pub known: Option<Vec<KnownShift>>,
+    /// What is recorded.
+    pub evidence: Vec<Draft>,
+    /// Whom to tell what.
+    pub notices: Vec<Notice>,
+}
+
+/// Users and teams of a source as last read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// When they were read.
+    pub read_at: Option<Timestamp>,
+    /// Every user.
+    pub users: Vec<PlatformUser>,
+    /// Every team.
+    pub teams: Vec<Team>,
+}
+
+/// The power to read rotations.
+#[async_trait]
+pub trait ReadRota: Send + Sync {
+    /// The heads of these rotations, read consistently; those that exist.
+    async fn heads(&self, rotations: &[RotationId]) -> Result<BTreeMap<RotationId, RotationHead>, StoreError>;
+
+    /// Every rotation of a source.
+    async fn rotations(&self, source: &SourceId) -> Result<Vec<RotationHead>, StoreError>;
+
+    /// The shifts that are known of a rotation and touch the interval, those that are gone included.
+    async fn known(&self, rotation: &RotationId, within: Span) -> Result<Vec<KnownShift>, StoreError>;
+
+    /// Who the users of a source are, of those who are linked.
+    async fn people(&self, source: &SourceId, users: &[UserId]) -> Result<BTreeMap<UserId, PersonId>, StoreError>;
+
+    /// The users and teams of a source as last read.
+    async fn directory(&self, source: &SourceId) -> Result<Directory, StoreError>;
+}
+
+/// The power to change rotations and to link users to people.
+#[async_trait]
+pub trait WriteRota: ReadRota {
+    /// Makes the change and its evidence one transaction. A rotation that does not exist yet has generation 0.
+    async fn change_rotation(&self, change: &RotationChange) -> Result<(), StoreError>;
+
+    /// Keeps the users and teams of a source.
+    async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError>;
+
+    /// Links a user to the person with this address, who is made where nobody has it. The link, the address and the
+    /// person are one transaction with its evidence. A person has at most one user on a source: a second is doubt.
+    async fn link_user(&self, link: &UserLink) -> Result<Result<PersonId, Doubt>, StoreError>;
+}
+
+/// A first match of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserLink {
+    /// The source.
+    pub source: SourceId,
+    /// The user.
+    pub user: UserId,
+    /// The verified address, in lower case.
+    pub address: String,
+    /// A name for people to read.
+    pub name: Option<String>,
+    /// The ID of the person, where nobody has the address yet.
+    pub fresh: PersonId,
+    /// Whether an administrator says so: then a second user of the person on the source is refused, not doubted.
+    pub said: bool,
+    /// When it is decided.
+    pub at: Timestamp,
+}

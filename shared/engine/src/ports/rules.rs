@@ -1,0 +1,101 @@
+//! What is read beside people's and rotations' own items: the installation, profiles, blocks, and what is due.
+
+use async_trait::async_trait;
+use dutykey_policy::block::Block;
+use dutykey_policy::id::{PersonId, ProfileId, RotationId};
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Notice, StoreError};
+
+/// When Dutykey itself last ran, and whether it had paused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// When the last tick ran.
+    pub ticked_at: Option<Timestamp>,
+    /// When it last resumed after a pause.
+    pub resumed_at: Option<Timestamp>,
+    /// How far the starts that are due have been sent.
+    pub starts_sent: Option<Timestamp>,
+    /// How far the ends that are due have been sent.
+    pub ends_sent: Option<Timestamp>,
+    /// Refuses a second writer.
+    pub rev: u64,
+}
+
+/// What the configuration consists of, with a number that counts up with each change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configured {
+    /// Counts up with each change.
+    pub version: u64,
+    /// Everything but what the API made.
+    pub installation: Installation,
+}
+
+/// The power to read what decisions are made with.
+#[async_trait]
+pub trait ReadRules: Send + Sync {
+    /// The installation; `None` before the first one was applied.
+    async fn installation(&self) -> Result<Option<Configured>, StoreError>;
+
+    /// The current versions of these profiles; those that exist.
+    async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError>;
+
+    /// The current version of every profile.
+    async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError>;
+
+    /// Every block that is in force or will be, read consistently.
+    async fn blocks(&self) -> Result<Vec<Block>, StoreError>;
+
+    /// When Dutykey itself last ran.
+    async fn pulse(&self) -> Result<Pulse, StoreError>;
+}
+
+/// Something that is due, found in the index. The index only finds candidates: whoever takes one reads it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueItem<T> {
+    /// What.
+    pub what: T,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The power to find what is due.
+#[async_trait]
+pub trait ReadDue: Send + Sync {
+    /// People for whom something may begin, after `from` and until `to`.
+    async fn due_starts(&self, from: Option<Timestamp>, to: Timestamp) -> Result<Vec<DueItem<PersonId>>, StoreError>;
+
+    /// People for whom something may end.
+    async fn due_ends(&self, from: Option<Timestamp>, to: Timestamp) -> Result<Vec<DueItem<PersonId>>, StoreError>;
+
+    /// Rotations that must be looked at for themselves.
+    async fn due_rotations(&self, to: Timestamp) -> Result<Vec<DueItem<RotationId>>, StoreError>;
+
+    /// Notices to deliver.
+    async fn due_notices(&self, to: Timestamp) -> Result<Vec<Notice>, StoreError>;
+}
+
+/// The power that the tick has beside reading: its own memory, and notices.
+#[async_trait]
+pub trait WritePulse: ReadDue + ReadRules {
+    /// Remembers; refused where another tick was faster.
+    async fn keep_pulse(&self, pulse: &Pulse) -> Result<(), StoreError>;
+
+    /// A notice was delivered.
+    async fn delivered(&self, notice: &Notice) -> Result<(), StoreError>;
+
+    /// A notice could not be delivered and is due again at its `due`.
+    async fn postpone(&self, notice: &Notice) -> Result<(), StoreError>;
+}
+
+/// The power to change the configuration.
+#[async_trait]
+pub trait WriteRules: ReadRules {
+    /// Writes the new versions first; then one transaction moves the head of the configuration, with its evidence. People
+    /// of rotations whose profiles change are planned again. Refused where `expected` is not the current version (0
+    /// before the first).
+    async fn configure(&self, expected: u64, installation: &Installation, at: Timestamp) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,123 @@
+//! Enrollments: a person in a profile for one reason, with its periods up to the horizon.
+//!
+//! An enrollment is one item per (person, profile, origin) and is replaced whole: shift IDs come and go, coverage stays.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{PersonId, ProfileId, RotationId};
+use crate::profile::Automatic;
+use crate::rota::{End, KnownShift};
+use crate::time::{Span, earlier, later, union};
+
+/// How long periods that have ended are kept with the enrollment, so that an end which is carried out late still finds
+/// when it was due.
+const KEPT_AFTER_END: Duration = Duration::from_secs(48 * 3_600);
+
+/// What brought a person into a profile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// They are on call in this rotation.
+    Coverage(RotationId),
+    /// Somebody approved this request.
+    Request(String),
+    /// They took it in an emergency.
+    BreakGlass(String),
+}
+
+/// One stretch of access, with lead and grace inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// When access begins.
+    pub from: Timestamp,
+    /// When it ends; [`End::Open`] while it lasts as long as fresh views show it.
+    pub until: End,
+    /// When Dutykey learnt of the beginning.
+    pub from_known: Timestamp,
+    /// When Dutykey learnt of the end.
+    pub until_known: Timestamp,
+}
+
+impl Period {
+    /// Whether access is due at the instant.
+    #[must_use]
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.until.or_max()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.from < other.until.or_max() && other.from < self.until.or_max()
+    }
+}
+
+/// A person in a profile for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// Who.
+    pub person: PersonId,
+    /// In what.
+    pub profile: ProfileId,
+    /// Why.
+    pub origin: Origin,
+    /// When, sorted, without overlap.
+    pub periods: Vec<Period>,
+}
+
+/// The union of a person's shifts, with open ends as the end of time. `O(n log n)`.
+pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Span> {
+    let spans = shifts.into_iter().filter(|known| known.stands());
+    union(spans.filter_map(|known| Span::new(known.shift.start, known.shift.end.or_max())).collect())
+}
+
+/// The periods that coverage gives under a profile's rule, with lead and grace, and with those that then touch joined.
+fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
+    let spans = coverage.iter().filter_map(|span| {
+        let until = if span.end == Timestamp::MAX { span.end } else { later(span.end, rule.grace) };
+        Span::new(earlier(span.start, rule.lead), until)
+    });
+    let period = |span: Span| Period {
+        from: span.start,
+        until: if span.end == Timestamp::MAX { End::Open } else { End::At(span.end) },
+        from_known: now,
+        until_known: now,
+    };
+    union(spans.collect()).into_iter().map(period).collect()
+}
+
+/// The periods of an automatic enrollment after `now` has shown this coverage.
+///
+/// What was known keeps its time of knowing. A running period that the coverage no longer has ends now, with the grace
+/// of an end of coverage; periods that ended stay for a while, so that a late act still finds when it was due.
+#[must_use]
+pub fn replan(previous: &[Period], coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
+    let mut next: Vec<Period> = expand(coverage, rule, now);
+    for period in &mut next {
+        if let Some(same) = previous.iter().find(|p| p.from == period.from) {
+            period.from_known = same.from_known;
+        }
+        if let Some(same) = previous.iter().find(|p| p.until == period.until) {
+            period.until_known = same.until_known;
+        }
+    }
+    next.retain(|period| later(period.until.or_max(), KEPT_AFTER_END) > now);
+    let lost = previous.iter().filter(|p| p.from <= now && !next.iter().any(|n| n.overlaps(p)));
+    let mut kept: Vec<Period> = Vec::new();
+    for period in lost {
+        if period.until.or_max() <= now {
+            if later(period.until.or_max(), KEPT_AFTER_END) > now {
+                kept.push(*period);
+            }
+            continue;
+        }
+        let cut = later(now, rule.grace).min(period.until.or_max());
+        let until_known = if End::At(cut) == period.until { period.until_known } else { now };
+        kept.push(Period { until: End::At(cut), until_known, ..*period });
+    }
+    // A cut period whose grace reaches into the next one would overlap it; the next one then speaks for both.
+    next.extend(kept.iter().filter(|k| !next.iter().any(|n| n.overlaps(k))).copied().collect::<Vec<_>>());
+    next.sort_by_key(|period| period.from);
+    next
+}

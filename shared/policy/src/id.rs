@@ -1,0 +1,235 @@
+//! Names of things. Each is its own type, so that one cannot stand where another belongs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not the ID that it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not a short name of the configuration.
+    #[error("`{0}` is not an ID: 1 to 40 characters of a-z, 0-9 and -")]
+    Slug(String),
+    /// Not a rotation.
+    #[error("`{0}` is not a rotation: SOURCE:ID, or SOURCE:ID@LEVEL with a level from 1")]
+    Rotation(String),
+    /// Not a person.
+    #[error("`{0}` is not a person: per_ and 26 characters of a ULID")]
+    Person(String),
+    /// Empty, too long, or with control characters in it.
+    #[error("`{0}` is not an ID: 1 to 256 characters, none of them a control character")]
+    Native(String),
+}
+
+/// Shortens foreign text for a message: at most 80 characters, control characters as escapes.
+fn excerpt(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The ID as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                $check(&text)?;
+                Ok(Self(text))
+            }
+        }
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::try_from(text.to_owned())
+            }
+        }
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+fn slug(text: &str) -> Result<(), IdError> {
+    let ok = (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if ok { Ok(()) } else { Err(IdError::Slug(excerpt(text))) }
+}
+
+fn native(text: &str) -> Result<(), IdError> {
+    let ok = !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(char::is_control);
+    if ok { Ok(()) } else { Err(IdError::Native(excerpt(text))) }
+}
+
+fn person(text: &str) -> Result<(), IdError> {
+    let ok = text.strip_prefix("per_").is_some_and(|ulid| ulid.parse::<ulid::Ulid>().is_ok());
+    if ok { Ok(()) } else { Err(IdError::Person(excerpt(text))) }
+}
+
+text_id!(
+    /// A configured account on an on-call platform.
+    SourceId,
+    slug
+);
+text_id!(
+    /// A configured target system.
+    AppId,
+    slug
+);
+text_id!(
+    /// An access profile.
+    ProfileId,
+    slug
+);
+text_id!(
+    /// A person, by Dutykey's own ID: `per_` and a ULID. It never changes and is never given to anyone else.
+    PersonId,
+    person
+);
+text_id!(
+    /// A user of an on-call platform, by the platform's own immutable ID.
+    UserId,
+    native
+);
+text_id!(
+    /// An account in an app, by the app's own immutable ID.
+    AccountId,
+    native
+);
+
+/// A rotation: `SOURCE:ID`, or `SOURCE:ID@N` for level N (from 1) of an escalation policy.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct RotationId {
+    /// The source that knows it.
+    pub source: SourceId,
+    /// The platform's immutable ID of the schedule or of the escalation policy.
+    pub key: String,
+    /// The level of an escalation policy; `None` for a schedule.
+    pub level: Option<u16>,
+}
+
+impl RotationId {
+    /// What follows the source in the text form: `PABC123` or `PABC123@1`.
+    #[must_use]
+    pub fn local(&self) -> String {
+        match self.level {
+            Some(level) => format!("{}@{level}", self.key),
+            None => self.key.clone(),
+        }
+    }
+}
+
+impl fmt::Display for RotationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.local())
+    }
+}
+
+impl fmt::Debug for RotationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl FromStr for RotationId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::Rotation(excerpt(text));
+        let (source, local) = text.split_once(':').ok_or_else(wrong)?;
+        let (key, level) = match local.rsplit_once('@') {
+            Some((key, level)) => {
+                let level: u16 = level.parse().map_err(|_| wrong())?;
+                if level == 0 {
+                    return Err(wrong());
+                }
+                (key, Some(level))
+            }
+            None => (local, None),
+        };
+        native(key).map_err(|_| wrong())?;
+        Ok(Self { source: source.parse().map_err(|_| wrong())?, key: key.to_owned(), level })
+    }
+}
+
+impl TryFrom<String> for RotationId {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<RotationId> for String {
+    fn from(id: RotationId) -> String {
+        id.to_string()
+    }
+}
+
+/// One grantable thing in an app, by the app's own immutable ID.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntitlementRef {
+    /// The app that has it.
+    pub app: AppId,
+    /// The app's word for what it is: `group`, `role`, ...
+    pub kind: String,
+    /// The app's immutable ID of it.
+    pub id: String,
+}
+
+impl fmt::Display for EntitlementRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.app, self.kind, self.id)
+    }
+}
+
+/// Where in an account a fact sits. For a set (a group) it is the entitlement itself; for a single value (a role) it is
+/// where the value sits, so that all values that exclude each other share one place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The app's word for what it is: `group`, `role`, ...
+    pub kind: String,
+    /// The group's ID, or the name of the single value's seat.
+    pub id: String,
+}
+
+/// The ledger's key: one place in one account of one app. There is one hold for it and never two.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HoldKey {
+    /// The app.
+    pub app: AppId,
+    /// The account in the app.
+    pub account: AccountId,
+    /// The place in the account.
+    pub place: Place,
+}
+
+impl fmt::Display for HoldKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.app, self.account, self.place.kind, self.place.id)
+    }
+}

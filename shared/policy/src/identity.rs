@@ -1,0 +1,95 @@
+//! Who is who. An address finds a first match; from then on only pinned IDs count.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AccountId, AppId, PersonId, SourceId, UserId};
+use crate::rota::PlatformUser;
+
+/// A person as the table keeps them. The texts are apart from the evidence, so that they can be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The person.
+    pub id: PersonId,
+    /// The address of the first match.
+    pub email: Option<String>,
+    /// A name for people to read.
+    pub name: Option<String>,
+    /// Whether the directory says that the person is active; `None` where no directory says.
+    #[serde(default)]
+    pub active: Option<bool>,
+    /// The user on each source.
+    #[serde(default)]
+    pub users: BTreeMap<SourceId, UserId>,
+    /// The account in each app, or why there is none.
+    #[serde(default)]
+    pub accounts: BTreeMap<AppId, Account>,
+}
+
+/// A person's account in an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Account {
+    /// Pinned to the app's immutable ID. Nothing that a later address says moves it.
+    Linked(AccountId),
+    /// No match, two matches, or not in use: no grant, shown, looked at again at the time given.
+    Doubtful {
+        /// What is wrong.
+        doubt: Doubt,
+        /// When it is looked at again.
+        again: Timestamp,
+    },
+}
+
+/// Why an identity is in doubt. Doubt denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// Nobody matches.
+    Unmatched,
+    /// More than one matches, or the match belongs to somebody else.
+    Ambiguous,
+    /// The match is not in use.
+    Inactive,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unmatched => "unmatched",
+            Self::Ambiguous => "ambiguous",
+            Self::Inactive => "inactive",
+        })
+    }
+}
+
+/// An address in the form in which addresses are compared: trimmed and in lower case. Plus tags and dots stay: they are
+/// different addresses. `None` where it is not an address in one of the verified domains.
+#[must_use]
+pub fn verified_address(address: &str, verified_domains: &[String]) -> Option<String> {
+    let address = address.trim().to_lowercase();
+    let (local, domain) = address.rsplit_once('@')?;
+    let known = verified_domains.iter().any(|verified| verified.eq_ignore_ascii_case(domain));
+    (!local.is_empty() && known && address.chars().all(|c| !c.is_whitespace() && !c.is_control())).then_some(address)
+}
+
+/// The address by which a platform's user may be matched for the first time, or why there is none: it must be verified,
+/// the user active, and nobody else on the platform may have it.
+///
+/// # Errors
+/// The doubt.
+pub fn first_match(user: &PlatformUser, everybody: &[PlatformUser], domains: &[String]) -> Result<String, Doubt> {
+    if user.active == Some(false) {
+        return Err(Doubt::Inactive);
+    }
+    let verified = |user: &PlatformUser| user.email.as_deref().and_then(|email| verified_address(email, domains));
+    let address = verified(user).ok_or(Doubt::Unmatched)?;
+    let holders =
+        everybody.iter().filter(|other| other.active != Some(false) && verified(other).as_ref() == Some(&address));
+    match holders.take(2).count() {
+        2 => Err(Doubt::Ambiguous),
+        _ => Ok(address),
+    }
+}

@@ -1,0 +1,141 @@
+//! Access profiles: named, versioned bundles of entitlements, with who gets them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{EntitlementRef, ProfileId, RotationId};
+use crate::time::duration_text;
+
+/// At most this many entitlements in one profile.
+pub const MAX_ENTITLEMENTS: usize = 200;
+
+/// Whether a profile acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Grants and revokes.
+    #[default]
+    Enforce,
+    /// Shows what would happen and touches nothing.
+    Observe,
+}
+
+/// What happens with an override that a person made for themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelfOverride {
+    /// It waits for the lock or for an approver.
+    #[default]
+    Hold,
+    /// It passes and is shown.
+    Flag,
+}
+
+/// A version of an access profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The profile.
+    pub id: ProfileId,
+    /// Counts up with each change.
+    pub version: u64,
+    /// A name for people to read.
+    pub name: String,
+    /// What it gives, each by the app's immutable ID.
+    pub entitlements: Vec<EntitlementRef>,
+    /// Whether it acts.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Who gets it without asking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrollment: Option<Automatic>,
+    /// Who may ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_service: Option<SelfService>,
+    /// What happens with a self-made override.
+    #[serde(default)]
+    pub self_override: SelfOverride,
+    /// How long a change of the forecast waits before it takes effect, from when it was first seen; zero only flags it.
+    #[serde(with = "duration_text")]
+    pub override_lock: Duration,
+    /// Who may take it at once in an emergency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
+}
+
+/// Automatic enrollment: whoever is on call in the rotations gets the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Automatic {
+    /// The rotations that give it.
+    pub rotations: BTreeSet<RotationId>,
+    /// How long before the coverage access begins.
+    #[serde(with = "duration_text")]
+    pub lead: Duration,
+    /// How long after the coverage access ends.
+    #[serde(with = "duration_text")]
+    pub grace: Duration,
+    /// How long a view may stand that no fresh one has confirmed.
+    #[serde(with = "duration_text")]
+    pub lease: Duration,
+}
+
+/// Self-service: whoever is on call in the rotations may ask for the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfService {
+    /// The rotations whose people may ask.
+    pub rotations: BTreeSet<RotationId>,
+    /// The longest that a request may last; never past the end of the coverage and its grace.
+    #[serde(with = "duration_text")]
+    pub max_duration: Duration,
+    /// Whether a justification must be given.
+    pub justification_required: bool,
+    /// After how long an undecided request expires.
+    #[serde(with = "duration_text")]
+    pub expires: Duration,
+    /// What must pass before the request is approved, in order; none approves at once.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a request policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Who may approve it.
+    pub approvers: Approvers,
+    /// How many of them must.
+    pub any: u16,
+}
+
+/// Who may approve a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approvers {
+    /// Whoever is on call in this rotation.
+    OnCall(RotationId),
+    /// The people with these addresses.
+    People(BTreeSet<String>),
+    /// Whoever is in one of these groups.
+    Groups(BTreeSet<String>),
+}
+
+/// Who may take a profile at once in an emergency, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakGlass {
+    /// People, by address.
+    #[serde(default)]
+    pub people: BTreeSet<String>,
+    /// Groups.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// The longest that it may last.
+    #[serde(with = "duration_text")]
+    pub max_duration: Duration,
+}
+
+impl Profile {
+    /// Whether people on call in the rotation get the profile without asking.
+    #[must_use]
+    pub fn enrolls(&self, rotation: &RotationId) -> bool {
+        self.enrollment.as_ref().is_some_and(|automatic| automatic.rotations.contains(rotation))
+    }
+}

@@ -1,0 +1,285 @@
+//! What should be true of a person at an instant: for each place in each of their accounts, the live reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::block::{Block, Denied, Reach};
+use crate::enrollment::{Enrollment, Origin, Period};
+use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId};
+use crate::identity::{Account, Person};
+use crate::profile::{Mode, Profile};
+use crate::time::later;
+
+/// How long before a period begins the person's accounts are looked up, so that doubt is shown in time.
+pub const READINESS: Duration = Duration::from_secs(24 * 3_600);
+
+/// After a pause of our own no lease ends before a read has failed or this long has passed.
+pub const RESUME: Duration = Duration::from_secs(600);
+
+/// Why a person should hold a profile, over `[from, until)`, lead and grace inside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reason {
+    /// The profile that gives it.
+    pub profile: ProfileId,
+    /// The profile's version when the reason was last read.
+    pub version: u64,
+    /// What brought the person into the profile.
+    pub origin: Origin,
+    /// When it began.
+    pub from: Timestamp,
+    /// When it ends by what is known now. An open end is the end of the view's lease.
+    pub until: Timestamp,
+    /// Whether the end moves on with each fresh view.
+    #[serde(default)]
+    pub rolling: bool,
+    /// When Dutykey learnt of the beginning.
+    pub from_known: Timestamp,
+    /// When Dutykey learnt of the end.
+    pub until_known: Timestamp,
+}
+
+/// How fresh the view of a rotation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// When a complete view was last read.
+    pub fresh_at: Timestamp,
+    /// When a read last failed.
+    pub failed_at: Option<Timestamp>,
+    /// When Dutykey itself last resumed after a pause.
+    pub resumed_at: Option<Timestamp>,
+    /// Until when an administrator has prolonged the lease.
+    pub prolonged_until: Option<Timestamp>,
+}
+
+impl Freshness {
+    /// When a lease on the view ends. After a pause of our own it does not end before the platform has been asked.
+    #[must_use]
+    pub fn lease_end(&self, lease: Duration) -> Timestamp {
+        let end = later(self.fresh_at, lease).max(self.prolonged_until.unwrap_or(Timestamp::MIN));
+        match self.resumed_at {
+            Some(resumed) if self.failed_at.is_none_or(|failed| failed < resumed) => end.max(later(resumed, RESUME)),
+            _ => end,
+        }
+    }
+}
+
+/// What a target's adapter says of an entitlement: where it sits, and as what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Where it sits in an account.
+    pub place: Place,
+    /// As what.
+    pub shape: Shape,
+}
+
+/// As what an entitlement sits in its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// There or not there: membership of a set.
+    Member,
+    /// One of several values that exclude each other; the higher rank gives more.
+    Value {
+        /// The adapter's order.
+        rank: i64,
+        /// The value.
+        value: String,
+    },
+}
+
+/// What should be in one place, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// The highest that a live reason wants.
+    pub shape: Shape,
+    /// Every live reason.
+    pub reasons: Vec<Reason>,
+    /// Whether a freeze stops it from being begun.
+    pub frozen: bool,
+}
+
+impl Want {
+    /// When the last reason ends.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        self.reasons.iter().map(|reason| reason.until).max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// When access was due and when that was known: of the reason that began first.
+    #[must_use]
+    pub fn began(&self) -> (Timestamp, Timestamp) {
+        let first = self.reasons.iter().min_by_key(|reason| reason.from);
+        first.map_or((Timestamp::MIN, Timestamp::MIN), |reason| (reason.from, reason.from_known))
+    }
+}
+
+/// Everything that is wanted for a person at an instant, and when that changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// What should be where.
+    pub places: BTreeMap<HoldKey, Want>,
+    /// Apps in which the person needs an account within a day and has none pinned.
+    pub unresolved: BTreeSet<AppId>,
+    /// What profiles in mode `observe` would give.
+    pub observed: Vec<(EntitlementRef, Reason)>,
+    /// The next instant at which something may begin.
+    pub next_start: Option<Timestamp>,
+    /// The next instant at which something may end.
+    pub next_end: Option<Timestamp>,
+}
+
+/// What is read beside a person's own items.
+pub trait Rules {
+    /// The current version of a profile; `None` once it was deleted.
+    fn profile(&self, id: &ProfileId) -> Option<&Profile>;
+    /// How fresh a rotation's view is; `None` where it was never read.
+    fn freshness(&self, rotation: &RotationId) -> Option<Freshness>;
+    /// Every block that may be in force.
+    fn blocks(&self) -> &[Block];
+    /// Where an entitlement sits; `None` where its app is unknown or does not have it.
+    fn slot(&self, entitlement: &EntitlementRef) -> Option<Slot>;
+    /// Whether the app takes new grants (it is not being retired).
+    fn grants(&self, app: &AppId) -> bool;
+}
+
+/// The live and the next reasons that an enrollment gives.
+struct Live {
+    reason: Option<Reason>,
+    next_start: Option<Timestamp>,
+    next_end: Option<Timestamp>,
+}
+
+fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
+    let lease_end = match &enrollment.origin {
+        Origin::Coverage(rotation) => match (&profile.enrollment, rules.freshness(rotation)) {
+            (Some(rule), Some(fresh)) if rule.rotations.contains(rotation) => fresh.lease_end(rule.lease),
+            _ => Timestamp::MIN,
+        },
+        Origin::Request(_) | Origin::BreakGlass(_) => Timestamp::MAX,
+    };
+    let until = |period: &Period| period.until.at().unwrap_or(lease_end);
+    let running = enrollment.periods.iter().find(|period| period.from <= now && now < until(period).min(lease_end));
+    let reason = running.map(|period| Reason {
+        profile: profile.id.clone(),
+        version: profile.version,
+        origin: enrollment.origin.clone(),
+        from: period.from,
+        until: until(period),
+        rolling: period.until.at().is_none(),
+        from_known: period.from_known,
+        until_known: period.until_known,
+    });
+    Live {
+        // A lease's end moves on with each fresh view and is watched on the rotation, not on each person.
+        next_end: running.and_then(|period| period.until.at()),
+        next_start: enrollment.periods.iter().map(|period| period.from).filter(|from| *from > now).min(),
+        reason,
+    }
+}
+
+fn earliest(a: &mut Option<Timestamp>, b: Option<Timestamp>) {
+    *a = match (*a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+}
+
+/// What should be true of the person at `now`. Linear in their enrollments and what these give.
+#[must_use]
+pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, now: Timestamp) -> Wants {
+    let mut wants = Wants::default();
+    let inactive = person.active == Some(false);
+    for block in rules.blocks() {
+        let concerns =
+            !matches!(&block.denied, Denied::Person(other) | Denied::Enrollment(other, _) if *other != person.id);
+        if concerns {
+            earliest(&mut wants.next_end, Some(block.from).filter(|at| *at > now));
+            earliest(&mut wants.next_start, block.until.filter(|at| *at > now));
+        }
+    }
+    for enrollment in enrollments {
+        let Some(profile) = rules.profile(&enrollment.profile) else { continue };
+        let live = live(enrollment, profile, rules, now);
+        let soon = live.next_start.is_some_and(|start| start <= later(now, READINESS));
+        earliest(&mut wants.next_start, live.next_start);
+        earliest(&mut wants.next_end, live.next_end);
+        for entitlement in &profile.entitlements {
+            if profile.mode == Mode::Observe {
+                wants.observed.extend(live.reason.clone().map(|reason| (entitlement.clone(), reason)));
+                continue;
+            }
+            let account = match person.accounts.get(&entitlement.app) {
+                Some(Account::Linked(account)) => account,
+                Some(Account::Doubtful { again, .. }) if *again > now => {
+                    earliest(&mut wants.next_start, (live.reason.is_some() || soon).then_some(*again));
+                    continue;
+                }
+                _ => {
+                    if (live.reason.is_some() || soon) && !inactive {
+                        wants.unresolved.insert(entitlement.app.clone());
+                    } else {
+                        earliest(&mut wants.next_start, live.next_start.map(|at| crate::time::earlier(at, READINESS)));
+                    }
+                    continue;
+                }
+            };
+            let (Some(reason), Some(slot)) = (&live.reason, rules.slot(entitlement)) else { continue };
+            let denying = |reach: Reach| {
+                rules.blocks().iter().any(|block| {
+                    block.reach == reach && block.live(now) && block.denies(&person.id, &profile.id, &entitlement.app)
+                })
+            };
+            if inactive || denying(Reach::Revoke) {
+                continue;
+            }
+            let frozen = !rules.grants(&entitlement.app)
+                || (denying(Reach::Freeze) && !matches!(enrollment.origin, Origin::BreakGlass(_)));
+            let key = HoldKey { app: entitlement.app.clone(), account: account.clone(), place: slot.place };
+            let want = wants.places.entry(key).or_insert_with(|| Want {
+                shape: slot.shape.clone(),
+                reasons: Vec::new(),
+                frozen: true,
+            });
+            want.shape = want.shape.clone().max(slot.shape);
+            want.frozen &= frozen;
+            if !want.reasons.contains(reason) {
+                want.reasons.push(reason.clone());
+            }
+        }
+    }
+    for want in wants.places.values_mut() {
+        want.reasons.sort();
+    }
+    wants
+}
+
+/// When the last of these reasons ended and when that was known, for a hold whose reasons no longer live.
+///
+/// What no period explains (a block, an edited profile, an enrollment given back) ended when it was found.
+#[must_use]
+pub fn ended(
+    reasons: &[Reason],
+    enrollments: &[Enrollment],
+    rules: &impl Rules,
+    now: Timestamp,
+) -> (Timestamp, Timestamp) {
+    let end = |reason: &Reason| -> (Timestamp, Timestamp) {
+        let enrollment = enrollments.iter().find(|e| e.profile == reason.profile && e.origin == reason.origin);
+        let period = enrollment.and_then(|e| {
+            e.periods.iter().filter(|p| p.from < reason.until && reason.from < p.until.or_max()).max_by_key(|p| p.from)
+        });
+        let lease_end = match (&reason.origin, rules.profile(&reason.profile).and_then(|p| p.enrollment.as_ref())) {
+            (Origin::Coverage(rotation), Some(rule)) => {
+                rules.freshness(rotation).map(|fresh| fresh.lease_end(rule.lease))
+            }
+            _ => None,
+        };
+        let forecast = period.and_then(|p| p.until.at().map(|until| (until, p.until_known)));
+        let leased = lease_end.map(|end| (end, end));
+        [forecast, leased].into_iter().flatten().filter(|(at, _)| *at <= now).min().unwrap_or((now, now))
+    };
+    reasons.iter().map(end).max().unwrap_or((now, now))
+}
