@@ -1,1 +1,13 @@
+//! The function of beginnings: makes holds true.
 
+use dutykey_engine::look::Worker;
+use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::queue::Message;
+
+/// Takes one message of the `provisioning` queue.
+///
+/// # Errors
+/// The table cannot be used; the message comes again.
+pub async fn take(worker: &Worker, message: &Message) -> Result<(), StoreError> {
+    worker.take(message).await
+}

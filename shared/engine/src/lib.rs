@@ -5,4 +5,12 @@
 //! read then.
 #![warn(missing_docs)]
 
+mod call;
+mod enroll;
+mod identify;
+mod lease;
+pub mod look;
 pub mod ports;
+pub mod snapshot;
+pub mod sync;
+pub mod tick;

@@ -2,9 +2,11 @@
 
 pub mod clock;
 pub mod ledger;
+pub mod notify;
 pub mod platform;
 pub mod queue;
 pub mod rota;
 pub mod rules;
 pub mod secrets;
 pub mod target;
+pub mod witness;

@@ -20,6 +20,9 @@ pub struct Person {
     /// Whether the directory says that the person is active; `None` where no directory says.
     #[serde(default)]
     pub active: Option<bool>,
+    /// When the directory was last asked.
+    #[serde(default)]
+    pub active_at: Option<Timestamp>,
     /// The user on each source.
     #[serde(default)]
     pub users: BTreeMap<SourceId, UserId>,

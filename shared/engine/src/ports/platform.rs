@@ -1,9 +1,11 @@
 //! On-call platforms: who is on call, and when.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dutykey_policy::id::RotationId;
+use dutykey_policy::installation::Source;
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
 use dutykey_policy::time::Span;
 
@@ -68,4 +70,14 @@ pub trait Platform: Send + Sync {
     /// Every shift of the rotation that touches the window, sorted, each with its own ends: a shift is never cut at the
     /// window's edge. An end that the platform does not name is open.
     async fn shifts(&self, rotation: &RotationId, window: Span) -> Result<Vec<Shift>, PlatformError>;
+}
+
+/// The adapters of the configured sources.
+#[async_trait]
+pub trait Platforms: Send + Sync {
+    /// The adapter of a source.
+    ///
+    /// # Errors
+    /// Its credentials cannot be read now.
+    async fn platform(&self, source: &Source) -> Result<Arc<dyn Platform>, PlatformError>;
 }

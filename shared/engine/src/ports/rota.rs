@@ -33,6 +33,12 @@ pub struct RotationHead {
     pub digest: String,
     /// The window of the last complete view.
     pub window: Option<Span>,
+    /// A digest of the shifts that stand.
+    #[serde(default)]
+    pub accepted: String,
+    /// How many users on call could not be matched to a person when people's enrollments were last planned.
+    #[serde(default)]
+    pub unmatched: u32,
     /// The digest of everything from which people's enrollments were last planned; empty where they must be planned again.
     pub planned: String,
     /// Until when an administrator has prolonged the leases.
@@ -61,6 +67,8 @@ impl RotationHead {
             failure: None,
             digest: String::new(),
             window: None,
+            accepted: String::new(),
+            unmatched: 0,
             planned: String::new(),
             prolonged_until: None,
             held: None,

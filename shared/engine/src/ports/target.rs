@@ -1,11 +1,13 @@
 //! Target systems: where access lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dutykey_policy::hold::{Capabilities, Failure, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
 use dutykey_policy::identity::Doubt;
+use dutykey_policy::installation::App;
 use dutykey_policy::wants::{Shape, Slot};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -192,4 +194,14 @@ pub trait Target: Send + Sync {
     async fn end_sessions(&self, _order: &RevokeOrder) -> Result<bool, TargetError> {
         Ok(false)
     }
+}
+
+/// The adapters of the configured apps.
+#[async_trait]
+pub trait Targets: Send + Sync {
+    /// The adapter of an app.
+    ///
+    /// # Errors
+    /// Its credentials cannot be read now.
+    async fn target(&self, app: &App) -> Result<Arc<dyn Target>, TargetError>;
 }

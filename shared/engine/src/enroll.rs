@@ -1,0 +1,242 @@
+//! From accepted shifts to people's enrollments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dutykey_policy::enrollment::{Enrollment, Origin, Period, coverage, replan};
+use dutykey_policy::evidence::Draft;
+use dutykey_policy::id::{PersonId, ProfileId, RotationId, UserId};
+use dutykey_policy::identity::{Doubt, first_match, verified_address};
+use dutykey_policy::look::Due;
+use dutykey_policy::profile::Profile;
+use dutykey_policy::rota::{End, KnownShift, users};
+use dutykey_policy::time::{Span, rfc3339};
+use dutykey_policy::wants::wants;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::look::{announce, nothing, soonest};
+use crate::ports::ledger::{Committed, PersonChange, StoreError};
+use crate::ports::rota::UserLink;
+use crate::ports::witness::Event;
+use crate::snapshot::Snapshot;
+use crate::sync::{Scope, Syncer, at_hand};
+
+/// How often a loser of a race reads again.
+const RACES: usize = 16;
+
+impl Syncer {
+    /// Plans the enrollments of everybody whose shifts are known; answers how many users on call, now or later, cannot
+    /// be matched.
+    pub(crate) async fn enroll(
+        &self,
+        scope: &Scope<'_>,
+        rotation: &RotationId,
+        known: &[KnownShift],
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let everybody: Vec<UserId> = users(known.iter().map(|known| &known.shift)).into_iter().cloned().collect();
+        let ahead = known.iter().filter(|known| known.stands() && known.shift.end.or_max() > now);
+        let on_call: BTreeSet<&UserId> = users(ahead.map(|known| &known.shift));
+        let mut people = self.rota.people(&scope.source.id, &everybody).await?;
+        let mut unmatched = 0;
+        for user in on_call {
+            if people.contains_key(user) {
+                continue;
+            }
+            match self.link(scope, user, now).await? {
+                Ok(person) => drop(people.insert(user.clone(), person)),
+                Err(doubt) => {
+                    unmatched += 1;
+                    self.witness.saw(&Event::Unmatched { rotation: rotation.clone(), doubt });
+                }
+            }
+        }
+        let mut by_person: BTreeMap<PersonId, Vec<&KnownShift>> = BTreeMap::new();
+        for shift in known {
+            if let Some(person) = shift.shift.user.as_ref().and_then(|user| people.get(user)) {
+                by_person.entry(person.clone()).or_default().push(shift);
+            }
+        }
+        for (person, shifts) in by_person {
+            let spans = coverage(shifts.into_iter());
+            let mut races = 0;
+            while let Err(error) = self.enroll_person(scope, rotation, &person, &spans, now).await {
+                races += 1;
+                if !matches!(error, StoreError::Changed(_)) || races > RACES {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(unmatched)
+    }
+
+    async fn link(
+        &self,
+        scope: &Scope<'_>,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Result<Result<PersonId, Doubt>, StoreError> {
+        let domains = &scope.installation.verified_domains;
+        let of_source = |link: &&dutykey_policy::installation::Link| {
+            link.sources.get(&scope.source.id).is_some_and(|id| id == user.as_str())
+        };
+        let said = scope.installation.links.iter().find(of_source);
+        let profile = scope.directory.users.iter().find(|known| known.id == *user);
+        let address = match (said, profile) {
+            (Some(link), _) => verified_address(&link.person, domains).ok_or(Doubt::Unmatched),
+            (None, Some(profile)) => first_match(profile, &scope.directory.users, domains),
+            (None, None) => Err(Doubt::Unmatched),
+        };
+        let address = match address {
+            Ok(address) => address,
+            Err(doubt) => return Ok(Err(doubt)),
+        };
+        let Some(fresh) = self.fresh_person(now) else { return Ok(Err(Doubt::Unmatched)) };
+        let link = UserLink {
+            source: scope.source.id.clone(),
+            user: user.clone(),
+            address,
+            name: profile.and_then(|profile| profile.name.clone()),
+            fresh,
+            said: said.is_some(),
+            at: now,
+        };
+        self.rota.link_user(&link).await
+    }
+
+    fn fresh_person(&self, now: Timestamp) -> Option<PersonId> {
+        let bytes = self.chance.bytes();
+        let random = bytes.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        format!("per_{}", ulid::Ulid::from_parts(millis, random)).parse().ok()
+    }
+
+    /// Replaces the person's enrollments through this rotation, all in one transaction, where they differ.
+    async fn enroll_person(
+        &self,
+        scope: &Scope<'_>,
+        rotation: &RotationId,
+        id: &PersonId,
+        spans: &[Span],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(live) = self.ledger.load(id).await? else { return Ok(()) };
+        let origin = Origin::Coverage(rotation.clone());
+        let mine = live.enrollments.iter().filter(|enrollment| enrollment.origin == origin);
+        let mut profiles: BTreeSet<ProfileId> = mine.map(|enrollment| enrollment.profile.clone()).collect();
+        profiles.extend(scope.profiles.iter().map(|profile| profile.id.clone()));
+        let mut changed = Vec::new();
+        let mut evidence = Vec::new();
+        let (mut begins, mut ends) = (false, false);
+        for profile in profiles {
+            let before = live.enrollments.iter().find(|e| e.profile == profile && e.origin == origin);
+            let previous = before.map_or(&[][..], |enrollment| &enrollment.periods);
+            let rule = scope.profiles.iter().find(|known| known.id == profile);
+            let periods = planned(previous, spans, rule, now);
+            if ahead(previous, now).eq(ahead(&periods, now)) {
+                continue;
+            }
+            let running = |periods: &[Period]| periods.iter().find(|period| period.contains(now)).copied();
+            begins |=
+                running(&periods).is_some() && running(&periods).map(|p| p.until) != running(previous).map(|p| p.until);
+            ends |= running(previous).is_some() && running(&periods).is_none();
+            evidence.push(record(id, &profile, rotation, previous, &periods, now));
+            changed.push(Enrollment { person: id.clone(), profile, origin: origin.clone(), periods });
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let mut after = live.enrollments.clone();
+        after.retain(|e| !changed.iter().any(|c| c.profile == e.profile && c.origin == e.origin));
+        after.extend(changed.iter().cloned());
+        let rules = Snapshot::read(self.rules.as_ref(), self.rota.as_ref(), &after, now).await?;
+        let next = rules.map(|rules| wants(&live.person, &after, &rules, now)).unwrap_or_default();
+        let at = |at: Timestamp, cause: &str| Some(Due { at, cause: cause.to_owned() });
+        let start = if begins || !next.unresolved.is_empty() {
+            at(now, "start")
+        } else {
+            next.next_start.and_then(|t| at(t, "start"))
+        };
+        let end = if ends { at(now, "end") } else { next.next_end.and_then(|t| at(t, "end")) };
+        let change = PersonChange {
+            enrollments: changed,
+            evidence,
+            next_start: soonest(live.head.next_start.clone(), start),
+            next_end: soonest(live.head.next_end.clone(), end),
+            ..nothing(&live, now)
+        };
+        if let Committed::Done(head) = self.ledger.commit(&change).await? {
+            announce(self.queues.as_ref(), id, &live.head, &head, now, None).await;
+        }
+        Ok(())
+    }
+
+    /// Has everybody looked at whose access hangs on this rotation now: its lease is over, or it is fresh again.
+    pub(crate) async fn touch(&self, rotation: &RotationId, now: Timestamp) -> Result<(), StoreError> {
+        let known = self.rota.known(rotation, at_hand(now)).await?;
+        let everybody: Vec<UserId> = users(known.iter().map(|known| &known.shift)).into_iter().cloned().collect();
+        for person in self.rota.people(&rotation.source, &everybody).await?.into_values() {
+            let mut races = 0;
+            loop {
+                let Some(live) = self.ledger.load(&person).await? else { break };
+                let due = Some(Due { at: now, cause: "lease".to_owned() });
+                let change = PersonChange {
+                    next_start: soonest(live.head.next_start.clone(), due.clone()),
+                    next_end: soonest(live.head.next_end.clone(), due),
+                    ..nothing(&live, now)
+                };
+                match self.ledger.commit(&change).await {
+                    Ok(Committed::Done(head)) => {
+                        announce(self.queues.as_ref(), &person, &live.head, &head, now, None).await;
+                        break;
+                    }
+                    Ok(Committed::Claimed(_)) => break,
+                    Err(StoreError::Changed(_)) if races < RACES => races += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The periods under a profile's rule. A profile that the rotation no longer gives ends now, without grace.
+fn planned(previous: &[Period], spans: &[Span], profile: Option<&Profile>, now: Timestamp) -> Vec<Period> {
+    match profile.and_then(|profile| profile.enrollment.as_ref()) {
+        Some(rule) => replan(previous, spans, rule, now),
+        None => previous
+            .iter()
+            .filter(|period| period.from < now)
+            .map(|period| {
+                if period.contains(now) { Period { until: End::At(now), until_known: now, ..*period } } else { *period }
+            })
+            .collect(),
+    }
+}
+
+/// The periods that are not over.
+fn ahead(periods: &[Period], now: Timestamp) -> impl Iterator<Item = &Period> {
+    periods.iter().filter(move |period| period.until.or_max() > now)
+}
+
+fn record(
+    person: &PersonId,
+    profile: &ProfileId,
+    rotation: &RotationId,
+    before: &[Period],
+    after: &[Period],
+    now: Timestamp,
+) -> Draft {
+    let periods = |periods: &[Period]| -> Vec<Value> {
+        let text = |period: &Period| json!([rfc3339(period.from), period.until.at().map(rfc3339)]);
+        ahead(periods, now).map(text).collect()
+    };
+    Draft {
+        act: "enrollment.planned".to_owned(),
+        actor: "rotation-sync".to_owned(),
+        subject: json!({"person": person, "profile": profile, "rotation": rotation}),
+        before: json!(periods(before)),
+        after: json!(periods(after)),
+        why: Value::Null,
+    }
+}

@@ -1,0 +1,184 @@
+//! A person's accounts: looked up once by address, pinned by ID, and shown where there is doubt.
+
+use dutykey_policy::evidence::Draft;
+use dutykey_policy::hold::Side;
+use dutykey_policy::id::{AccountId, AppId};
+use dutykey_policy::identity::{Account, Doubt, Person};
+use dutykey_policy::installation::Topic;
+use dutykey_policy::look::Due;
+use dutykey_policy::retry::HOURLY;
+use dutykey_policy::time::later;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::look::{Worker, nothing, soonest};
+use crate::ports::ledger::{Committed, LivePerson, Notice, StoreError};
+use crate::ports::target::{Resolved, TargetError};
+use crate::ports::witness::Event;
+use crate::snapshot::Snapshot;
+
+impl Worker {
+    /// Whether the directory must be asked again whether the person is active.
+    pub(crate) fn directory_is_due(&self, live: &LivePerson, snapshot: &Snapshot, now: Timestamp) -> bool {
+        let Some((app, _)) = directory_account(&live.person, snapshot) else { return false };
+        let every = snapshot.installation.sync.directory_every;
+        let holds = live.holds.iter().any(|hold| !hold.is_over());
+        holds && snapshot.target(&app).is_some() && live.person.active_at.is_none_or(|at| later(at, every) <= now)
+    }
+
+    /// Looks up the accounts that are needed and whether the person is active, and pins what was found.
+    pub(crate) async fn identify(
+        &self,
+        live: &LivePerson,
+        snapshot: &Snapshot,
+        apps: Vec<AppId>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut person = live.person.clone();
+        let mut claims = Vec::new();
+        for app in apps {
+            let found = self.account(&person, &app, snapshot, now).await;
+            if let Account::Linked(account) = &found {
+                claims.push((app.clone(), account.clone()));
+            }
+            person.accounts.insert(app, found);
+        }
+        if let Some((app, account)) = directory_account(&person, snapshot)
+            && let Some(target) = snapshot.target(&app)
+        {
+            match target.is_active(&account).await {
+                Ok(active) => person.active = Some(active == Some(true)),
+                Err(error) => {
+                    tracing::warn!(app.id = %app, error = %error, "the directory `{app}` cannot say who is active")
+                }
+            }
+            person.active_at = Some(now);
+        }
+        match self.write_identity(live, person.clone(), claims.clone(), now).await? {
+            Committed::Done(_) => Ok(()),
+            Committed::Claimed(taken) => {
+                // The account belongs to somebody else: the first claim stays, and this one is in doubt.
+                for app in taken {
+                    claims.retain(|(claimed, _)| *claimed != app);
+                    person.accounts.insert(app, doubtful(Doubt::Ambiguous, now));
+                }
+                self.write_identity(live, person, claims, now).await.map(|_| ())
+            }
+        }
+    }
+
+    async fn account(&self, person: &Person, app: &AppId, snapshot: &Snapshot, now: Timestamp) -> Account {
+        let Some(address) = &person.email else { return doubtful(Doubt::Unmatched, now) };
+        let said = snapshot.installation.links.iter().find(|link| link.person.eq_ignore_ascii_case(address));
+        if let Some(id) = said.and_then(|link| link.apps.get(app)) {
+            return id.parse::<AccountId>().map_or_else(|_| doubtful(Doubt::Unmatched, now), Account::Linked);
+        }
+        let Some(target) = snapshot.target(app) else { return soon(now) };
+        match target.resolve(address).await {
+            Ok(Resolved::Account(account)) => Account::Linked(account),
+            Ok(Resolved::Doubt(doubt)) => doubtful(doubt, now),
+            Err(TargetError::Throttled { after: Some(after), .. }) => {
+                Account::Doubtful { doubt: Doubt::Unmatched, again: later(now, after) }
+            }
+            Err(error) => {
+                tracing::warn!(app.id = %app, error = %error, "`{app}` cannot say whose account it is");
+                soon(now)
+            }
+        }
+    }
+
+    async fn write_identity(
+        &self,
+        live: &LivePerson,
+        person: Person,
+        claims: Vec<(AppId, AccountId)>,
+        now: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        let mut evidence = Vec::new();
+        let mut notices = Vec::new();
+        for (app, account) in &person.accounts {
+            let before = live.person.accounts.get(app);
+            if kind(before) == kind(Some(account)) {
+                continue;
+            }
+            evidence.push(draft(self.actor, live, "account", json!({"app": app}), kind(before), kind(Some(account))));
+            if let Account::Doubtful { doubt, .. } = account {
+                let id = format!("{}/{app}/{doubt}", live.person.id);
+                let text = format!(
+                    "{} has no account in `{app}` that access can go to: {doubt}. Link it, or correct the address.",
+                    live.person.id
+                );
+                notices.push(Notice { id, topic: Topic::Unmatched, at: now, text, failures: 0, due: now });
+            }
+        }
+        if live.person.active != person.active {
+            evidence.push(draft(
+                self.actor,
+                live,
+                "active",
+                Value::Null,
+                json!(live.person.active),
+                json!(person.active),
+            ));
+        }
+        let due = Some(Due { at: now, cause: "account".to_owned() });
+        let change = crate::ports::ledger::PersonChange {
+            identity: Some(person.clone()),
+            claims,
+            evidence,
+            notices,
+            next_end: if person.active == live.person.active {
+                live.head.next_end.clone()
+            } else {
+                soonest(live.head.next_end.clone(), due)
+            },
+            ..nothing(live, now)
+        };
+        let committed = self.ledger.commit(&change).await?;
+        if let Committed::Done(head) = &committed {
+            for (app, account) in &person.accounts {
+                if kind(live.person.accounts.get(app)) != kind(Some(account)) {
+                    let doubt = match account {
+                        Account::Linked(_) => None,
+                        Account::Doubtful { doubt, .. } => Some(*doubt),
+                    };
+                    self.witness.saw(&Event::Account { person: person.id.clone(), app: app.clone(), doubt });
+                }
+            }
+            crate::look::announce(self.queues.as_ref(), &person.id, &live.head, head, now, Some(Side::Starts)).await;
+        }
+        Ok(committed)
+    }
+}
+
+fn directory_account(person: &Person, snapshot: &Snapshot) -> Option<(AppId, AccountId)> {
+    let directory = snapshot.installation.directory.as_ref()?;
+    let (app, account) = person.accounts.iter().find(|(app, _)| app.as_str() == directory)?;
+    match account {
+        Account::Linked(account) => Some((app.clone(), account.clone())),
+        Account::Doubtful { .. } => None,
+    }
+}
+
+fn doubtful(doubt: Doubt, now: Timestamp) -> Account {
+    Account::Doubtful { doubt, again: later(now, HOURLY) }
+}
+
+/// The app could not say: asked again in half a minute.
+fn soon(now: Timestamp) -> Account {
+    Account::Doubtful { doubt: Doubt::Unmatched, again: later(now, std::time::Duration::from_secs(30)) }
+}
+
+/// An account without the time at which it is looked at again.
+fn kind(account: Option<&Account>) -> Value {
+    match account {
+        None => Value::Null,
+        Some(Account::Linked(account)) => json!({"linked": account}),
+        Some(Account::Doubtful { doubt, .. }) => json!({"doubtful": doubt}),
+    }
+}
+
+fn draft(actor: &str, live: &LivePerson, what: &str, why: Value, before: Value, after: Value) -> Draft {
+    let subject = json!({"person": live.person.id});
+    Draft { act: format!("person.{what}"), actor: actor.to_owned(), subject, before, after, why }
+}

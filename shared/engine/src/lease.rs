@@ -1,0 +1,56 @@
+//! The lease of a stale view: how far it has run down, and when to look at it again.
+
+use std::time::Duration;
+
+use dutykey_policy::look::Due;
+use dutykey_policy::profile::Profile;
+use dutykey_policy::time::{earlier, later};
+use jiff::Timestamp;
+
+/// The lease of a rotation that no profile enrolls from.
+const DEFAULT: Duration = Duration::from_secs(4 * 3_600);
+/// The last warning comes this long before the end.
+const LAST_WARNING: Duration = Duration::from_secs(1_800);
+
+/// How far a lease has run down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Not yet half.
+    Fresh = 0,
+    /// Half of it has passed.
+    Half = 1,
+    /// It ends within half an hour.
+    Last = 2,
+    /// It is over.
+    Over = 3,
+}
+
+/// The shortest lease of the profiles: the first that ends.
+pub(crate) fn shortest(profiles: &[Profile]) -> Duration {
+    profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease)).min().unwrap_or(DEFAULT)
+}
+
+fn stages(fresh_at: Timestamp, profiles: &[Profile]) -> [(Stage, Timestamp); 3] {
+    let lease = shortest(profiles);
+    let (half, end) = (later(fresh_at, lease / 2), later(fresh_at, lease));
+    [(Stage::Half, half), (Stage::Last, earlier(end, LAST_WARNING).max(half)), (Stage::Over, end)]
+}
+
+/// How far the lease has run down at `now`. A view that was never read has none to run down.
+pub(crate) fn stage(fresh_at: Option<Timestamp>, profiles: &[Profile], now: Timestamp) -> Stage {
+    let Some(fresh_at) = fresh_at else { return Stage::Fresh };
+    stages(fresh_at, profiles).into_iter().rev().find(|(_, at)| *at <= now).map_or(Stage::Fresh, |(stage, _)| stage)
+}
+
+/// When a rotation must be looked at for itself: at its next boundary, or when its lease has run down further.
+pub(crate) fn due(
+    boundary: Option<Timestamp>,
+    fresh_at: Timestamp,
+    profiles: &[Profile],
+    now: Timestamp,
+) -> Option<Due> {
+    let lease = stages(fresh_at, profiles).into_iter().map(|(_, at)| at).find(|at| *at > now);
+    let due = |at: Timestamp, cause: &str| Due { at, cause: cause.to_owned() };
+    let lease = lease.map(|at| due(at, "lease"));
+    [boundary.map(|at| due(at, "boundary")), lease].into_iter().flatten().min_by_key(|due| due.at)
+}

@@ -1,0 +1,455 @@
+//! A worker's look at one person: all that is due for them on its side, in rounds of one transaction for the intents,
+//! the calls side by side, and one transaction for the results.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dutykey_policy::evidence::of_hold;
+use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, after_read, unreadable};
+use dutykey_policy::hold::{Hold, Observation, Side, State};
+use dutykey_policy::id::{AppId, PersonId};
+use dutykey_policy::installation::Topic;
+use dutykey_policy::look::{Due, Planned, decision_time, look, must_tell};
+use dutykey_policy::time::{later, millis_between};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use crate::call::{Caller, unread};
+use crate::ports::clock::{Chance, Clock};
+use crate::ports::ledger::{
+    Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
+};
+use crate::ports::queue::{About, Enqueue, Message, Queue};
+use crate::ports::rota::ReadRota;
+use crate::ports::rules::ReadRules;
+use crate::ports::target::Targets;
+use crate::ports::witness::{Event, Witness};
+use crate::snapshot::{Snapshot, is_near};
+
+/// A look that finds work this often hands the rest to a message.
+const ROUNDS: usize = 12;
+/// How often a loser of a race reads again before it hands over to a message.
+const RACES: usize = 8;
+/// A worker waits out a due time that is this near rather than leave it to the next tick.
+const NEARLY: Duration = Duration::from_secs(2);
+/// How long until an app is tried again whose credentials cannot be read.
+const NO_ADAPTER: Duration = Duration::from_secs(30);
+
+/// A worker on one side: provisioning or revocation.
+#[derive(Clone)]
+pub struct Worker {
+    /// Beginnings or ends.
+    pub side: Side,
+    /// The name under which its acts are recorded.
+    pub actor: &'static str,
+    /// People's items.
+    pub ledger: Arc<dyn WriteLedger>,
+    /// Rotations' heads.
+    pub rota: Arc<dyn ReadRota>,
+    /// Profiles, blocks, the installation.
+    pub rules: Arc<dyn ReadRules>,
+    /// Adapters of the apps.
+    pub targets: Arc<dyn Targets>,
+    /// The queues of both sides.
+    pub queues: Arc<dyn Enqueue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for jitter.
+    pub chance: Arc<dyn Chance>,
+    /// Whoever watches.
+    pub witness: Arc<dyn Witness>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("side", &self.side).finish_non_exhaustive()
+    }
+}
+
+/// What one round did.
+enum Round {
+    /// There may be more.
+    Again,
+    /// Nothing is due on this side before then.
+    Until(Option<Timestamp>),
+}
+
+/// A call that is recorded and not yet made.
+struct Intended {
+    hold: Hold,
+    order: Order,
+    seen: Observation,
+    ended: (Timestamp, Timestamp),
+}
+
+impl Worker {
+    /// Takes a message: waits until its time, then looks. A message that is not about a person is not for a worker.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn take(&self, message: &Message) -> Result<(), StoreError> {
+        let About::Person { person } = &message.about else { return Ok(()) };
+        self.clock.sleep_until(message.not_before.unwrap_or(Timestamp::MIN)).await;
+        self.look(person).await
+    }
+
+    /// Takes everything that is due for the person on this side.
+    ///
+    /// # Errors
+    /// The table cannot be used. Whatever was recorded by then stands, and the next look goes on from there.
+    pub async fn look(&self, person: &PersonId) -> Result<(), StoreError> {
+        let mut races = 0;
+        for _ in 0..ROUNDS {
+            match self.round(person).await {
+                Ok(Round::Again) => {}
+                Ok(Round::Until(next)) => match next.filter(|at| *at <= later(self.clock.now(), NEARLY)) {
+                    Some(at) => self.clock.sleep_until(at).await,
+                    None => return Ok(()),
+                },
+                Err(StoreError::Changed(_)) if races < RACES => {
+                    races += 1;
+                    self.jitter(races).await;
+                }
+                Err(StoreError::Changed(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.send(self.side, person, self.clock.now(), "more").await;
+        Ok(())
+    }
+
+    async fn jitter(&self, races: usize) {
+        let [byte, ..] = self.chance.bytes();
+        let span = 10_u64.saturating_mul(1 << races.min(6));
+        self.clock.sleep_until(later(self.clock.now(), Duration::from_millis(span * u64::from(byte) / 255))).await;
+    }
+
+    async fn round(&self, id: &PersonId) -> Result<Round, StoreError> {
+        let Some(live) = self.ledger.load(id).await? else { return Ok(Round::Until(None)) };
+        let now = decision_time(self.clock.now(), live.head.last_at);
+        let Some(mut snapshot) =
+            Snapshot::read(self.rules.as_ref(), self.rota.as_ref(), &live.enrollments, now).await?
+        else {
+            return Ok(Round::Until(None));
+        };
+        let absent = self.provide(&live, &mut snapshot).await;
+        let (holds, asleep): (Vec<Hold>, Vec<Hold>) =
+            live.holds.iter().cloned().partition(|hold| !absent.contains(&hold.key.app));
+        let mut view = look(&live.person, &live.enrollments, &holds, &snapshot, now);
+        if !asleep.is_empty() || !absent.is_empty() {
+            // Without its adapter nothing of an app is decided: neither begun nor ended.
+            let due = Due { at: later(now, NO_ADAPTER), cause: "no adapter".to_owned() };
+            view.next_start = soonest(view.next_start, Some(due.clone()));
+            view.next_end = soonest(view.next_end, Some(due));
+        }
+        if self.side == Side::Starts {
+            for (entitlement, reason) in &view.observed {
+                let (entitlement, reason) = (entitlement.clone(), reason.clone());
+                self.witness.saw(&Event::WouldHold { person: id.clone(), entitlement, reason });
+            }
+            let unresolved: Vec<AppId> = view.unresolved.iter().filter(|app| !absent.contains(*app)).cloned().collect();
+            if !unresolved.is_empty() || self.directory_is_due(&live, &snapshot, now) {
+                return self.identify(&live, &snapshot, unresolved, now).await.map(|()| Round::Again);
+            }
+        }
+        let due = |planned: &&Planned| planned.step.side() == Some(self.side) && planned.step.due(now) <= Some(now);
+        let tell = |planned: &Planned| self.side == Side::Ends && must_tell(&planned.hold, now);
+        let mine: Vec<Planned> = view
+            .holds
+            .iter()
+            .filter(|planned| (due(planned) && planned.step.due(now).is_some()) || tell(planned))
+            .take(MAX_HOLDS)
+            .cloned()
+            .collect();
+        if mine.is_empty() {
+            return self.rest(&live, view.next_start, view.next_end, now).await;
+        }
+        self.act(&live, &snapshot, mine, now).await.map(|()| Round::Again)
+    }
+
+    /// Gets the adapters that a look needs; answers the apps for which there is none now.
+    async fn provide(&self, live: &LivePerson, snapshot: &mut Snapshot) -> BTreeSet<AppId> {
+        let mut needed = snapshot.apps();
+        needed.extend(live.holds.iter().map(|hold| hold.key.app.clone()));
+        let mut absent = BTreeSet::new();
+        for id in needed {
+            let Some(app) = snapshot.installation.apps.iter().find(|app| app.id == id).cloned() else {
+                absent.insert(id);
+                continue;
+            };
+            match self.targets.target(&app).await {
+                Ok(target) => snapshot.provide(id, target),
+                Err(error) => {
+                    tracing::warn!(app.id = %id, error = %error, "the adapter of `{id}` cannot be had now");
+                    absent.insert(id);
+                }
+            }
+        }
+        absent
+    }
+
+    /// Nothing is due here: the due times are written where they differ, and the other side is told where it has work.
+    async fn rest(
+        &self,
+        live: &LivePerson,
+        start: Option<Due>,
+        end: Option<Due>,
+        now: Timestamp,
+    ) -> Result<Round, StoreError> {
+        let next = if self.side == Side::Starts { start.as_ref() } else { end.as_ref() }.map(|due| due.at);
+        let (head, person) = (&live.head, &live.person.id);
+        let times = |due: &Option<Due>| due.as_ref().map(|due| due.at);
+        if times(&head.next_start) == times(&start) && times(&head.next_end) == times(&end) {
+            return Ok(Round::Until(next));
+        }
+        let change = PersonChange { next_start: start, next_end: end, ..nothing(live, now) };
+        let head = self.commit(&change).await?;
+        self.announce(person, &live.head, &head, now).await;
+        Ok(Round::Until(next))
+    }
+
+    async fn act(
+        &self,
+        live: &LivePerson,
+        snapshot: &Snapshot,
+        mine: Vec<Planned>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let decided = join_all(mine.iter().map(|planned| self.decide(planned, snapshot, now))).await;
+        let (mut written, mut intended) = (Vec::new(), Vec::new());
+        for (verdict, seen, ended) in decided {
+            match verdict {
+                Verdict::Write(hold) => written.push(*hold),
+                Verdict::Call(hold, order) => {
+                    written.push((*hold).clone());
+                    intended.push(Intended { hold: *hold, order, seen, ended });
+                }
+            }
+        }
+        let live = self.record(live, snapshot, written, now).await?;
+        if intended.is_empty() {
+            return Ok(());
+        }
+        let results = join_all(intended.iter().filter_map(|call| {
+            let target = snapshot.target(&call.hold.key.app)?;
+            self.witness.saw(&Event::Calling(Box::new(call.hold.clone())));
+            let caller = Caller { target, clock: self.clock.as_ref() };
+            Some(async move { caller.make(&call.hold, &call.order, &call.seen, call.ended).await })
+        }))
+        .await;
+        self.conclude(live, snapshot, results).await
+    }
+
+    /// What a step leads to: a read of the target where one is needed, then policy's verdict.
+    async fn decide(
+        &self,
+        planned: &Planned,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> (Verdict, Observation, (Timestamp, Timestamp)) {
+        let (hold, ended) = (&planned.hold, planned.ended);
+        let nothing = Observation {
+            held: dutykey_policy::hold::Held::No,
+            value: None,
+            owner: dutykey_policy::hold::Owner::Unknown,
+            native_end: None,
+        };
+        let write = |hold: Hold| Verdict::Write(Box::new(hold));
+        let Some(target) = snapshot.target(&hold.key.app) else { return (write(hold.clone()), nothing, ended) };
+        let caller = Caller { target, clock: self.clock.as_ref() };
+        let caps = caller.capabilities(hold);
+        let rank = |value: &str| target.rank(&hold.key.place, value);
+        let facts = |now: Timestamp| Facts { now, caps: &caps, rank: &rank, ended };
+        match &planned.step {
+            Step::Nothing | Step::Wait(..) => (write(hold.clone()), nothing, ended),
+            Step::Write(_, next) => (write((**next).clone()), nothing, ended),
+            Step::Poll(_) => (write(caller.poll(hold, ended).await), nothing, ended),
+            Step::Extend(native_end) => {
+                let next = step::extending(hold, &facts(now));
+                (Verdict::Call(Box::new(next), Order::Extend { native_end: *native_end }), nothing, ended)
+            }
+            Step::Read(purpose) => match caller.observe(hold).await {
+                Ok(seen) => {
+                    let now = self.clock.now().max(now);
+                    let want = planned.want.as_ref().filter(|_| *purpose != Purpose::End);
+                    (after_read(hold, want, &seen, *purpose, &facts(now)), seen, ended)
+                }
+                Err(error) => {
+                    let now = self.clock.now().max(now);
+                    (write(unreadable(hold, *purpose, unread(error), &facts(now))), nothing, ended)
+                }
+            },
+        }
+    }
+
+    /// Writes the results. A race with another writer of the person is read again: an open attempt is ours alone, so the
+    /// result still applies.
+    async fn conclude(&self, mut live: LivePerson, snapshot: &Snapshot, results: Vec<Hold>) -> Result<(), StoreError> {
+        let mut races = 0;
+        loop {
+            let now = decision_time(self.clock.now(), live.head.last_at);
+            let ours =
+                |hold: &&Hold| live.holds.iter().any(|stored| stored.key == hold.key && same_attempt(stored, hold));
+            let results: Vec<Hold> = results.iter().filter(ours).cloned().collect();
+            match self.record(&live, snapshot, results, now).await {
+                Err(StoreError::Changed(_)) if races < RACES => {
+                    races += 1;
+                    self.jitter(races).await;
+                    let Some(again) = self.ledger.load(&live.person.id).await? else { return Ok(()) };
+                    live = again;
+                }
+                done => return done.map(|_| ()),
+            }
+        }
+    }
+
+    /// One transaction: the holds, their evidence, the notices and the due times that follow from them.
+    async fn record(
+        &self,
+        live: &LivePerson,
+        snapshot: &Snapshot,
+        mut holds: Vec<Hold>,
+        now: Timestamp,
+    ) -> Result<LivePerson, StoreError> {
+        let id = &live.person.id;
+        let notices: Vec<Notice> = holds.iter_mut().filter_map(|hold| notice(hold, now)).collect();
+        let mut after = live.clone();
+        after.holds.retain(|stored| !holds.iter().any(|hold| hold.key == stored.key));
+        after.holds.extend(holds.iter().filter(|hold| !hold.is_over()).cloned());
+        let then = look(&live.person, &live.enrollments, &after.holds, snapshot, now);
+        let before = |hold: &Hold| live.holds.iter().find(|stored| stored.key == hold.key);
+        let evidence = holds.iter().filter_map(|hold| of_hold(before(hold), hold, self.actor)).collect();
+        let change = PersonChange {
+            next_start: then.next_start,
+            next_end: then.next_end,
+            holds: holds.clone(),
+            evidence,
+            notices,
+            ..nothing(live, now)
+        };
+        after.head = self.commit(&change).await?;
+        for hold in &holds {
+            self.report(before(hold), hold);
+        }
+        self.announce(id, &live.head, &after.head, now).await;
+        Ok(after)
+    }
+
+    async fn commit(&self, change: &PersonChange) -> Result<PersonHead, StoreError> {
+        match self.ledger.commit(change).await? {
+            Committed::Done(head) => Ok(head),
+            Committed::Claimed(apps) => {
+                Err(StoreError::Changed(format!("the accounts of {} in {apps:?}", change.person)))
+            }
+        }
+    }
+
+    fn report(&self, before: Option<&Hold>, hold: &Hold) {
+        let from = before.map(|hold| hold.state);
+        let hold = Box::new(hold.clone());
+        let event = match hold.state {
+            state if from == Some(state) && before.is_some_and(|b| b.retry == hold.retry) => return,
+            State::Held if hold.granted.is_some_and(|act| act.done.is_some()) && from == Some(State::Granting) => {
+                Event::Granted(hold)
+            }
+            State::Ended(_) if hold.revoked.is_some() => Event::Revoked(hold),
+            State::Kept => Event::Kept(hold),
+            _ => Event::Moved { from, hold },
+        };
+        self.witness.saw(&event);
+    }
+
+    /// Whoever commits a due time that is near sends its message: the tick only finds what was lost.
+    pub(crate) async fn announce(&self, person: &PersonId, before: &PersonHead, after: &PersonHead, now: Timestamp) {
+        announce(self.queues.as_ref(), person, before, after, now, Some(self.side)).await;
+    }
+
+    async fn send(&self, side: Side, person: &PersonId, at: Timestamp, cause: &str) {
+        send(self.queues.as_ref(), side, person, at, cause).await;
+    }
+}
+
+async fn send(queues: &dyn Enqueue, side: Side, person: &PersonId, at: Timestamp, cause: &str) {
+    let queue = if side == Side::Starts { Queue::Provisioning } else { Queue::Revocation };
+    if let Err(error) = queues.send(queue, vec![Message::person(person.clone(), cause).at(at)]).await {
+        tracing::warn!(person.id = %person, error = %error, "`{person}` is looked at by the next tick: {error}");
+    }
+}
+
+/// Sends the messages of due times that have become near. `at_work` names the side whose worker sends: what is due for
+/// it now it takes itself in its next round.
+pub(crate) async fn announce(
+    queues: &dyn Enqueue,
+    person: &PersonId,
+    before: &PersonHead,
+    after: &PersonHead,
+    now: Timestamp,
+    at_work: Option<Side>,
+) {
+    let sides = [
+        (Side::Starts, before.next_start.as_ref(), after.next_start.as_ref()),
+        (Side::Ends, before.next_end.as_ref(), after.next_end.as_ref()),
+    ];
+    for (side, old, new) in sides {
+        let Some(due) = new else { continue };
+        let taken_here = at_work == Some(side) && due.at <= later(now, NEARLY);
+        let moved = old.map(|old| old.at) != Some(due.at);
+        if moved && is_near(due.at, now) && !taken_here {
+            send(queues, side, person, due.at, &due.cause).await;
+        }
+    }
+}
+
+/// A change that changes nothing yet.
+pub(crate) fn nothing(live: &LivePerson, now: Timestamp) -> PersonChange {
+    PersonChange {
+        person: live.person.id.clone(),
+        head: live.head.clone(),
+        at: now,
+        next_start: live.head.next_start.clone(),
+        next_end: live.head.next_end.clone(),
+        identity: None,
+        claims: Vec::new(),
+        enrollments: Vec::new(),
+        holds: Vec::new(),
+        evidence: Vec::new(),
+        notices: Vec::new(),
+    }
+}
+
+pub(crate) fn soonest(a: Option<Due>, b: Option<Due>) -> Option<Due> {
+    [a, b].into_iter().flatten().min_by_key(|due| due.at)
+}
+
+/// Whether the stored hold still has the attempt whose result this is.
+fn same_attempt(stored: &Hold, result: &Hold) -> bool {
+    stored.attempts == result.attempts && stored.open.is_some()
+}
+
+/// A notice about the hold, where somebody must be told and was not.
+fn notice(hold: &mut Hold, now: Timestamp) -> Option<Notice> {
+    if !must_tell(hold, now) {
+        return None;
+    }
+    hold.told = true;
+    let because = hold.retry.as_ref().map_or("", |retry| retry.because.as_str());
+    let (topic, text) = match hold.overdue(now) {
+        Some(age) if hold.is_ending() => {
+            let age = millis_between(hold.due, now).max(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)) / 1_000;
+            (
+                Topic::Overdue,
+                format!(
+                    "{} still has {} {age} s after its end: {because}. It is being retried.",
+                    hold.person, hold.key
+                ),
+            )
+        }
+        _ => (
+            Topic::Stuck,
+            format!("{} at {} needs a person: {because}. It is tried again hourly.", hold.person, hold.key),
+        ),
+    };
+    let id = format!("{}/{}/{}", hold.person, hold.key, hold.since.as_millisecond());
+    Some(Notice { id, topic, at: now, text, failures: 0, due: now })
+}

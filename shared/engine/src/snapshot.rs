@@ -1,0 +1,145 @@
+//! What is read beside a person's own items, as one value that the pure rules can ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dutykey_policy::block::Block;
+use dutykey_policy::enrollment::{Enrollment, Origin};
+use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId};
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
+use dutykey_policy::time::{later, millis_between};
+use dutykey_policy::wants::{Freshness, Rules, Slot};
+use jiff::Timestamp;
+
+use crate::ports::ledger::StoreError;
+use crate::ports::rota::{ReadRota, RotationHead};
+use crate::ports::rules::{Pulse, ReadRules};
+use crate::ports::target::Target;
+
+/// Without a tick for so long Dutykey has paused: no lease ends before the platform has been asked again.
+pub const PAUSE_MS: i64 = 180_000;
+
+/// Everything that a look at one person is decided with, beside their own items.
+pub struct Snapshot {
+    /// The installation.
+    pub installation: Installation,
+    profiles: BTreeMap<ProfileId, Profile>,
+    heads: BTreeMap<RotationId, RotationHead>,
+    blocks: Vec<Block>,
+    resumed_at: Option<Timestamp>,
+    targets: BTreeMap<AppId, Arc<dyn Target>>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("profiles", &self.profiles.keys()).finish_non_exhaustive()
+    }
+}
+
+/// When Dutykey last resumed, by what the pulse says and by how long ago the last tick was.
+#[must_use]
+pub fn resumed_at(pulse: &Pulse, now: Timestamp) -> Option<Timestamp> {
+    match pulse.ticked_at {
+        Some(ticked) if millis_between(ticked, now) > PAUSE_MS => Some(now),
+        _ => pulse.resumed_at,
+    }
+}
+
+impl Snapshot {
+    /// Reads what these enrollments need. Without an installation there is nothing to decide with.
+    ///
+    /// # Errors
+    /// Those of the table. Nothing is decided on a part of the truth.
+    pub async fn read(
+        rules: &dyn ReadRules,
+        rota: &dyn ReadRota,
+        enrollments: &[Enrollment],
+        now: Timestamp,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(configured) = rules.installation().await? else { return Ok(None) };
+        let ids: BTreeSet<ProfileId> = enrollments.iter().map(|e| e.profile.clone()).collect();
+        let rotations: BTreeSet<RotationId> = enrollments
+            .iter()
+            .filter_map(|e| match &e.origin {
+                Origin::Coverage(rotation) => Some(rotation.clone()),
+                Origin::Request(_) | Origin::BreakGlass(_) => None,
+            })
+            .collect();
+        let profiles = rules.profiles(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let pulse = rules.pulse().await?;
+        Ok(Some(Self {
+            installation: configured.installation,
+            profiles: profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect(),
+            heads: rota.heads(&rotations.into_iter().collect::<Vec<_>>()).await?,
+            blocks: rules.blocks().await?,
+            resumed_at: resumed_at(&pulse, now),
+            targets: BTreeMap::new(),
+        }))
+    }
+
+    /// The apps that the profiles name.
+    #[must_use]
+    pub fn apps(&self) -> BTreeSet<AppId> {
+        self.profiles.values().flat_map(|p| &p.entitlements).map(|entitlement| entitlement.app.clone()).collect()
+    }
+
+    /// Makes an app's adapter known.
+    pub fn provide(&mut self, app: AppId, target: Arc<dyn Target>) {
+        self.targets.insert(app, target);
+    }
+
+    /// An app's adapter, where it could be had.
+    #[must_use]
+    pub fn target(&self, app: &AppId) -> Option<&Arc<dyn Target>> {
+        self.targets.get(app)
+    }
+
+    /// The head of a rotation.
+    #[must_use]
+    pub fn head(&self, rotation: &RotationId) -> Option<&RotationHead> {
+        self.heads.get(rotation)
+    }
+}
+
+/// How fresh a rotation's view is; `None` where none was ever read.
+#[must_use]
+pub fn freshness(head: &RotationHead, resumed_at: Option<Timestamp>) -> Option<Freshness> {
+    head.fresh_at.map(|fresh_at| Freshness {
+        fresh_at,
+        failed_at: head.failed_at,
+        resumed_at: resumed_at.filter(|resumed| *resumed > fresh_at),
+        prolonged_until: head.prolonged_until,
+    })
+}
+
+impl Rules for Snapshot {
+    fn profile(&self, id: &ProfileId) -> Option<&Profile> {
+        self.profiles.get(id)
+    }
+
+    fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
+        self.heads.get(rotation).and_then(|head| freshness(head, self.resumed_at))
+    }
+
+    fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    fn slot(&self, entitlement: &EntitlementRef) -> Option<Slot> {
+        self.targets.get(&entitlement.app).and_then(|target| target.slot(entitlement))
+    }
+
+    fn grants(&self, app: &AppId) -> bool {
+        self.installation.apps.iter().any(|known| known.id == *app && !known.retiring)
+    }
+}
+
+/// How far ahead whoever commits a due time sends its message; the tick looks as far.
+pub const AHEAD: std::time::Duration = std::time::Duration::from_secs(150);
+
+/// Whether a due time is near enough for its message to be sent now.
+#[must_use]
+pub fn is_near(at: Timestamp, now: Timestamp) -> bool {
+    at <= later(now, AHEAD)
+}

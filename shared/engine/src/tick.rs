@@ -1,0 +1,126 @@
+//! The tick of each minute: what is due within the next 150 seconds is sent, to the second; what is overdue is sent
+//! again; notices are delivered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dutykey_policy::id::PersonId;
+use dutykey_policy::retry::backoff;
+use dutykey_policy::time::{earlier, later};
+use jiff::Timestamp;
+
+use crate::ports::clock::Clock;
+use crate::ports::ledger::{Notice, StoreError};
+use crate::ports::notify::Notify;
+use crate::ports::queue::{Enqueue, Message, Queue};
+use crate::ports::rules::{DueItem, Pulse, WritePulse};
+use crate::snapshot::{AHEAD, resumed_at};
+
+/// What is past due for so long was sent and has not been applied.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// A rotation is read once more this long before its boundary: late enough to see a late override, early enough for
+/// the platform to answer.
+const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
+
+/// The tick.
+#[derive(Clone)]
+pub struct Ticker {
+    /// What is due, and the tick's own memory.
+    pub due: Arc<dyn WritePulse>,
+    /// All three queues.
+    pub queues: Arc<dyn Enqueue>,
+    /// Whom to tell.
+    pub notify: Arc<dyn Notify>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ticker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticker").finish_non_exhaustive()
+    }
+}
+
+/// What a tick has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Messages for beginnings.
+    pub starts: usize,
+    /// Messages for ends.
+    pub ends: usize,
+    /// Rotations to be read.
+    pub rotations: usize,
+    /// Notices delivered.
+    pub notices: usize,
+}
+
+impl Ticker {
+    /// One tick.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a queue: what was not sent is found again by the next tick.
+    pub async fn tick(&self) -> Result<Ticked, TickError> {
+        let now = self.clock.now();
+        let pulse = self.due.pulse().await?;
+        let resumed = resumed_at(&pulse, now);
+        if resumed != pulse.resumed_at {
+            // Before anything is sent: whoever looks from here on must know of the pause.
+            self.due.keep_pulse(&Pulse { resumed_at: resumed, ..pulse.clone() }).await?;
+            return self.send(Pulse { resumed_at: resumed, rev: pulse.rev + 1, ..pulse }, now).await;
+        }
+        self.send(pulse, now).await
+    }
+
+    async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {
+        let (to, overdue) = (later(now, AHEAD), earlier(now, OVERDUE));
+        let mut starts = self.due.due_starts(None, overdue).await?;
+        starts.extend(self.due.due_starts(pulse.starts_sent.max(Some(overdue)), to).await?);
+        let mut ends = self.due.due_ends(None, overdue).await?;
+        ends.extend(self.due.due_ends(pulse.ends_sent.max(Some(overdue)), to).await?);
+        let rotations = self.due.due_rotations(to).await?;
+        let mut ticked = Ticked { starts: starts.len(), ends: ends.len(), rotations: rotations.len(), notices: 0 };
+        // Ends first: nothing that begins may delay them.
+        self.queues.send(Queue::Revocation, messages(ends)).await?;
+        self.queues.send(Queue::Provisioning, messages(starts)).await?;
+        let reads = rotations.into_iter().map(|due| {
+            let at = earlier(due.at, BEFORE_BOUNDARY).max(now);
+            Message::rota(due.what.source.clone(), Some(due.what.local()), "due").at(at)
+        });
+        self.queues.send(Queue::Sync, reads.collect()).await?;
+        for notice in self.due.due_notices(now).await? {
+            ticked.notices += usize::from(self.deliver(notice, now).await?);
+        }
+        let pulse = Pulse { ticked_at: Some(now), starts_sent: Some(to), ends_sent: Some(to), ..pulse };
+        self.due.keep_pulse(&pulse).await?;
+        Ok(ticked)
+    }
+
+    async fn deliver(&self, notice: Notice, now: Timestamp) -> Result<bool, StoreError> {
+        match self.notify.tell(&notice).await {
+            Ok(()) => self.due.delivered(&notice).await.map(|()| true),
+            Err(error) => {
+                let failures = notice.failures.saturating_add(1);
+                tracing::warn!(notice.id = %notice.id, error = %error, "notice `{}` is tried again: {error}", notice.id);
+                self.due
+                    .postpone(&Notice { failures, due: later(now, backoff(failures, None)), ..notice })
+                    .await
+                    .map(|()| false)
+            }
+        }
+    }
+}
+
+/// How a tick failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TickError {
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue.
+    #[error(transparent)]
+    Send(#[from] crate::ports::queue::SendError),
+}
+
+fn messages(due: Vec<DueItem<PersonId>>) -> Vec<Message> {
+    due.into_iter().map(|due| Message::person(due.what, "tick").at(due.at)).collect()
+}
