@@ -42,6 +42,15 @@ pub(crate) fn stage(fresh_at: Option<Timestamp>, profiles: &[Profile], now: Time
     stages(fresh_at, profiles).into_iter().rev().find(|(_, at)| *at <= now).map_or(Stage::Fresh, |(stage, _)| stage)
 }
 
+/// Whether the lease of one of the profiles has ended after `since` and by `now`: the access that hangs on it must be
+/// looked at.
+pub(crate) fn ended_since(fresh_at: Option<Timestamp>, profiles: &[Profile], since: Timestamp, now: Timestamp) -> bool {
+    let Some(fresh_at) = fresh_at else { return false };
+    let ends =
+        profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| later(fresh_at, rule.lease)));
+    ends.into_iter().any(|end| since < end && end <= now)
+}
+
 /// When a rotation must be looked at for itself: at its next boundary, or when its lease has run down further.
 pub(crate) fn due(
     boundary: Option<Timestamp>,
@@ -49,7 +58,9 @@ pub(crate) fn due(
     profiles: &[Profile],
     now: Timestamp,
 ) -> Option<Due> {
-    let lease = stages(fresh_at, profiles).into_iter().map(|(_, at)| at).find(|at| *at > now);
+    let ends =
+        profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| later(fresh_at, rule.lease)));
+    let lease = stages(fresh_at, profiles).into_iter().map(|(_, at)| at).chain(ends).filter(|at| *at > now).min();
     let due = |at: Timestamp, cause: &str| Due { at, cause: cause.to_owned() };
     let lease = lease.map(|at| due(at, "lease"));
     [boundary.map(|at| due(at, "boundary")), lease].into_iter().flatten().min_by_key(|due| due.at)

@@ -199,7 +199,8 @@ impl Worker {
     ) -> Result<Round, StoreError> {
         let next = if self.side == Side::Starts { start.as_ref() } else { end.as_ref() }.map(|due| due.at);
         let (head, person) = (&live.head, &live.person.id);
-        let times = |due: &Option<Due>| due.as_ref().map(|due| due.at);
+        // What is due already stays due: only its message counts, and that has been sent.
+        let times = |due: &Option<Due>| due.as_ref().map(|due| due.at.max(now));
         if times(&head.next_start) == times(&start) && times(&head.next_end) == times(&end) {
             return Ok(Round::Until(next));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dutykey_policy::brake::{Scene, judge};
 use dutykey_policy::evidence::Draft;
-use dutykey_policy::id::{RotationId, SourceId};
+use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::installation::{Installation, Rotations, Source, Topic};
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{KnownShift, Shift, View, accept, difference, digest};
@@ -31,6 +31,8 @@ pub(crate) const AT_HAND: Duration = Duration::from_secs(48 * 3_600);
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 /// A boundary that is nearer than this was covered by the read that finds it.
 const BOUNDARY_COVERED: Duration = Duration::from_secs(60);
+/// Users are read again when somebody is on call whom they do not name, at most this often.
+const STRANGER: Duration = Duration::from_secs(60);
 /// A gap is told when it is this near.
 const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
 
@@ -94,8 +96,8 @@ impl Syncer {
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
-        let (directory, listed) =
-            self.refresh(&installation, source, platform.as_ref().ok(), rotation.is_none()).await?;
+        let every = installation.sync.directory_every;
+        let (mut directory, listed) = self.refresh(source, platform.as_ref().ok(), every, rotation.is_none()).await?;
         let rotations = match rotation {
             Some(local) => match format!("{}:{local}", source.id).parse() {
                 Ok(id) => vec![(id, None)],
@@ -104,17 +106,23 @@ impl Syncer {
             None => self.watched(source, &profiles, listed).await?,
         };
         for (id, name) in rotations {
-            let scope = Scope {
-                installation: &installation,
-                source,
-                profiles: profiles.iter().filter(|profile| profile.enrolls(&id)).cloned().collect(),
-                directory: &directory,
-            };
+            // The generation is taken before the read begins: a view that was begun on an older one never overwrites.
+            let head = self.head(&id, name).await?;
             let read = match &platform {
-                Ok(platform) => self.read(platform.as_ref(), &scope, &id).await,
+                Ok(platform) => self.read(platform.as_ref(), &installation, &id).await,
                 Err(error) => Err(error.clone()),
             };
-            match self.take(&scope, &id, name, read).await {
+            if read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
+                directory = self.refresh(source, platform.as_ref().ok(), STRANGER, false).await?.0;
+            }
+            let profiles =
+                profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
+            let scope = Scope { installation: &installation, source, profiles, directory: &directory };
+            let taken = match read {
+                Ok(view) => self.accept(&scope, head, view).await,
+                Err(error) => self.failed(&scope, head, &error).await,
+            };
+            match taken {
                 // Another read was faster, and newer than what this one knows.
                 Ok(()) | Err(StoreError::Changed(_)) => {}
                 Err(error) => return Err(error),
@@ -123,17 +131,24 @@ impl Syncer {
         Ok(())
     }
 
+    async fn head(&self, id: &RotationId, name: Option<String>) -> Result<RotationHead, StoreError> {
+        let stored = self.rota.heads(std::slice::from_ref(id)).await?.remove(id);
+        let mut head = stored.unwrap_or_else(|| RotationHead::new(id.clone(), id.local()));
+        head.name = name.unwrap_or(head.name);
+        Ok(head)
+    }
+
     /// The users and teams of the source, read again where they are old; the rotations that it lists, where it was asked.
     async fn refresh(
         &self,
-        installation: &Installation,
         source: &Source,
         platform: Option<&Arc<dyn Platform>>,
+        every: Duration,
         list: bool,
     ) -> Result<(Directory, Option<Vec<dutykey_policy::rota::Rotation>>), StoreError> {
         let kept = self.rota.directory(&source.id).await?;
         let now = self.clock.now();
-        let old = kept.read_at.is_none_or(|at| later(at, installation.sync.directory_every) <= now);
+        let old = kept.read_at.is_none_or(|at| later(at, every) <= now);
         let Some(platform) = platform.filter(|_| old) else { return Ok((kept, None)) };
         let read = async {
             let listed =
@@ -182,35 +197,20 @@ impl Syncer {
             .collect())
     }
 
-    async fn read(&self, platform: &dyn Platform, scope: &Scope<'_>, id: &RotationId) -> Result<View, PlatformError> {
+    async fn read(
+        &self,
+        platform: &dyn Platform,
+        installation: &Installation,
+        id: &RotationId,
+    ) -> Result<View, PlatformError> {
         let now = self.clock.now();
-        let (start, end) = (earlier(now, BACK), later(now, scope.installation.sync.horizon));
+        let (start, end) = (earlier(now, BACK), later(now, installation.sync.horizon));
         let Some(window) = Span::new(start, end) else {
             return Err(PlatformError::Misconfigured("the horizon is empty".to_owned()));
         };
         tokio::select! {
             shifts = platform.shifts(id, window) => Ok(View { window, read_at: self.clock.now(), shifts: shifts? }),
             () = self.clock.sleep_until(later(now, READ_DEADLINE)) => Err(PlatformError::Unavailable("no answer in time".to_owned())),
-        }
-    }
-
-    /// Takes in what a read brought: a view, or a failure that leaves the last good view standing.
-    async fn take(
-        &self,
-        scope: &Scope<'_>,
-        id: &RotationId,
-        name: Option<String>,
-        read: Result<View, PlatformError>,
-    ) -> Result<(), StoreError> {
-        let stored = self.rota.heads(std::slice::from_ref(id)).await?.remove(id);
-        let mut head =
-            stored.unwrap_or_else(|| RotationHead::new(id.clone(), name.clone().unwrap_or_else(|| id.local())));
-        if let Some(name) = name {
-            head.name = name;
-        }
-        match read {
-            Ok(view) => self.accept(scope, head, view).await,
-            Err(error) => self.failed(scope, head, &error).await,
         }
     }
 
@@ -247,7 +247,7 @@ impl Syncer {
             change.head = next.clone();
             known = Some(after);
         }
-        self.rota.change_rotation(&change).await?;
+        let next = self.rota.change_rotation(&change).await?;
         self.witness.saw(&Event::ViewRead { rotation: head.id.clone(), changed: next.accepted != head.accepted });
         self.plan(scope, next, known, was_over, now).await
     }
@@ -396,11 +396,10 @@ impl Syncer {
             let id = format!("stale/{}/{}/{}", head.id, stage as u8, head.fresh_at.map(rfc3339).unwrap_or_default());
             change.notices.push(Notice { id, topic: Topic::Stale, at: now, text, failures: 0, due: now });
         }
-        self.rota.change_rotation(&change).await?;
-        if stage == Stage::Over && head.told_stale < Stage::Over as u8 {
-            self.touch(&change.head.id, now).await?;
-        }
-        Ok(())
+        let next = self.rota.change_rotation(&change).await?;
+        let since = head.failed_at.or(head.fresh_at).unwrap_or(now);
+        let over = lease::ended_since(head.fresh_at, &scope.profiles, since, now);
+        self.plan(scope, next, None, over, now).await
     }
 
     /// Plans people's enrollments where what they follow from has changed since they were last planned.
@@ -444,6 +443,12 @@ impl Syncer {
 /// The interval in which shifts are kept at hand.
 pub(crate) fn at_hand(now: Timestamp) -> Span {
     Span { start: earlier(now, AT_HAND), end: Timestamp::MAX }
+}
+
+/// Whether somebody is on call whom the users of the source do not name: they are new.
+fn names_a_stranger(view: &View, directory: &Directory) -> bool {
+    let known: BTreeSet<&UserId> = directory.users.iter().map(|user| &user.id).collect();
+    view.shifts.iter().filter_map(|shift| shift.user.as_ref()).any(|user| !known.contains(user))
 }
 
 fn standing(known: &[KnownShift]) -> Vec<Shift> {

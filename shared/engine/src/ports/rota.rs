@@ -148,8 +148,9 @@ pub trait ReadRota: Send + Sync {
 /// The power to change rotations and to link users to people.
 #[async_trait]
 pub trait WriteRota: ReadRota {
-    /// Makes the change and its evidence one transaction. A rotation that does not exist yet has generation 0.
-    async fn change_rotation(&self, change: &RotationChange) -> Result<(), StoreError>;
+    /// Makes the change and its evidence one transaction, and answers the head with the new end of its chain. A rotation
+    /// that does not exist yet has generation 0.
+    async fn change_rotation(&self, change: &RotationChange) -> Result<RotationHead, StoreError>;
 
     /// Keeps the users and teams of a source.
     async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError>;

@@ -1,0 +1,269 @@
+//! The command line: what can be asked of `dutykey`, and how.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+/// Keeps access in step with the on-call rota.
+#[derive(Debug, Parser)]
+#[command(name = "dutykey", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do; without it, the demonstration.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows a company whose shifts last seconds, and checks every promise at the end.
+    Demo(Demo),
+    /// Runs with a configuration file until it is stopped.
+    Serve(Serve),
+    /// Validates a configuration, tests every connection, and names people who cannot be matched.
+    Check(ConfigFile),
+    /// Shows who will hold what, when and why, and when nobody is on call.
+    Forecast(Forecast),
+    /// Shows what applying a configuration would change.
+    Plan(Plan),
+    /// Makes a configuration so.
+    Apply(Apply),
+    /// Shows who holds what, and why.
+    Who(Who),
+    /// Says why a person holds a profile, why not, or what is missing.
+    Explain(Explain),
+    /// Lists, releases or discards changes that the brake holds.
+    Brake(Brake),
+    /// Exports evidence, and verifies an export.
+    Audit(Audit),
+    /// Writes a commented configuration to start from.
+    Init(Init),
+    /// Copies the data file while it is in use.
+    Backup(Backup),
+    /// Prints the JSON schema of the configuration.
+    Schema,
+}
+
+/// Options of the demonstration.
+#[derive(Debug, Args, Default)]
+pub struct Demo {
+    /// Prints the result as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Prints the demonstration's configuration and does nothing else.
+    #[arg(long)]
+    pub show_config: bool,
+}
+
+/// Where the table is.
+#[derive(Debug, Args, Clone)]
+pub struct Data {
+    /// The data file of the embedded table.
+    #[arg(long, default_value = "dutykey.db", conflicts_with = "table")]
+    pub data: PathBuf,
+    /// A DynamoDB table in the account that the environment names, instead of a file.
+    #[arg(long)]
+    pub table: Option<String>,
+}
+
+/// A configuration file.
+#[derive(Debug, Args, Clone)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, default_value = "dutykey.yaml")]
+    pub config: PathBuf,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of the server.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file.
+    #[arg(long, default_value = "dutykey.yaml")]
+    pub config: PathBuf,
+    /// The data file.
+    #[arg(long, default_value = "dutykey.db")]
+    pub data: PathBuf,
+    /// The loopback address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Lets sources and apps that have left the file retire: what they hold is ended first.
+    #[arg(long)]
+    pub retire: bool,
+}
+
+/// Options of the forecast.
+#[derive(Debug, Args)]
+pub struct Forecast {
+    /// The configuration file.
+    #[arg(long, default_value = "dutykey.yaml")]
+    pub config: PathBuf,
+    /// Where the forecast begins (RFC 3339); now, where it is not given.
+    #[arg(long)]
+    pub from: Option<Timestamp>,
+    /// How many days it spans, 1 to 90.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
+    pub days: u16,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of the plan.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The table that it would change.
+    #[command(flatten)]
+    pub data: Data,
+}
+
+/// Options of applying.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// The table that it changes.
+    #[command(flatten)]
+    pub data: Data,
+    /// Goes on where people lose access and nobody can be asked.
+    #[arg(long)]
+    pub yes: bool,
+    /// Lets sources and apps that have left the file retire.
+    #[arg(long)]
+    pub retire: bool,
+}
+
+/// Options of who.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// The table.
+    #[command(flatten)]
+    pub data: Data,
+    /// At which instant (RFC 3339); now, where it is not given.
+    #[arg(long)]
+    pub at: Option<Timestamp>,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of explain.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A person: an address, or Dutykey's ID.
+    pub person: String,
+    /// A profile's ID.
+    pub profile: String,
+    /// The table.
+    #[command(flatten)]
+    pub data: Data,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the brake.
+#[derive(Debug, Args)]
+pub struct Brake {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: BrakeCommand,
+}
+
+/// What to do with the brake.
+#[derive(Debug, Subcommand)]
+pub enum BrakeCommand {
+    /// Lists what it holds.
+    List {
+        /// The table.
+        #[command(flatten)]
+        data: Data,
+        /// Prints the answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lets exactly this change pass with the next view that still shows it.
+    Release {
+        /// The digest that the list shows, or its beginning.
+        digest: String,
+        /// The table.
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Keeps what was believed before, for as long as the platform shows exactly this change.
+    Discard {
+        /// The digest that the list shows, or its beginning.
+        digest: String,
+        /// The table.
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+/// What to do with evidence.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What to do with evidence.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Writes the evidence to a file, one record a line.
+    Export {
+        /// The table.
+        #[command(flatten)]
+        data: Data,
+        /// Only this chain: `person/ID`, `profile/ID`, `rotation/ID` or `system`.
+        #[arg(long)]
+        chain: Option<String>,
+        /// Only from this instant on.
+        #[arg(long)]
+        from: Option<Timestamp>,
+        /// Only until this instant.
+        #[arg(long)]
+        to: Option<Timestamp>,
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Checks an export, offline: order, links and hashes, and with an earlier one that all it held is still there.
+    Verify {
+        /// The export.
+        file: PathBuf,
+        /// An earlier export.
+        #[arg(long)]
+        since: Option<PathBuf>,
+        /// Prints the answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of init.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The file to write; it must not exist.
+    #[arg(long, default_value = "dutykey.yaml")]
+    pub config: PathBuf,
+}
+
+/// Options of the backup.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The file to write; it must not exist.
+    pub file: PathBuf,
+    /// The data file.
+    #[arg(long, default_value = "dutykey.db")]
+    pub data: PathBuf,
+}
