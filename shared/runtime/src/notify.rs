@@ -1,0 +1,130 @@
+//! Telling people: always a log line; a signed webhook where the configuration names one; an SNS topic on AWS.
+//!
+//! Webhooks carry the headers of [Standard Webhooks](https://www.standardwebhooks.com): `webhook-id`,
+//! `webhook-timestamp` and `webhook-signature`, the last being `v1,` and the base64 of the HMAC-SHA256 over
+//! `id.timestamp.body` with the secret's bytes (base64 after `whsec_`, else the text itself).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::ledger::Notice;
+use dutykey_engine::ports::notify::{Notify, NotifyError};
+use dutykey_engine::ports::rules::ReadRules;
+use dutykey_engine::ports::secrets::ReadSecret;
+use dutykey_policy::installation::NotifyChannel;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::json;
+use sha2::Sha256;
+
+/// The deadline of one delivery.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Tells people on every channel that wants it.
+pub struct Notices {
+    rules: Arc<dyn ReadRules>,
+    secrets: Arc<dyn ReadSecret>,
+    clock: Arc<dyn Clock>,
+    http: reqwest::Client,
+    topic: Option<Topic>,
+}
+
+/// An SNS topic.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// The client.
+    pub client: aws_sdk_sns::Client,
+    /// The topic's ARN.
+    pub arn: String,
+}
+
+impl std::fmt::Debug for Notices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notices").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl Notices {
+    /// Tells people by what the installation's `notify` says.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn new(rules: Arc<dyn ReadRules>, secrets: Arc<dyn ReadSecret>, clock: Arc<dyn Clock>, topic: Option<Topic>) -> Result<Self, NotifyError> {
+        let client = reqwest::Client::builder().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
+        let http = client.build().map_err(|error| NotifyError(error.to_string()))?;
+        Ok(Self { rules, secrets, clock, http, topic })
+    }
+
+    async fn post(&self, channel: &NotifyChannel, notice: &Notice) -> Result<(), NotifyError> {
+        let failed = |what: String| NotifyError(format!("channel `{}`: {what}", channel.id));
+        let url = self.secrets.read(&channel.url).await.map_err(|error| failed(error.to_string()))?;
+        let secret = self.secrets.read(&channel.secret).await.map_err(|error| failed(error.to_string()))?;
+        let body = json!({"id": notice.id, "topic": notice.topic, "at": dutykey_policy::time::rfc3339(notice.at), "text": notice.text}).to_string();
+        let timestamp = self.clock.now().as_second().to_string();
+        let signature = signature(secret.expose(), &notice.id, &timestamp, &body).map_err(failed)?;
+        let request = self
+            .http
+            .post(url.expose())
+            .header("content-type", "application/json")
+            .header("webhook-id", &notice.id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature)
+            .body(body);
+        // The address may be a secret itself: the error must not repeat it.
+        let answer = request.send().await.map_err(|error| failed(error.without_url().to_string()))?;
+        if answer.status().is_success() { Ok(()) } else { Err(failed(format!("answered {}", answer.status().as_u16()))) }
+    }
+
+    async fn publish(&self, topic: &Topic, notice: &Notice) -> Result<(), NotifyError> {
+        let subject = serde_json::to_value(notice.topic).ok().and_then(|topic| topic.as_str().map(str::to_owned)).unwrap_or_default();
+        let call = topic.client.publish().topic_arn(&topic.arn).subject(format!("Dutykey: {subject}")).message(&notice.text);
+        call.send().await.map(|_| ()).map_err(|error| NotifyError(format!("the topic: {}", error.into_service_error())))
+    }
+}
+
+/// The value of `webhook-signature`.
+///
+/// # Errors
+/// A secret after `whsec_` that is not base64.
+fn signature(secret: &str, id: &str, timestamp: &str, body: &str) -> Result<String, String> {
+    let key = match secret.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| "its secret is not base64 after `whsec_`".to_owned())?,
+        None => secret.as_bytes().to_vec(),
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|error| error.to_string())?;
+    mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+#[async_trait]
+impl Notify for Notices {
+    async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
+        tracing::warn!(notice.id = %notice.id, notice.topic = ?notice.topic, "{}", notice.text);
+        let configured = self.rules.installation().await.map_err(|error| NotifyError(error.to_string()))?;
+        let channels = configured.map(|configured| configured.installation.notify).unwrap_or_default();
+        let mut failed = None;
+        for channel in channels.iter().filter(|channel| channel.on.contains(&notice.topic)) {
+            failed = self.post(channel, notice).await.err().or(failed);
+        }
+        if let Some(topic) = &self.topic {
+            failed = self.publish(topic, notice).await.err().or(failed);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signature;
+
+    /// The vector that the Standard Webhooks project publishes for its libraries.
+    #[test]
+    fn a_signature_is_what_other_libraries_compute() {
+        let body = r#"{"test": 2432232314}"#;
+        let signed = signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body);
+        assert_eq!(signed.as_deref(), Ok("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    }
+}
