@@ -32,6 +32,16 @@ pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
             next.open = Some(Attempt { pending: Some(Pending { operation, poll_at }), ..attempt });
             next
         }
+        Answer::Failed { failure: Failure::Throttled | Failure::Transient | Failure::Lost, after, because }
+            if attempt.pending.is_some() =>
+        {
+            // The poll failed, not the operation: it goes on, and so does the attempt.
+            let mut next = failed(next, side, after, because, now);
+            let poll_at = next.retry.as_ref().map_or(now, |retry| retry.at);
+            let pending = attempt.pending.clone().map(|pending| Pending { poll_at, ..pending });
+            next.open = Some(Attempt { pending, ..attempt });
+            next
+        }
         Answer::Failed { failure, after, because } => match failure {
             Failure::Lost => {
                 // Whether it happened is not known before `not_after`; until then nobody else may call.
