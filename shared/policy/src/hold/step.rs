@@ -211,6 +211,10 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
         State::Held if hold.native_end.is_some_and(|end| end <= now) => start(),
         State::Held if matches!(want.shape, Shape::Value { .. }) && hold.shape != want.shape => start(),
         State::Held if hold.native_end.is_some_and(|end| want.until() > end) => {
+            // The later end is in the record before the target is told of it.
+            if hold.due != want.until() {
+                return write(hold, Side::Starts, |h| restate(h, want));
+            }
             let until = later(want.until(), NATIVE_MARGIN);
             wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Extend(until))
         }

@@ -80,7 +80,8 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     let side = match next.answered {
         Some(Call::Grant) if in_place(&next, seen) => return proven_held(next, seen, facts.now),
         Some(Call::Revoke) if !ours(&next, seen) => return gone_or_wait(next, seen, facts),
-        Some(Call::Extend) | None => return next,
+        Some(Call::Extend) => return extended(next, seen, facts),
+        None => return next,
         Some(Call::Grant) => Side::Starts,
         Some(Call::Revoke) => Side::Ends,
     };
@@ -89,6 +90,20 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     }
     let at = next.answered_at.map(rfc3339).unwrap_or_default();
     failed(next, side, None, format!("accepted at {at}, but a read does not show it"), facts.now)
+}
+
+/// The target's own end has moved once a read shows it no earlier than the hold is due.
+fn extended(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
+    let unsure = next.settled_at(facts.caps.propagation);
+    next.native_end = if unsure > facts.now { next.native_end.max(seen.native_end) } else { seen.native_end };
+    if next.native_end.is_none_or(|end| end >= next.due) {
+        next.retry = None;
+        return next;
+    }
+    if unsure > facts.now {
+        return wait(next, Side::Starts, unsure, "accepted; waiting until a read can be believed");
+    }
+    failed(next, Side::Starts, None, "accepted, but the target's own end has not moved".to_owned(), facts.now)
 }
 
 /// The record of an attempt to move the target's own end.
