@@ -78,7 +78,7 @@ fn start(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
         next.enter(State::Wanted, now);
     }
     let unsure_until = next.settled_at(facts.caps.propagation);
-    let may_vanish = next.answered == Some(Call::Revoke) || next.unsettled_until.is_some_and(|until| until > now);
+    let may_vanish = next.answered == Some(Call::Revoke) || next.unsettled_until.is_some();
     if unsure_until > now && may_vanish {
         return keep(wait(next, Side::Starts, unsure_until, "an earlier call may still take effect"));
     }
