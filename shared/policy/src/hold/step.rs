@@ -192,10 +192,11 @@ fn next_unwanted(hold: &Hold, now: Timestamp) -> Step {
 fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
     let start = || wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Read(Purpose::Start));
     if hold.is_ending() {
-        // The reason came back. Before a revoke was sent it is simply held; after it, it is wanted again.
+        // The reason came back. Before a revoke was sent it is held, if it ever was; else it is wanted again.
         return write(hold, Side::Starts, |h| {
             let sent = h.revoked.take().is_some();
-            h.enter(if sent { State::Wanted } else { State::Held }, now);
+            let held = !sent && h.granted.is_some_and(|act| act.done.is_some());
+            h.enter(if held { State::Held } else { State::Wanted }, now);
             h.retry = None;
             if sent {
                 h.granted = None;
