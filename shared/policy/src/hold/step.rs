@@ -207,7 +207,10 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
     match hold.state {
         State::Ended(_) | State::Ending => Step::Nothing,
         State::Wanted | State::Granting if want.frozen && !hold.touched => Step::Nothing,
-        State::Stuck if differs(hold, want) => Step::Read(Purpose::Start),
+        State::Stuck if differs(hold, want) => write(hold, Side::Starts, |h| {
+            restate(h, want);
+            h.retry = h.retry.take().map(|retry| Retry { at: now, ..retry });
+        }),
         State::Wanted | State::Granting | State::Stuck => start(),
         State::Held if hold.native_end.is_some_and(|end| end <= now) => start(),
         State::Held if matches!(want.shape, Shape::Value { .. }) && hold.shape != want.shape => start(),
