@@ -222,6 +222,7 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
             let until = later(want.until(), NATIVE_MARGIN);
             wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Extend(until))
         }
+        State::Kept if hold.shape != want.shape => start(),
         State::Held | State::Kept if differs(hold, want) => write(hold, Side::Starts, |h| restate(h, want)),
         State::Held | State::Kept => {
             let due = later(hold.checked_at.unwrap_or(hold.since), HOURLY).max(retry_of(hold, Side::Starts));
