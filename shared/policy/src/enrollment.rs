@@ -73,7 +73,7 @@ pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Spa
 }
 
 /// The periods that coverage gives under a profile's rule, with lead and grace, and with those that then touch joined.
-fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
+pub(crate) fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
     let spans = coverage.iter().filter_map(|span| {
         let until = if span.end == Timestamp::MAX { span.end } else { later(span.end, rule.grace) };
         Span::new(earlier(span.start, rule.lead), until)

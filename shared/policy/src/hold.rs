@@ -294,8 +294,8 @@ impl Hold {
     /// When nothing of ours can act any more and a read can be believed.
     #[must_use]
     pub fn settled_at(&self, propagation: Duration) -> Timestamp {
-        let answered = self.answered_at.map_or(Timestamp::MIN, |at| later(at, propagation));
-        answered.max(self.unsettled_until.unwrap_or(Timestamp::MIN))
+        let last = self.answered_at.max(self.unsettled_until);
+        last.map_or(Timestamp::MIN, |at| later(at, propagation))
     }
 
     fn enter(&mut self, state: State, now: Timestamp) {

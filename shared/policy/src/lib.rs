@@ -22,5 +22,7 @@ pub mod look;
 pub mod profile;
 pub mod retry;
 pub mod rota;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod wants;

@@ -112,6 +112,31 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is longer than 400 days"))
 }
 
+/// Instants in answers to people: the text form of [`rfc3339`].
+pub mod instant_text {
+    use super::{Timestamp, rfc3339};
+    use serde::Serializer;
+
+    /// Writes the text form.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&rfc3339(*at))
+    }
+
+    /// Writes the text form, or null.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn optional<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => serialize(at, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}
+
 /// Durations in documents: the text form of [`parse_duration`].
 pub mod duration_text {
     use super::{Duration, format_duration, parse_duration};

@@ -146,13 +146,13 @@ pub trait Rules {
 }
 
 /// The live and the next reasons that an enrollment gives.
-struct Live {
-    reason: Option<Reason>,
+pub(crate) struct Live {
+    pub(crate) reason: Option<Reason>,
     next_start: Option<Timestamp>,
     next_end: Option<Timestamp>,
 }
 
-fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
+pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
     let lease_end = match &enrollment.origin {
         Origin::Coverage(rotation) => match (&profile.enrollment, rules.freshness(rotation)) {
             (Some(rule), Some(fresh)) if rule.rotations.contains(rotation) => fresh.lease_end(rule.lease),

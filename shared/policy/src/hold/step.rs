@@ -1,15 +1,20 @@
 //! A hold's steps: what is due, what a read means, what an answer means.
 
+mod answer;
+mod read;
+
 use std::time::Duration;
+
+pub use answer::{after_answer, after_read_back, extending, unreadable};
+pub use read::after_read;
 
 use jiff::Timestamp;
 
 use super::{
-    Act, Attempt, Call, Capabilities, Failure, Hold, NATIVE_MARGIN, Observation, Outcome, Owner, Ownership, Pending,
-    Retry, SETTLE_MARGIN, Side, State,
+    Attempt, Call, Capabilities, Failure, Hold, NATIVE_MARGIN, Outcome, Ownership, Retry, SETTLE_MARGIN, Side, State,
 };
 use crate::retry::{HOURLY, backoff};
-use crate::time::{later, rfc3339};
+use crate::time::later;
 use crate::wants::{Shape, Want};
 
 /// Why the target is read.
@@ -187,10 +192,11 @@ fn next_unwanted(hold: &Hold, now: Timestamp) -> Step {
 fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
     let start = || wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Read(Purpose::Start));
     if hold.is_ending() {
-        // The reason came back. Before a revoke was sent it is simply held; after it, it is wanted again.
+        // The reason came back. Before a revoke was sent it is held, if it ever was; else it is wanted again.
         return write(hold, Side::Starts, |h| {
             let sent = h.revoked.take().is_some();
-            h.enter(if sent { State::Wanted } else { State::Held }, now);
+            let held = !sent && h.granted.is_some_and(|act| act.done.is_some());
+            h.enter(if held { State::Held } else { State::Wanted }, now);
             h.retry = None;
             if sent {
                 h.granted = None;
@@ -201,14 +207,22 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
     match hold.state {
         State::Ended(_) | State::Ending => Step::Nothing,
         State::Wanted | State::Granting if want.frozen && !hold.touched => Step::Nothing,
-        State::Stuck if differs(hold, want) => Step::Read(Purpose::Start),
+        State::Stuck if differs(hold, want) => write(hold, Side::Starts, |h| {
+            restate(h, want);
+            h.retry = h.retry.take().map(|retry| Retry { at: now, ..retry });
+        }),
         State::Wanted | State::Granting | State::Stuck => start(),
         State::Held if hold.native_end.is_some_and(|end| end <= now) => start(),
         State::Held if matches!(want.shape, Shape::Value { .. }) && hold.shape != want.shape => start(),
         State::Held if hold.native_end.is_some_and(|end| want.until() > end) => {
+            // The later end is in the record before the target is told of it.
+            if hold.due != want.until() {
+                return write(hold, Side::Starts, |h| restate(h, want));
+            }
             let until = later(want.until(), NATIVE_MARGIN);
             wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Extend(until))
         }
+        State::Kept if hold.shape != want.shape => start(),
         State::Held | State::Kept if differs(hold, want) => write(hold, Side::Starts, |h| restate(h, want)),
         State::Held | State::Kept => {
             let due = later(hold.checked_at.unwrap_or(hold.since), HOURLY).max(retry_of(hold, Side::Starts));
@@ -275,303 +289,4 @@ fn stuck(mut hold: Hold, side: Side, because: &str, now: Timestamp) -> Hold {
     hold.enter(State::Stuck, now);
     hold.retry = Some(Retry { at: later(now, HOURLY), side, failures, because: because.to_owned() });
     hold
-}
-
-/// Whether what was read is what the hold wants there.
-fn in_place(hold: &Hold, seen: &Observation) -> bool {
-    match &hold.shape {
-        Shape::Member => seen.direct(),
-        Shape::Value { value, .. } => seen.value.as_ref() == Some(value),
-    }
-}
-
-/// Whether what was read may be what we put there.
-fn ours(hold: &Hold, seen: &Observation) -> bool {
-    match &hold.shape {
-        Shape::Member => seen.direct(),
-        Shape::Value { .. } => seen.value.is_some() && (seen.value == hold.set || seen.value == hold.setting),
-    }
-}
-
-/// What a read means, and the attempt that follows from it.
-#[must_use]
-pub fn after_read(
-    hold: &Hold,
-    want: Option<&Want>,
-    seen: &Observation,
-    purpose: Purpose,
-    facts: &Facts<'_>,
-) -> Verdict {
-    let mut next = hold.clone();
-    next.checked_at = Some(facts.now);
-    match (purpose, want) {
-        (Purpose::Start, Some(want)) => {
-            restate(&mut next, want);
-            start(next, want, seen, facts)
-        }
-        (Purpose::Sweep, Some(want)) => Verdict::Write(Box::new(swept(next, want, seen, facts))),
-        (Purpose::End, _) => end(next, seen, facts),
-        (Purpose::Start | Purpose::Sweep, None) => Verdict::Write(Box::new(next)),
-    }
-}
-
-fn swept(mut hold: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> Hold {
-    hold.retry = None;
-    match hold.state {
-        State::Kept if !gives(want, seen.direct(), seen.value.as_deref(), facts) => {
-            hold.enter(State::Wanted, facts.now);
-            hold
-        }
-        State::Held if !in_place(&hold, seen) => stuck(hold, Side::Starts, REMOVED_BY_OTHERS, facts.now),
-        _ => hold,
-    }
-}
-
-const REMOVED_BY_OTHERS: &str = "others have removed it while a reason lives; it is not put back unasked";
-const CHANGED_BY_OTHERS: &str = "others have set another value while a reason lives; it is left alone";
-
-/// Whether what is there gives what is wanted: the membership, or a value as high.
-fn gives(want: &Want, direct: bool, value: Option<&str>, facts: &Facts<'_>) -> bool {
-    match &want.shape {
-        Shape::Member => direct,
-        Shape::Value { rank: wanted, .. } => value.and_then(|v| (facts.rank)(v)).is_some_and(|rank| rank >= *wanted),
-    }
-}
-
-fn start(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> Verdict {
-    let now = facts.now;
-    if next.native_end.is_some_and(|end| end <= now) && !ours(&next, seen) {
-        // The target's own end came first: nothing of ours is there any more, and it is wanted again.
-        next.native_end = None;
-        next.touched = false;
-        next.granted = None;
-        next.enter(State::Wanted, now);
-    }
-    let unsure_until = next.settled_at(facts.caps.propagation);
-    let may_vanish = next.answered == Some(Call::Revoke) || next.unsettled_until.is_some_and(|until| until > now);
-    if unsure_until > now && may_vanish {
-        return keep(wait(next, Side::Starts, unsure_until, "an earlier call may still take effect"));
-    }
-    if next.touched { restart(next, want, seen, facts) } else { begin(next, want, seen, facts) }
-}
-
-/// Nothing of ours is there: what is found is standing, and becomes the base.
-fn begin(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> Verdict {
-    next.shape = want.shape.clone();
-    next.base.clone_from(&seen.value);
-    next.set = None;
-    next.setting = None;
-    if gives(want, seen.direct(), seen.value.as_deref(), facts) {
-        next.enter(State::Kept, facts.now);
-        next.retry = None;
-        return keep(next);
-    }
-    grant(next, want, facts)
-}
-
-/// Something of ours may be there: after a lost answer, with another value wanted, or found missing.
-fn restart(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> Verdict {
-    let was_held = next.granted.is_some_and(|act| act.done.is_some());
-    let base_gives = next.base.is_some() && gives(want, false, next.base.as_deref(), facts);
-    if base_gives && seen.value == next.base {
-        next.touched = false;
-        next.shape = want.shape.clone();
-        next.enter(State::Kept, facts.now);
-        next.retry = None;
-        return keep(next);
-    }
-    if matches!(want.shape, Shape::Value { .. }) && !ours(&next, seen) && seen.value != next.base {
-        return keep(stuck(next, Side::Starts, CHANGED_BY_OTHERS, facts.now));
-    }
-    next.shape = match (&next.base, base_gives) {
-        (Some(base), true) => Shape::Value { rank: (facts.rank)(base).unwrap_or_default(), value: base.clone() },
-        _ => want.shape.clone(),
-    };
-    if in_place(&next, seen) {
-        return keep(proven_held(next, seen, facts.now));
-    }
-    if was_held && !ours(&next, seen) {
-        return keep(stuck(next, Side::Starts, REMOVED_BY_OTHERS, facts.now));
-    }
-    if next.settled_at(facts.caps.propagation) > facts.now {
-        let at = next.settled_at(facts.caps.propagation);
-        return keep(wait(next, Side::Starts, at, "accepted; waiting until a read can be believed"));
-    }
-    grant(next, want, facts)
-}
-
-fn keep(hold: Hold) -> Verdict {
-    Verdict::Write(Box::new(hold))
-}
-
-fn grant(mut next: Hold, want: &Want, facts: &Facts<'_>) -> Verdict {
-    let (due, known) = want.began();
-    next.enter(State::Granting, facts.now);
-    next.granted.get_or_insert(Act { due, known, started: facts.now, done: None });
-    if let Shape::Value { value, .. } = &next.shape {
-        next.setting = Some(value.clone());
-    }
-    open(&mut next, Call::Grant, facts);
-    let native_end = facts.caps.native_end.then(|| later(next.due, NATIVE_MARGIN));
-    Verdict::Call(Box::new(next), Order::Grant { native_end })
-}
-
-fn end(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Verdict {
-    let (due, known) = facts.ended;
-    if !next.is_ending() {
-        next.due = due;
-        next.retry = None;
-    }
-    next.enter(State::Ending, facts.now);
-    if !ours(&next, seen) || (facts.caps.tells_owner && seen.owner == Owner::Other) {
-        return keep(gone_or_wait(next, seen, facts));
-    }
-    let unsure = next.settled_at(facts.caps.propagation);
-    if next.answered == Some(Call::Revoke) && unsure > facts.now {
-        return keep(wait(next, Side::Ends, unsure, "accepted; waiting until a read can be believed"));
-    }
-    next.revoked.get_or_insert(Act { due, known, started: facts.now, done: None });
-    open(&mut next, Call::Revoke, facts);
-    let restore = next.base.clone();
-    Verdict::Call(Box::new(next), Order::Revoke { restore })
-}
-
-/// It is not there any more, or not ours: over, once nothing of ours can act and the read can be believed.
-fn gone_or_wait(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
-    let unsure = next.settled_at(facts.caps.propagation);
-    if unsure > facts.now {
-        return wait(next, Side::Ends, unsure, "gone by one read; proven once nothing of ours can act any more");
-    }
-    let theirs = match &next.shape {
-        Shape::Member => seen.direct(),
-        Shape::Value { .. } => seen.value != next.base,
-    };
-    let (due, known) = facts.ended;
-    let act = next.revoked.get_or_insert(Act { due, known, started: facts.now, done: None });
-    act.done = Some(facts.now);
-    next.touched = false;
-    next.retry = None;
-    next.enter(State::Ended(if theirs { Outcome::ChangedByOthers } else { Outcome::Proven }), facts.now);
-    next
-}
-
-fn proven_held(mut next: Hold, seen: &Observation, now: Timestamp) -> Hold {
-    next.enter(State::Held, now);
-    next.retry = None;
-    next.told = false;
-    next.native_end = seen.native_end.or(next.native_end);
-    if let Shape::Value { value, .. } = &next.shape {
-        next.set = Some(value.clone());
-        next.setting = None;
-    }
-    if seen.owner == Owner::Us {
-        next.ownership = Ownership::Ours;
-    }
-    if let Some(act) = &mut next.granted {
-        act.done.get_or_insert(now);
-    }
-    next
-}
-
-/// What the target's answer to a call or a poll means. Where it is done, [`after_read_back`] follows.
-#[must_use]
-pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
-    let mut next = hold.clone();
-    let Some(attempt) = next.open.take() else { return next };
-    let side = if attempt.call == Call::Revoke { Side::Ends } else { Side::Starts };
-    let grants = attempt.call == Call::Grant;
-    match answer {
-        Answer::Done { receipt, native_end } => {
-            next.touched |= grants;
-            next.answered_at = Some(now);
-            next.answered = Some(attempt.call);
-            if attempt.call != Call::Revoke {
-                next.receipt = receipt.or(next.receipt);
-                next.native_end = native_end.or(next.native_end);
-            }
-            next
-        }
-        Answer::Pending { operation, poll_at } => {
-            next.touched |= grants;
-            next.open = Some(Attempt { pending: Some(Pending { operation, poll_at }), ..attempt });
-            next
-        }
-        Answer::Failed { failure, after, because } => match failure {
-            Failure::Lost => {
-                // Whether it happened is not known before `not_after`; until then nobody else may call.
-                next.touched |= grants;
-                if grants {
-                    next.ownership = Ownership::Unproven;
-                }
-                let at = attempt.not_after.max(now);
-                next.open = Some(Attempt { pending: None, not_after: at, ..attempt });
-                let mut next = failed(next, side, after, because, now);
-                if let Some(retry) = &mut next.retry {
-                    retry.at = at;
-                }
-                next
-            }
-            Failure::AccountGone if side == Side::Ends => account_gone(next, now),
-            Failure::AccountGone | Failure::Permanent => stuck(next, side, &because, now),
-            Failure::Throttled | Failure::Transient | Failure::Conflict => failed(next, side, after, because, now),
-        },
-    }
-}
-
-fn account_gone(mut hold: Hold, now: Timestamp) -> Hold {
-    hold.touched = false;
-    hold.retry = None;
-    hold.enter(State::Ended(Outcome::AccountGone), now);
-    hold
-}
-
-/// What the read after an answered call means: done is what was read.
-#[must_use]
-pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
-    let mut next = hold.clone();
-    next.checked_at = Some(facts.now);
-    let unsure = next.settled_at(facts.caps.propagation);
-    let side = match next.answered {
-        Some(Call::Grant) if in_place(&next, seen) => return proven_held(next, seen, facts.now),
-        Some(Call::Revoke) if !ours(&next, seen) => return gone_or_wait(next, seen, facts),
-        Some(Call::Extend) | None => return next,
-        Some(Call::Grant) => Side::Starts,
-        Some(Call::Revoke) => Side::Ends,
-    };
-    if unsure > facts.now {
-        return wait(next, side, unsure, "accepted; waiting until a read can be believed");
-    }
-    let at = next.answered_at.map(rfc3339).unwrap_or_default();
-    failed(next, side, None, format!("accepted at {at}, but a read does not show it"), facts.now)
-}
-
-/// The record of an attempt to move the target's own end.
-#[must_use]
-pub fn extending(hold: &Hold, facts: &Facts<'_>) -> Hold {
-    let mut next = hold.clone();
-    open(&mut next, Call::Extend, facts);
-    next
-}
-
-/// The target could not be read, so nothing was called; it is tried again as after a failed call.
-#[must_use]
-pub fn unreadable(
-    hold: &Hold,
-    purpose: Purpose,
-    answer: (Failure, Option<Duration>, String),
-    facts: &Facts<'_>,
-) -> Hold {
-    let (failure, after, because) = answer;
-    let mut next = hold.clone();
-    let side = if purpose == Purpose::End { Side::Ends } else { Side::Starts };
-    if side == Side::Ends && !next.is_ending() {
-        next.due = facts.ended.0;
-        next.retry = None;
-        next.enter(State::Ending, facts.now);
-    }
-    match failure {
-        Failure::AccountGone if side == Side::Ends => account_gone(next, facts.now),
-        Failure::AccountGone | Failure::Permanent => stuck(next, side, &because, facts.now),
-        _ => failed(next, side, after, because, facts.now),
-    }
 }
