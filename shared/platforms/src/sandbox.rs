@@ -19,8 +19,9 @@
 //! faults: [{ fault: outage, from: 20s, to: 26s, on: shifts, rotation: primary, times: 2, after: 3s }]
 //! ```
 //!
-//! A read sees what is announced when it arrives. An override replaces whoever is on call, or only the user whom it names,
-//! and a later one in the list replaces an earlier one. What happens to a read under a fault is said at [`FaultKind`].
+//! A read sees what is announced when it arrives. An override replaces whoever is on call, or only the user whom it
+//! names, and a later one in the list replaces an earlier one. What happens to a read under a fault is said at
+//! [`FaultKind`].
 
 mod fault;
 mod rota;
