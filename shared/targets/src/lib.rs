@@ -1,1 +1,4 @@
+//! Target systems, one module each, behind the engine's `Target` port.
+#![warn(missing_docs)]
 
+pub mod scim;
