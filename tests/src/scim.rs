@@ -90,7 +90,7 @@ impl Reply {
             "detail": detail,
         });
         if !scim_type.is_empty() {
-            body["scimType"] = Value::from(scim_type);
+            world::add(&mut body, "scimType", Value::from(scim_type));
         }
         Self::json(status, &body)
     }

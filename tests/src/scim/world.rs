@@ -194,7 +194,7 @@ impl World {
         };
         let omitted = members.is_empty() && self.omit_empty_members && self.dialect == Dialect::Rfc;
         if with_members && !omitted {
-            shown["members"] = Value::Array(members);
+            add(&mut shown, "members", Value::Array(members));
         }
         shown
     }
@@ -331,6 +331,13 @@ impl World {
         for user in before.keys().filter(|user| !after.contains_key(*user)) {
             self.effects.entry((id.to_owned(), user.clone())).or_default().removes += 1;
         }
+    }
+}
+
+/// Adds a field to a document.
+pub(super) fn add(document: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert(name.to_owned(), value);
     }
 }
 
