@@ -1,1 +1,5 @@
+//! On-call platforms: one module for each, behind the engine's `Platform` trait.
+#![warn(missing_docs)]
 
+mod http;
+pub mod icalendar;
