@@ -2,3 +2,8 @@
 #![warn(missing_docs)]
 
 pub mod sandbox;
+//! On-call platforms: one module for each, behind the engine's `Platform` trait.
+#![warn(missing_docs)]
+
+mod http;
+pub mod icalendar;
