@@ -7,3 +7,8 @@ pub mod sandbox;
 
 mod http;
 pub mod icalendar;
+//! On-call platforms: one module for each, behind the engine's port, and the verification of their webhooks.
+#![warn(missing_docs)]
+
+pub mod pagerduty;
+pub mod webhook;
