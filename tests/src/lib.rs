@@ -1,6 +1,4 @@
-//! What whole-system tests share: fake platforms and targets on loopback.
-
-pub mod scim;
 //! Whole-system tests, and the stand-ins for the world that they and the crates' own tests use.
 
 pub mod pagerduty;
+pub mod scim;

@@ -10,7 +10,7 @@ use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::installation::{Installation, Rotations, Source, Topic};
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{KnownShift, Shift, View, accept, difference, digest};
-use dutykey_policy::time::{Span, earlier, later, rfc3339};
+use dutykey_policy::time::{Span, earlier, later, rfc3339, uncovered};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -339,7 +339,8 @@ impl Syncer {
             return Vec::new();
         }
         let Some(soon) = Span::new(now, later(now, GAP_AHEAD).min(view.window.end)) else { return Vec::new() };
-        let gaps = dutykey_policy::forecast::gaps(&view.shifts, soon);
+        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
+        let gaps = uncovered(covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect(), soon);
         gaps.into_iter()
             .map(|gap| {
                 let (from, to) = (rfc3339(gap.start), rfc3339(gap.end));

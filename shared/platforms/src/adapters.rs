@@ -56,7 +56,9 @@ impl Adapters {
             PlatformSettings::Icalendar { location, rotation, identify_by, time_zone } => {
                 let location = match location {
                     CalendarLocation::Plain(place) => Location::parse(place),
-                    CalendarLocation::Hidden(place) => Location::Feed(self.secrets.read(place).await.map_err(no_secret)?),
+                    CalendarLocation::Hidden(place) => {
+                        Location::Feed(self.secrets.read(place).await.map_err(no_secret)?)
+                    }
                 };
                 let settings = Settings { identify_by: *identify_by, time_zone: time_zone.clone() };
                 Arc::new(ICalendar::new(source.id.clone(), rotation.clone(), location, settings)?)

@@ -17,7 +17,7 @@ use crate::id::{AppId, EntitlementRef, PersonId, ProfileId, RotationId, SourceId
 use crate::identity::Doubt;
 use crate::profile::{Mode, Profile};
 use crate::rota::Shift;
-use crate::time::{Span, instant_text, union};
+use crate::time::{Span, instant_text, uncovered, union};
 
 /// A person as reports show them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -259,16 +259,8 @@ fn turn(rotation: &RotationId, shift: &Shift, input: &Input<'_>) -> Turn {
     }
 }
 
-fn gaps(rotation: &RotationId, spans: Vec<Span>, window: Span) -> Vec<Gap> {
-    let mut gaps = Vec::new();
-    let mut from = window.start;
-    let edge = Span { start: window.end, end: Timestamp::MAX };
-    for span in union(spans).into_iter().chain([edge]) {
-        let gap = Span::new(from, span.start.min(window.end));
-        gaps.extend(gap.map(|gap| Gap { rotation: rotation.clone(), start: gap.start, end: gap.end }));
-        from = from.max(span.end);
-    }
-    gaps
+fn gaps(rotation: &RotationId, spans: Vec<Span>, window: Span) -> impl Iterator<Item = Gap> {
+    uncovered(spans, window).into_iter().map(|gap| Gap { rotation: rotation.clone(), start: gap.start, end: gap.end })
 }
 
 /// Joins what overlaps or touches, with all that is in it.

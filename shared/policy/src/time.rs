@@ -78,6 +78,19 @@ pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
+/// What of the window no interval covers, in order. `O(n log n)`.
+#[must_use]
+pub fn uncovered(spans: Vec<Span>, window: Span) -> Vec<Span> {
+    let mut gaps = Vec::new();
+    let mut from = window.start;
+    let edge = Span { start: window.end, end: Timestamp::MAX };
+    for span in union(spans).into_iter().chain([edge]) {
+        gaps.extend(Span::new(from, span.start.min(window.end)));
+        from = from.max(span.end);
+    }
+    gaps
+}
+
 /// A whole number of seconds as the configuration writes it: `90s`, `5m`, `8h`, `14d`.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {

@@ -50,7 +50,8 @@ impl Adapters {
         Ok(match &app.settings {
             TargetSettings::Scim { base_url, token } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
-                Arc::new(Scim::new(app.id.clone(), base_url, token)?)
+                let scim = Scim::new(app.id.clone(), base_url, token);
+                Arc::new(scim.map_err(|error| TargetError::Permanent(error.to_string()))?)
             }
             TargetSettings::Sandbox { script } => {
                 let target = self.sandbox.target(&app.id, script);
@@ -73,7 +74,8 @@ impl Targets for Adapters {
         let now = self.clock.now();
         {
             let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(made) = made.get(&app.id).filter(|made| made.from.settings == app.settings && now < made.until) {
+            if let Some(made) = made.get(&app.id).filter(|made| made.from.settings == app.settings && now < made.until)
+            {
                 return Ok(made.target.clone());
             }
         }
