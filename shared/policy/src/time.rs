@@ -112,16 +112,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let size: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
-    let seconds = number.checked_mul(size).filter(|s| *s <= 400 * 86_400);
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let (number, size) =
+        units.iter().find_map(|(unit, size)| Some((text.strip_suffix(*unit)?, *size))).ok_or_else(wrong)?;
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let seconds = number.parse().ok().and_then(|n: u64| n.checked_mul(size)).filter(|s| *s <= 400 * 86_400);
     seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is longer than 400 days"))
 }
 
@@ -170,5 +167,35 @@ pub mod duration_text {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse_duration(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_digits_and_one_unit_and_nothing_else() {
+        for wrong in [
+            "",
+            "5",
+            "m",
+            "5mm",
+            "+5m",
+            "-5m",
+            " 5m",
+            "5 m",
+            "1.5h",
+            "5M",
+            "5m0",
+            "00",
+            "401d",
+            "99999999999999999999d",
+        ] {
+            assert!(parse_duration(wrong).is_err(), "`{wrong}` was read as {:?}", parse_duration(wrong));
+        }
+        for (text, seconds) in [("0", 0), ("0s", 0), ("90s", 90), ("5m", 300), ("8h", 28_800), ("14d", 1_209_600)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
     }
 }

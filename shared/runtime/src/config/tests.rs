@@ -1,0 +1,462 @@
+//! The file as a whole: what a sound one means, and that every fault of a broken one is named.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use dutykey_policy::installation::{CalendarLocation, PlatformSettings, Rotations, SecretRef, TargetSettings, Topic};
+use dutykey_policy::profile::{Approvers, Mode, SelfOverride};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+const WHOLE: &str = include_str!("tests/whole.yaml");
+
+fn parse_text(text: &str) -> Result<Document, Vec<ConfigProblem>> {
+    parse(text.as_bytes(), Path::new("/etc/dutykey"))
+}
+
+fn sound(text: &str) -> Document {
+    parse_text(text).unwrap_or_else(|problems| panic!("should be sound:\n{}", ConfigError::Faulty(problems)))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    match parse_text(text) {
+        Ok(_) => panic!("should be refused:\n{text}"),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The whole example with one text replaced, and the one problem that it then has.
+fn broken(from: &str, to: &str) -> String {
+    assert_eq!(WHOLE.matches(from).count(), 1, "`{from}` must be in the example exactly once");
+    let found = problems(&WHOLE.replacen(from, to, 1));
+    assert_eq!(found.len(), 1, "one fault, one problem:\n{}", found.join("\n"));
+    found.into_iter().next().unwrap_or_default()
+}
+
+#[test]
+fn every_key_means_what_it_says() {
+    let document = sound(WHOLE);
+    let names: Vec<_> = document.named().map(|n| (n.app.as_str(), n.kind.as_str(), n.name.as_str(), n.line)).collect();
+    assert_eq!(names, [("directory", "group", "prod-oncall", 46), ("toys", "role", "operator", 48)]);
+    let installation = document.pin(|named| Ok(format!("id-of-{}", named.name))).expect("both names are known");
+
+    assert_eq!(installation.verified_domains, ["example.com", "example.org"]);
+    assert_eq!(installation.sync.every, Duration::from_secs(120));
+    assert_eq!(installation.sync.directory_every, Duration::from_secs(3_600), "the default");
+    assert_eq!((installation.brake.rotation, installation.brake.source), (40, 20));
+    let oidc = installation.api.oidc.expect("an issuer");
+    assert_eq!((oidc.subject_claim.as_str(), oidc.groups_claim.as_str()), ("sub", "roles"));
+    assert_eq!(installation.notify[0].on, [Topic::Overdue, Topic::Brake]);
+
+    let [pd, rota, feed, toy] = installation.sources.as_slice() else { panic!("four sources, in order") };
+    assert_eq!(pd.every, Duration::from_secs(600), "its own interval");
+    assert_eq!(pd.rotations, Rotations::Listed(vec!["PABC123".into(), "PDEF456".into(), "PPOL001@1".into()]));
+    assert_eq!(
+        pd.settings,
+        PlatformSettings::Pagerduty {
+            base_url: "https://api.eu.pagerduty.com".into(),
+            token: SecretRef::Secret("dutykey/pagerduty".into()),
+            webhook_secrets: vec![SecretRef::Secret("dutykey/pd-hook-old".into()), SecretRef::Env("PD_HOOK".into())],
+        }
+    );
+    assert_eq!(rota.every, Duration::from_secs(120), "the installation's interval");
+    let PlatformSettings::Icalendar { location, rotation, time_zone, .. } = &rota.settings else {
+        panic!("a calendar")
+    };
+    assert_eq!(location, &CalendarLocation::Plain("/etc/dutykey/./rota.ics".into()), "beside the file");
+    assert_eq!((rotation.as_str(), time_zone.as_deref()), ("primary", Some("Europe/Berlin")));
+    let PlatformSettings::Icalendar { location, rotation, .. } = &feed.settings else { panic!("a calendar") };
+    assert_eq!(location, &CalendarLocation::Hidden(SecretRef::Env("FEED_URL".into())));
+    assert_eq!(rotation, "main", "the default");
+    let script = json!({ "people": 3, "names": ["ann", "bob"], "quiet": null, "strict": true });
+    assert_eq!(toy.settings, PlatformSettings::Sandbox { script }, "a script is passed on as it is");
+    assert_eq!(installation.apps[1].settings, TargetSettings::Sandbox { script: json!([1, 2.5]) });
+    assert_eq!(installation.links[0].person, "ann@example.com", "an address is compared in lower case");
+
+    let [on_call, watch] = installation.profiles.as_slice() else { panic!("two profiles, in order") };
+    let ids: Vec<_> = on_call.entitlements.iter().map(|e| e.id.as_str()).collect();
+    assert_eq!(ids, ["id-of-prod-oncall", "6c5bb468-14b2-4183-baf2-06d523e03bd3", "id-of-operator"], "in order");
+    assert_eq!((on_call.mode, on_call.self_override), (Mode::Enforce, SelfOverride::Flag));
+    assert!(on_call.override_lock.is_zero());
+    let service = on_call.self_service.as_ref().expect("self-service");
+    assert_eq!(service.expires, Duration::from_secs(3_600), "the default");
+    assert!(!service.justification_required);
+    assert_eq!(service.steps[0].approvers, Approvers::OnCall("pd:PDEF456".parse().expect("a rotation")));
+    assert_eq!(service.steps[1].any, 2);
+    assert_eq!(watch.mode, Mode::Observe);
+    assert!(watch.self_service.as_ref().is_some_and(|s| s.steps.is_empty() && s.justification_required));
+}
+
+#[test]
+fn defaults_are_those_that_the_contract_names() {
+    let document = sound(
+        "version: 1\nverified_domains: [example.com]\nsources:\n  - { id: pd, platform: pagerduty, token: { env: T } }\n\
+         apps:\n  - { id: a, target: sandbox, script: {} }\nprofiles:\n  - id: p\n    name: P\n    \
+         entitlements: [{ app: a, kind: role, id: x }]\n    enrollment: { rotations: [\"pd:P1\"] }\n\
+         notify: [{ id: ops, url: { env: U }, secret: { env: S } }]\n",
+    );
+    let installation = document.pin(|_| Err("there is no name".into())).expect("nothing to pin");
+    let PlatformSettings::Pagerduty { base_url, .. } = &installation.sources[0].settings else { panic!("PagerDuty") };
+    assert_eq!(base_url, "https://api.pagerduty.com");
+    assert_eq!(installation.sources[0].rotations, Rotations::All);
+    assert_eq!(installation.sync, Default::default());
+    assert_eq!(installation.brake, Default::default());
+    assert_eq!(installation.notify[0].on.len(), 8, "a channel is told everything");
+    let profile = &installation.profiles[0];
+    let enrollment = profile.enrollment.as_ref().expect("enrollment");
+    let seconds = [enrollment.lead, enrollment.grace, enrollment.lease, profile.override_lock].map(|d| d.as_secs());
+    assert_eq!(seconds, [60, 0, 14_400, 600]);
+    assert_eq!((profile.mode, profile.self_override), (Mode::Enforce, SelfOverride::Hold));
+}
+
+#[test]
+fn the_file_to_begin_with_is_sound_and_touches_nothing() {
+    let document = sound(template());
+    let installation = document.pin(|_| Ok("id".into())).expect("pinned");
+    assert!(installation.profiles.iter().all(|profile| profile.mode == Mode::Observe));
+}
+
+#[test]
+fn each_fault_is_named_with_its_line_and_key() {
+    let cases = [
+        // Keys.
+        (
+            "lead: 5m",
+            "leed: 5m",
+            "profiles[0].enrollment.leed: is not a key here; there are rotations, lead, grace, lease",
+        ),
+        ("audience: dutykey, ", "", "api.oidc.audience: is missing"),
+        ("mode: observe", "mode:", "profiles[1].mode: has no value; give it one or remove the key"),
+        ("mode: observe", "mode: dry-run", "profiles[1].mode: must be one of: enforce observe"),
+        ("platform: sandbox", "platform: toy", "sources[3].platform: must be one of: pagerduty icalendar sandbox"),
+        ("name: Watch", "name: 7", "profiles[1].name: must be a text; put it in quotes"),
+        ("brake: { rotation: 40% }", "brake: 40%", "brake: must be a mapping with the keys rotation, source"),
+        ("version: 1", "version: 2", "version: is 2; this release of Dutykey reads version 1"),
+        // Values.
+        ("lead: 5m", "lead: 5", "profiles[0].enrollment.lead: 5 has no unit: write it with s, m, h or d, like 5m"),
+        ("horizon: 30d", "horizon: 91d", "sync.horizon: 91d cannot be; it must be from 1m to 90d"),
+        ("rotation: 40%", "rotation: 0%", "brake.rotation: must be a share from 1% to 100%"),
+        ("override_lock: 0", "override_lock: 2d", "profiles[0].override_lock: 2d cannot be; it must be from 0s to 1d"),
+        (
+            "self_override: flag",
+            "self_override: hold",
+            "profiles[0].self_override: cannot be `hold` with an override_lock of 0, which only flags; write `flag`, or a lock",
+        ),
+        (
+            "any: 2",
+            "any: 3",
+            "profiles[0].self_service.policy[1].approvers.any: 3 approvals cannot be had; it must be from 1 to 2",
+        ),
+        ("Europe/Berlin", "Europe/Bonn", "sources[1].time_zone: is not an IANA time zone like Europe/Berlin"),
+        (
+            "https://scim.example.com/v2",
+            "http://scim.example.com/v2",
+            "apps[0].base_url: must begin with https://; only a service on this machine may go without",
+        ),
+        // R8: a lease outlasts twelve reads of the slowest source.
+        (
+            "lease: 2h",
+            "lease: 119m",
+            "profiles[0].enrollment.lease: 119m is shorter than 12 reads of `pd`, which is read every 10m; it must be at least 2h",
+        ),
+        // References.
+        ("directory: directory\n", "directory: okta\n", "directory: is neither an app nor a source of this file"),
+        (
+            "app: toys, kind: role, id: viewer",
+            "app: toy, kind: role, id: viewer",
+            "profiles[1].entitlements[0].app: `toy` is not an app of this file",
+        ),
+        (
+            "kind: group, name",
+            "kind: role, name",
+            "profiles[0].entitlements[0].kind: must be `group`: a SCIM app has no others",
+        ),
+        (
+            "\"pd:PABC123\"",
+            "\"pager:PABC123\"",
+            "profiles[0].enrollment.rotations[0]: `pager` is not a source of this file",
+        ),
+        (
+            "\"pd:PABC123\"",
+            "\"pd:PNEW\"",
+            "profiles[0].enrollment.rotations[0]: is not among the rotations that `pd` is told to read; add it there",
+        ),
+        (
+            "\"feed:main\"",
+            "\"feed:main@1\"",
+            "profiles[0].self_service.rotations[1]: has a level, but `feed` is a calendar, which has none",
+        ),
+        (
+            "\"feed:main\"",
+            "\"feed:second\"",
+            "profiles[0].self_service.rotations[1]: is not a rotation of `feed`; its only one is feed:main",
+        ),
+        (
+            "on_call: \"pd:PDEF456\"",
+            "on_call: \"duty:PDEF456\"",
+            "profiles[0].self_service.policy[0].approvers.on_call: `duty` is not a source of this file",
+        ),
+        (
+            "on_call: \"pd:PDEF456\"",
+            "on_call: \"pd:PPOL001@1\"",
+            "profiles[0].self_service.policy[0].approvers.on_call: is on call where the request comes from, and nobody approves their own request; name another",
+        ),
+        (
+            "[ann@example.com]",
+            "[ann@example.net]",
+            "profiles[0].break_glass.people[0]: lies outside verified_domains and is not in people.links, so it never matches anybody",
+        ),
+        (
+            "apps: { toys: c1 }",
+            "apps: { tools: c1 }",
+            "people.links[1].apps.tools: `tools` is none of the apps of this file",
+        ),
+        // Twice.
+        ("id: watch", "id: on-call", "profiles[1].id: `on-call` is already in line 43; each may be there once"),
+        // R5: an account belongs to one person.
+        (
+            "apps: { toys: c1 }",
+            "apps: { directory: 2819c223-7f76-453a-919d-413861904646 }",
+            "people.links[1].apps.directory: belongs to the person in line 40 already, and can belong to one only",
+        ),
+        // Ways in.
+        (
+            "    self_service: { rotations: [\"toy:any\"], max_duration: 1h, policy: auto_approve }\n",
+            "",
+            "line 65: profiles[1]: gives access to nobody; it needs enrollment, self_service or break_glass",
+        ),
+        ("kind: role, id: viewer", "kind: role", "profiles[1].entitlements[0]: needs an id or a name"),
+        (
+            "policy: auto_approve",
+            "policy: []",
+            "profiles[1].self_service.policy: has no step; to approve without anybody write `auto_approve`",
+        ),
+    ];
+    for (from, to, message) in cases {
+        // The fault is where the example was changed, unless the case says another line.
+        let before = WHOLE.split(from).next().unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let message = if message.starts_with("line ") { message.to_owned() } else { format!("line {line}: {message}") };
+        assert_eq!(broken(from, to), message, "after `{from}` became `{to}`");
+    }
+}
+
+#[test]
+fn all_faults_are_named_at_once_and_by_line() {
+    let text = "version: 1\nverified_domains: [example.com]\nsinc: { every: 1m }\nsources:\n  \
+                - { id: pd, platform: pagerduty, token: hunter2 }\n  - { id: Pd, platform: pagerduty }\nprofiles:\n  \
+                - id: p\n    name: P\n    entitlements: [{ app: a, kind: role, id: x }, { app: a, kind: role, id: x }]\n    \
+                enrollment: { rotations: [\"pd:P1\", \"pd\"], lead: soon, lease: 5m, grace: -1m }\n";
+    let found = problems(text);
+    let expected = [
+        "line 3: sinc: is not a key here",
+        "line 5: sources[0].token: must be { secret: NAME } or { env: NAME }",
+        "line 6: sources[1].id: `Pd` is not an ID",
+        "line 6: sources[1].token: is missing",
+        "line 10: profiles[0].entitlements[0].app: `a` is not an app of this file",
+        "line 10: profiles[0].entitlements[1]: `a/role/id/x` is already in line 10",
+        "line 10: profiles[0].entitlements[1].app: `a` is not an app of this file",
+        "line 11: profiles[0].enrollment.grace: `-1m` is not a duration",
+        "line 11: profiles[0].enrollment.lead: `soon` is not a duration",
+        "line 11: profiles[0].enrollment.rotations[1]: `pd` is not a rotation",
+    ];
+    assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "expected `{expected}`, found `{found}`");
+    }
+    assert!(!found.join("\n").contains("hunter2"), "what stands where a secret's place should be is never repeated");
+}
+
+#[test]
+fn a_default_lease_that_is_too_short_for_its_source_is_refused_too() {
+    let text = WHOLE.replace("    every: 10m\n", "    every: 30m\n").replace("      lease: 2h\n", "");
+    let found = problems(&text);
+    let expected =
+        "line 49: profiles[0].enrollment.lease: 4h is shorter than 12 reads of `pd`, which is read every 30m";
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{}", found.join("\n"));
+}
+
+#[test]
+fn what_is_no_yaml_is_refused_with_its_line() {
+    let cases: [(&[u8], &str); 9] = [
+        (b"", "line 1: the file is empty"),
+        (b"\n# only a comment\n", "line 1: the file is empty"),
+        (b"version: 1\nverified_domains: [\n", "line "),
+        (b"version: 1\nversion: 1\n", "line 2: this is not YAML that can be used"),
+        (b"version: 1\n---\nversion: 1\n", "line "),
+        (b"version: 1\nname: \xff\n", "line 2: the file is not UTF-8 text"),
+        (b"- a\n- b\n", "line 1: must be a mapping"),
+        (b"just text", "line 1: must be a mapping"),
+        (b"version: .nan\n", "line 1: "),
+    ];
+    for (bytes, expected) in cases {
+        let found = parse(bytes, Path::new("")).expect_err("should be refused");
+        let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(
+            text.starts_with(expected),
+            "{:?}: expected `{expected}`, found `{text}`",
+            String::from_utf8_lossy(bytes)
+        );
+        assert!(found.iter().all(|problem| problem.message.len() < 1_000), "{text}");
+    }
+    let long = format!("{WHOLE}# {}\n", "x".repeat(MAX_BYTES));
+    assert!(problems(&long)[0].contains("longer than 1 MiB"));
+}
+
+#[test]
+fn anchors_are_followed_within_narrow_limits() {
+    let shared = WHOLE
+        .replace("[\"toy:any\"]", "&shared [\"toy:any\"]")
+        .replace("    break_glass:", "    # an alias\n    break_glass:");
+    sound(&shared);
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let line = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{line}]\n"));
+    }
+    let found = problems(&bomb);
+    assert!(found.len() == 1 && found[0].contains("not YAML that can be used"), "{}", found.join("\n"));
+    let deep = format!("version: {}1{}\n", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(problems(&deep).len(), 1);
+    let many: String = (0..2_000).map(|n| format!("key{n}: 1\n")).collect();
+    let found = problems(&many);
+    assert!(found.len() <= 201 && found.last().is_some_and(|last| last.contains("more problems")), "{}", found.len());
+}
+
+#[test]
+fn many_comments_in_a_row_are_fine() {
+    sound(&WHOLE.replace("profiles:\n", &format!("profiles:\n{}", "# a line\n".repeat(200))));
+}
+
+#[test]
+fn limits_are_those_that_the_contract_names() {
+    let entitlement = |n: usize| format!("      - {{ app: toys, kind: role, id: r{n} }}\n");
+    let more = |count: usize| (0..count).map(entitlement).collect::<String>();
+    let at = "      - { app: toys, kind: role, name: operator }\n";
+    sound(&WHOLE.replace(at, &more(198)));
+    let found = problems(&WHOLE.replace(at, &more(199)));
+    assert_eq!(found, ["line 45: profiles[0].entitlements: are 201; a profile can have at most 200"]);
+
+    let profile = |n: usize| {
+        format!(
+            "  - id: p{n}\n    name: P\n    entitlements: [{{ app: toys, kind: role, id: viewer }}]\n    \
+             break_glass: {{ groups: [g], max_duration: 1h }}\n"
+        )
+    };
+    sound(&format!("{WHOLE}{}", (0..498).map(profile).collect::<String>()));
+    let found = problems(&format!("{WHOLE}{}", (0..499).map(profile).collect::<String>()));
+    assert_eq!(found, ["line 42: profiles: are 501; there can be at most 500"]);
+}
+
+#[test]
+fn a_name_that_cannot_be_pinned_is_named_at_its_line() {
+    let refused = sound(WHOLE).pin(|named| match named.name.as_str() {
+        "prod-oncall" => Ok("6c5bb468-14b2-4183-baf2-06d523e03bd3".into()),
+        other => Err(format!("there is no {other}")),
+    });
+    let found: Vec<_> = refused.expect_err("refused").iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "line 46: profiles[0].entitlements[0].name: is directory/group/6c5bb468-14b2-4183-baf2-06d523e03bd3, which \
+             this profile already gives",
+            "line 48: profiles[0].entitlements[2].name: there is no operator",
+        ]
+    );
+}
+
+#[test]
+fn the_schema_accepts_what_is_sound_and_documents_every_key() {
+    let schema = schema();
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    for text in [WHOLE, template()] {
+        let document: Value = serde_saphyr::from_str(text).expect("YAML");
+        let faults: Vec<_> =
+            validator.iter_errors(&document).map(|fault| format!("{}: {fault}", fault.instance_path)).collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+    for (from, to) in [
+        ("lead: 5m", "leed: 5m"),
+        ("lead: 5m", "lead: 5"),
+        ("audience: dutykey, ", ""),
+        ("mode: observe", "mode:"),
+        ("platform: sandbox", "platform: toy"),
+        ("token: { env: SCIM_TOKEN }", "token: hunter2"),
+        ("kind: role, id: viewer", "kind: role"),
+        ("rotation: 40%", "rotation: 0%"),
+        ("id: watch", "id: Watch"),
+        ("people: [lead@example.com, contractor@partner.test], any: 2", "any: 1"),
+    ] {
+        broken(from, to);
+        let document: Value = serde_saphyr::from_str(&WHOLE.replacen(from, to, 1)).expect("YAML");
+        assert!(!validator.is_valid(&document), "the schema lets `{to}` pass, which the reader refuses");
+    }
+    let mut undocumented = BTreeSet::new();
+    keys_without_description("", &schema, &mut undocumented);
+    assert!(undocumented.is_empty(), "keys without a description: {undocumented:?}");
+}
+
+fn keys_without_description(at: &str, schema: &Value, undocumented: &mut BTreeSet<String>) {
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        // A choice with a single key may say on the choice itself what the key is.
+        let says = |schema: &Value| schema.get("description").is_some();
+        for (key, property) in properties {
+            if !says(property) && !(properties.len() == 1 && says(schema)) {
+                undocumented.insert(format!("{at}.{key}"));
+            }
+        }
+    }
+    match schema {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, inner)| keys_without_description(&format!("{at}/{key}"), inner, undocumented));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| keys_without_description(at, inner, undocumented)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_which_one() {
+    let error = load(Path::new("/nowhere/dutykey.yaml")).expect_err("there is none");
+    assert!(error.to_string().contains("/nowhere/dutykey.yaml"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_text_is_read_or_refused_with_a_line(text in "\\PC{0,200}") {
+        let lines = text.lines().count() as u64 + 1;
+        for problem in parse_text(&text).err().unwrap_or_default() {
+            prop_assert!((1..=lines).contains(&problem.line), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_one_piece_changed_is_read_or_refused_with_a_line(
+        from in 0..WHOLE.len(),
+        length in 0..40_usize,
+        piece in prop_oneof!["[\\[\\]{}:,&*!|>'\"%@` \n#-]{0,3}", "[a-z0-9]{0,6}", "\\PC{0,4}"],
+    ) {
+        let mut text = WHOLE.to_owned();
+        text.replace_range(from..(from + length).min(WHOLE.len()), &piece);
+        let lines = text.lines().count() as u64 + 1;
+        match parse_text(&text) {
+            Ok(document) => prop_assert!(document.pin(|named| Ok(named.key.clone())).is_ok()),
+            Err(problems) => {
+                prop_assert!(!problems.is_empty());
+                prop_assert!(problems.iter().all(|problem| (1..=lines).contains(&problem.line)));
+            }
+        }
+    }
+
+    #[test]
+    fn durations_round_trip(seconds in 0..=400 * 86_400_u64) {
+        let duration = Duration::from_secs(seconds);
+        let text = dutykey_policy::time::format_duration(duration);
+        prop_assert_eq!(dutykey_policy::time::parse_duration(&text), Ok(duration));
+    }
+}
