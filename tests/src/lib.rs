@@ -1,1 +1,3 @@
+//! Whole-system tests, and the stand-ins for the world that they and the crates' own tests use.
 
+pub mod pagerduty;
