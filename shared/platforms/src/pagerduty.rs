@@ -12,7 +12,7 @@
 //! | `users` | 1 for each 100 |
 //! | `teams` | 1 for each 100, and 1 for each 100 members of each |
 //! | `rotations` | 1 for each 100 schedules of each kind, and 1 for each 100 escalation policies |
-//! | `shifts` of a schedule | 1 for each 90 days; the same again on the first read of a layered schedule, after it changed its kind, and while it names nobody |
+//! | `shifts` of a schedule | 1 for each 90 days; 1 more where it is looked for in the wrong place first (a layered schedule's first read, and after an upgrade); twice as many while it names nobody |
 //! | and for new overrides in it | 1 for each 90 days on a layered schedule, and 1 to 5 for the audit records, until their makers are known and at most three times |
 //! | `shifts` of a level | 1, and those of each schedule that it points at |
 

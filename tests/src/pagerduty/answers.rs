@@ -126,15 +126,15 @@ impl Account {
         };
         match path.as_slice() {
             ["abilities"] => (200, json!({ "abilities": ["teams"] })),
-            ["users"] => self.page(request, "users", self.users.iter().map(|user| self.user(user))),
+            ["users"] => self.page(request, "users", self.users.iter(), |user| self.user(user)),
             ["teams"] => {
                 let team = |t: &Team| json!({ "id": t.id, "type": "team", "summary": t.name, "name": t.name });
-                self.page(request, "teams", self.teams.iter().map(team))
+                self.page(request, "teams", self.teams.iter(), team)
             }
             ["teams", id, "members"] => match self.teams.iter().find(|team| team.id == *id) {
                 Some(team) => {
                     let member = |(id, role): &(String, String)| json!({ "user": { "id": id, "type": "user_reference" }, "role": role });
-                    self.page(request, "members", team.members.iter().map(member))
+                    self.page(request, "members", team.members.iter(), member)
                 }
                 None => unknown(),
             },
@@ -158,7 +158,7 @@ impl Account {
             ["schedules", id, "audit", "records"] => shown(found(id, Kind::V2), &|s| self.records(request, s)),
             ["v3", "schedules", id, "audit", "records"] => shown(found(id, Kind::V3), &|s| self.records(request, s)),
             ["escalation_policies"] => {
-                self.page(request, "escalation_policies", self.policies.iter().map(|policy| self.policy(policy)))
+                self.page(request, "escalation_policies", self.policies.iter(), |policy| self.policy(policy))
             }
             ["escalation_policies", id] => match self.policies.iter().find(|policy| policy.id == *id) {
                 Some(policy) => (200, json!({ "escalation_policy": self.policy(policy) })),
@@ -177,13 +177,13 @@ impl Account {
     }
 
     fn list(&self, request: &Request, kind: Kind) -> (u16, Value) {
-        let listed = self.schedules.iter().filter(|schedule| schedule.kind == kind).map(|s| match kind {
+        let listed = self.schedules.iter().filter(|schedule| schedule.kind == kind);
+        self.page(request, "schedules", listed, |s| match kind {
             Kind::V2 => {
                 json!({ "id": s.id, "type": "schedule", "summary": s.name, "name": s.name, "time_zone": s.time_zone })
             }
             Kind::V3 => json!({ "id": s.id, "type": "schedule_v3_reference", "summary": s.name }),
-        });
-        self.page(request, "schedules", listed)
+        })
     }
 
     fn policy(&self, policy: &Policy) -> Value {
@@ -207,7 +207,13 @@ impl Account {
     }
 
     /// A page by `limit` and `offset`.
-    fn page(&self, request: &Request, name: &str, all: impl Iterator<Item = Value>) -> (u16, Value) {
+    fn page<'a, T: 'a>(
+        &self,
+        request: &Request,
+        name: &str,
+        all: impl Iterator<Item = &'a T>,
+        show: impl Fn(&'a T) -> Value,
+    ) -> (u16, Value) {
         let number = |name: &str, default| request.get(name).and_then(|n| n.parse().ok()).unwrap_or(default);
         let limit = number("limit", 25_usize).min(self.largest_page);
         let offset = number("offset", 0_usize);
@@ -215,7 +221,7 @@ impl Account {
             return (400, refusal("offset and limit are together more than 10000"));
         }
         let mut rest = all.skip(offset).peekable();
-        let page: Vec<Value> = rest.by_ref().take(limit).collect();
+        let page: Vec<Value> = rest.by_ref().take(limit).map(show).collect();
         let more = rest.peek().is_some();
         (200, json!({ name: page, "limit": limit, "offset": offset, "more": more, "total": null }))
     }

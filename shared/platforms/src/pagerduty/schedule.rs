@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::http::{Failed, Http};
+use super::http::{self, Failed, Http};
 
 /// The widest window of one request: 90 days with both ends rounded. PagerDuty does not say today how much it renders; it
 /// once said three months.
@@ -149,7 +149,8 @@ struct Layer {
 #[derive(Deserialize)]
 pub(super) struct Entry {
     pub(super) start: Timestamp,
-    /// `null`: it does not end.
+    /// `null`: it does not end. It must be said.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) end: Option<Timestamp>,
     pub(super) user: Reference,
 }
@@ -170,7 +171,7 @@ struct Final {
 #[derive(Deserialize)]
 struct Assignment {
     start_time: Timestamp,
-    end_time: Option<Timestamp>,
+    end_time: Timestamp,
     member: Member,
     source: Option<Source>,
 }
@@ -271,8 +272,9 @@ fn shift_based(schedule: Final) -> Part {
             Some("schedule_rotation_override" | "custom_shift_override") => Cause::Override,
             _ => Cause::Unknown,
         };
-        let native = source.and_then(|source| source.override_id.clone().or_else(|| source.shift_id.clone()));
-        shifts.extend(shift(assignment.start_time, assignment.end_time, user, cause, native)?);
+        let native = source.and_then(|source| source.override_id.as_deref().or(source.shift_id.as_deref()));
+        let native = native.and_then(|id| http::id(id).ok()).map(str::to_owned);
+        shifts.extend(shift(assignment.start_time, Some(assignment.end_time), user, cause, native)?);
     }
     Ok((shifts, schedule.rendered_coverage_percentage))
 }

@@ -3,14 +3,14 @@ use dutykey_tests::pagerduty::Fault;
 
 type Expected = fn(&PlatformError) -> bool;
 
-/// Every call of the port, and the first path that each asks for.
+/// Every call of the port, and a path that it needs.
 const CALLS: [(&str, &str); 7] = [
     ("check", "/users"),
     ("users", "/users"),
     ("teams", "/teams"),
     ("rotations", "/schedules"),
     ("pd:PSHIFT", "/v3/schedules/PSHIFT"),
-    ("pd:PLAYER", "/v3/schedules/PLAYER"),
+    ("pd:PLAYER", "/schedules/PLAYER"),
     ("pd:PPOLICY@2", "/escalation_policies/PPOLICY"),
 ];
 

@@ -46,6 +46,7 @@ async fn p11_who_made_an_override_is_told_for_both_kinds() {
     }
     let expected =
         ["/schedules/PLAYER/overrides", "/schedules/PLAYER/audit/records", "/v3/schedules/PSHIFT/audit/records"];
+    assert!(fake.requests().iter().filter(|r| r.path.contains("audit")).all(|r| r.get("since").is_some()));
     let mut asked = fake.paths();
     asked.retain(|path| path.contains("audit") || path.contains("overrides"));
     assert_eq!(asked, expected);

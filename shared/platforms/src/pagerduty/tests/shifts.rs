@@ -109,10 +109,13 @@ async fn a_schedule_that_is_empty_by_all_accounts_is_empty() {
     }
 }
 
+/// A change of a schedule whose final schedule has its entries under this name.
+type Alteration = fn(&mut serde_json::Value, &str);
+
 #[tokio::test]
 async fn p6_a_final_schedule_that_is_not_whole_is_not_an_empty_rota() {
     let last = "/schedule/final_schedule";
-    let alterations: [(&str, fn(&mut serde_json::Value, &str)); 9] = [
+    let alterations: [(&str, Alteration); 10] = [
         ("missing", |schedule, _| drop(schedule.as_object_mut().unwrap().remove("final_schedule"))),
         ("null", |schedule, _| schedule["final_schedule"] = json!(null)),
         ("empty and covered", |schedule, list| schedule["final_schedule"][list] = json!([])),
@@ -135,6 +138,10 @@ async fn p6_a_final_schedule_that_is_not_whole_is_not_an_empty_rota() {
             for key in ["start", "start_time"] {
                 schedule["final_schedule"][list][0][key] = json!("2026-06-02T09:00:00");
             }
+        }),
+        ("without a word on its end", |schedule, list| {
+            let entry = schedule["final_schedule"][list][0].as_object_mut().unwrap();
+            entry.retain(|key, _| !key.starts_with("end"));
         }),
         ("backwards", |schedule, list| {
             for key in ["end", "end_time"] {
