@@ -15,17 +15,18 @@ use dutykey_engine::ports::rules::WriteRules as _;
 use dutykey_engine::ports::target::Target as _;
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_policy::evidence::Verifier;
+use dutykey_policy::hold::Hold;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::{App, Installation, TargetSettings};
 use dutykey_policy::time::later;
 use dutykey_runtime::clock::{SystemChance, SystemClock};
-use dutykey_runtime::secrets::Secrets;
-use dutykey_store::Store;
+use dutykey_runtime::config::NamedEntitlement;
+use dutykey_store::{MAX_PAGE, Range, Store};
 use dutykey_targets::sandbox::SandboxTarget;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::adapters::{Adapters, adapters};
+use crate::adapters::{Adapters, adapters, environment_secrets};
 use crate::cli;
 use crate::notices::LogNotices;
 use crate::process::{Parts, Process};
@@ -59,13 +60,14 @@ pub async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Re
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let document = dutykey_runtime::config::parse(CONFIG.as_bytes(), Path::new(""))
         .map_err(|problems| anyhow::anyhow!("the demonstration's configuration: {problems:?}"))?;
-    let installation = document.pin(&[]).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+    let unnamed = |_: &NamedEntitlement| Err("the demonstration names its entitlements by ID".to_owned());
+    let installation = document.pin(unnamed).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
     let table = Embedded::memory().context("the embedded table")?;
     let store = Store::new(table.client(), "dutykey");
     let epoch = clock.now();
     store.create_table("demonstration").await?;
     store.configure(0, &installation, epoch).await?;
-    let Adapters { platforms, targets, sandbox } = adapters(Arc::new(Secrets::environment_only(clock.clone())), &clock, epoch);
+    let Adapters { platforms, targets, sandbox } = adapters(Arc::new(environment_secrets(&clock)), &clock, epoch);
     let app = installation.apps.first().context("the demonstration has no app")?;
     let target = sandbox_target(&sandbox, app)?;
     let (sender, events) = mpsc::unbounded_channel();
@@ -128,7 +130,7 @@ impl Watching {
                 () = clock.sleep_until(pause) => {
                     let now = clock.now();
                     screen.progress(self.epoch, now);
-                    let over = now > last && self.events.is_empty() && self.store.all_open_holds().await?.is_empty();
+                    let over = now > last && self.events.is_empty() && open_holds(&self.store).await?.is_empty();
                     if over || now > end {
                         return Ok(true);
                     }
@@ -157,7 +159,7 @@ impl Watching {
             self.seen.push(event);
         }
         let mut export = Vec::new();
-        store.export(None, None, None, &mut export).await?;
+        store.export(None, Range::default(), &mut export).await?;
         let lines: Vec<String> = String::from_utf8(export)?.lines().map(str::to_owned).collect();
         let mut verifier = Verifier::default();
         let checked = lines.iter().try_for_each(|line| verifier.line(line)).and_then(|()| verifier.finish());
@@ -168,10 +170,23 @@ impl Watching {
             effects: &target.effects(),
             truth: &target.truth(),
             standing: &target.without_us(),
-            open: &store.all_open_holds().await?,
+            open: &open_holds(store).await?,
             evidence: &lines,
             verified: &checked.map_err(|fault| fault.to_string()),
         }))
+    }
+}
+
+async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
+    let mut holds = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
+        holds.extend(page.items);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(holds),
+        }
     }
 }
 

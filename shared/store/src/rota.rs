@@ -69,7 +69,7 @@ fn heads(items: impl IntoIterator<Item = Item>) -> Vec<RotationHead> {
 
 #[async_trait]
 impl WriteRota for Store {
-    async fn change_rotation(&self, change: &RotationChange) -> Result<(), StoreError> {
+    async fn change_rotation(&self, change: &RotationChange) -> Result<RotationHead, StoreError> {
         let id = &change.head.id;
         let mut days = match &change.known {
             Some(known) => self.day_writes(id, known).await?,
@@ -87,7 +87,7 @@ impl WriteRota for Store {
         let mut writes: Writes = vec![(For::Head, head_write(&head)?.when(as_read(change.expected, &end)))];
         writes.extend(days.into_iter().map(|day| (For::Record, day.when(Condition::known_version()))));
         writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
-        self.commit_all(format!("rotation {id}"), writes, &change.notices).await.map(|_| ())
+        self.commit_all(format!("rotation {id}"), writes, &change.notices).await.map(|_| head)
     }
 
     async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError> {

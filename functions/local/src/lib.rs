@@ -1,0 +1,61 @@
+//! `dutykey`: every function in one process over an embedded table, and the command line.
+
+mod adapters;
+pub mod cli;
+mod demo;
+mod notices;
+mod output;
+mod process;
+mod queue;
+
+use std::process::ExitCode;
+
+use tokio::sync::watch;
+
+use crate::cli::{Cli, Command};
+
+/// The answer is bad: a promise broken, a check failed, a chain broken.
+const BAD: u8 = 1;
+/// The command line or the configuration is wrong.
+const WRONG: u8 = 2;
+
+/// Carries out what the command line asks for.
+pub async fn run(cli: Cli) -> ExitCode {
+    let logging = dutykey_runtime::telemetry::Logging::of_command(|name| std::env::var(name).ok());
+    if let Err(error) = logging.begin() {
+        eprintln!("{error}");
+        return ExitCode::from(WRONG);
+    }
+    match answer(cli.command.unwrap_or_else(|| Command::Demo(cli::Demo::default()))).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BAD),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+async fn answer(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Demo(options) => demo::run(&options, stopped()).await,
+        _ => anyhow::bail!("later"),
+    }
+}
+
+/// Turns true at Ctrl-C or SIGTERM.
+fn stopped() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! { _ = tokio::signal::ctrl_c() => {}, () = terminated => {} }
+        let _ = sender.send(true);
+        std::future::pending::<()>().await;
+    });
+    receiver
+}
