@@ -56,7 +56,9 @@ pub fn load(path: &Path) -> Result<Document, ConfigError> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    parse(&bytes, path.parent().unwrap_or(Path::new(""))).map_err(ConfigError::Faulty)
+    // What is stored must mean the same wherever it is read.
+    let path = std::path::absolute(path).map_err(unreadable)?;
+    parse(&bytes, path.parent().unwrap_or(Path::new("/"))).map_err(ConfigError::Faulty)
 }
 
 /// Reads a configuration document. `base` is the directory to which its paths are relative.

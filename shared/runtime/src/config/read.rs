@@ -135,7 +135,7 @@ macro_rules! mappings {
         #[derive(Debug, Clone, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
         $(#[$meta])*
-        pub(super) struct $name { $( $(#[$field_meta])* pub(super) $field: $type, )* }
+        pub(in crate::config) struct $name { $( $(#[$field_meta])* pub(in crate::config) $field: $type, )* }
 
         impl $crate::config::read::Read for $name {
             fn read(
@@ -160,7 +160,7 @@ macro_rules! words {
     )*) => {$(
         #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
         $(#[$meta])*
-        pub(super) enum $name { $( $(#[$variant_meta])* #[schemars(rename = $word)] $variant, )* }
+        pub(in crate::config) enum $name { $( $(#[$variant_meta])* #[schemars(rename = $word)] $variant, )* }
 
         impl $crate::config::read::Read for $name {
             fn read(

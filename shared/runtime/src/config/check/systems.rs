@@ -1,7 +1,7 @@
 //! Sources and apps: how they are reached.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dutykey_policy::id::{RotationId, SourceId};
@@ -97,7 +97,8 @@ fn calendar(at: &At<RawCalendar>, base: &Path, problems: &mut Problems) -> Optio
         RawCalendar::Plain(text) => text,
     };
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Some(CalendarLocation::Plain(base.join(text).to_string_lossy().into_owned()));
+        let path: PathBuf = base.join(text).components().collect();
+        return Some(CalendarLocation::Plain(path.to_string_lossy().into_owned()));
     };
     // `webcal` is `https` under another name.
     let https = if scheme.eq_ignore_ascii_case("webcal") { format!("https://{rest}") } else { text.clone() };
