@@ -7,6 +7,7 @@ use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::platform::Platforms;
 use dutykey_engine::ports::secrets::ReadSecret;
 use dutykey_engine::ports::target::Targets;
+use dutykey_runtime::secrets::Secrets;
 use dutykey_targets::sandbox::SandboxWorld;
 use jiff::Timestamp;
 
@@ -30,4 +31,9 @@ pub(crate) fn adapters(secrets: Arc<dyn ReadSecret>, clock: &Arc<dyn Clock>, epo
         targets: Arc::new(dutykey_targets::adapters::Adapters::new(secrets, clock.clone(), sandbox.clone(), KEEP)),
         sandbox,
     }
+}
+
+/// Secrets from environment variables, for a process without Secrets Manager.
+pub(crate) fn environment_secrets(clock: &Arc<dyn Clock>) -> Secrets {
+    Secrets::new(|name| std::env::var(name).ok(), None, clock.clone(), KEEP)
 }

@@ -53,7 +53,7 @@ impl std::fmt::Debug for Parts {
 }
 
 /// Every function in one process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Process {
     syncer: Syncer,
     provisioning: Worker,
@@ -62,6 +62,12 @@ pub struct Process {
     queues: LocalQueues,
     store: Store,
     clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").finish_non_exhaustive()
+    }
 }
 
 impl Process {

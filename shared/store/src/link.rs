@@ -89,6 +89,7 @@ fn newcomer(link: &UserLink) -> Result<Vec<Write>, StoreError> {
         email: Some(link.address.clone()),
         name: link.name.clone(),
         active: None,
+        active_at: None,
         users: BTreeMap::from([(link.source.clone(), link.user.clone())]),
         accounts: BTreeMap::new(),
     };
