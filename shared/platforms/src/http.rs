@@ -114,7 +114,8 @@ mod tests {
         for url in ["https://example.com/a", "http://127.0.0.1:8080/a", "http://[::1]/a", "http://localhost/a"] {
             assert!(safe(url), "{url}");
         }
-        for url in ["http://example.com/a", "http://127.0.0.1.example.com/", "ftp://localhost/a", "file:///etc/passwd"] {
+        for url in ["http://example.com/a", "http://127.0.0.1.example.com/", "ftp://localhost/a", "file:///etc/passwd"]
+        {
             assert!(!safe(url), "{url}");
         }
     }

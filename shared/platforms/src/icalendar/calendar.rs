@@ -160,7 +160,8 @@ impl Series {
         let Some(plan) = self.whole.as_ref().and_then(|whole| whole.plan.as_ref()) else { return Ok(()) };
         for event in self.changed.values() {
             if event.replaces.is_some_and(|(kind, _)| kind != plan.start.kind) {
-                let problem = Problem::Unsupported("a RECURRENCE-ID that is a date where DTSTART is a time, or otherwise");
+                let problem =
+                    Problem::Unsupported("a RECURRENCE-ID that is a date where DTSTART is a time, or otherwise");
                 return Err(problem.at(event.line).of(&event.uid));
             }
         }

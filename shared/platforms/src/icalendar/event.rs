@@ -194,12 +194,7 @@ fn end(event: &Component, start: &Moment, zones: &mut Zones<'_>) -> Result<EndRu
 
 /// An end, which is not before the start. One in UTC is an instant and not a wall clock that anybody lives by, so it is
 /// turned into the start's.
-fn end_at(
-    property: &Property,
-    value: &str,
-    start: &Moment,
-    zones: &mut Zones<'_>,
-) -> Result<Moment, CalendarFault> {
+fn end_at(property: &Property, value: &str, start: &Moment, zones: &mut Zones<'_>) -> Result<Moment, CalendarFault> {
     let mut end = Moment::read(property, value, zones)?;
     if end.kind != start.kind {
         return Err(property.unreadable("it has to be a date where DTSTART is one, and a time where it is not"));
@@ -281,7 +276,8 @@ fn address(attendee: &Property) -> String {
 }
 
 fn person(property: &Property, id: &str, name: Option<&str>) -> Result<PlatformUser, CalendarFault> {
-    let id = UserId::try_from(id.to_owned()).map_err(|_| property.unreadable("it names nobody, or at too great length"))?;
+    let id =
+        UserId::try_from(id.to_owned()).map_err(|_| property.unreadable("it names nobody, or at too great length"))?;
     let email = is_address(id.as_str()).then(|| id.as_str().to_owned());
     let name = name.map(|name| name.trim().trim_matches('"').to_owned()).filter(|name| !name.is_empty());
     Ok(PlatformUser { id, email, name, active: None })

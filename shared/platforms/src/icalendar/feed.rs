@@ -143,7 +143,8 @@ fn broken(error: &reqwest::Error) -> PlatformError {
     let what = match error {
         error if error.is_redirect() => {
             return PlatformError::Misconfigured(
-                "the calendar's address redirects in circles or to an unsafe address; configure where it leads".to_owned(),
+                "the calendar's address redirects in circles or to an unsafe address; configure where it leads"
+                    .to_owned(),
             );
         }
         error if error.is_timeout() => "no whole answer in time",

@@ -140,7 +140,11 @@ impl Rule {
                 walls.push(wall_at(at)?);
             }
         }
-        if self.count.is_some_and(|count| named >= count) { Ok(walls) } else { Err(self.wrong("it names no more dates")) }
+        if self.count.is_some_and(|count| named >= count) {
+            Ok(walls)
+        } else {
+            Err(self.wrong("it names no more dates"))
+        }
     }
 
     /// A later start of the same series that names the same dates from `from` on: whole steps later, and one step before
