@@ -11,7 +11,10 @@
 //!   of the calendar and hours are exact (RFC 5545 §3.3.6).
 //! - A start that the clock skips moves on by what is skipped; of a time that comes twice the first is meant.
 //! - Zones are those of the tz database, else Windows' names, else the file's own VTIMEZONE.
-//! - One series for each UID; the highest SEQUENCE of each (UID, RECURRENCE-ID) wins; cancelled means none.
+//! - One series for each UID; the highest SEQUENCE of each (UID, RECURRENCE-ID) wins, and two versions with the same one
+//!   that differ are a fault; cancelled means none. A changed instance without its series stands by itself.
+//! - A rule that does not name its own DTSTART, or whose UNTIL is a date where DTSTART is a time, is a fault: RFC 5545 leaves
+//!   it undefined, and calendar programs differ.
 //! - TRANSP and PARTSTAT are not read: whom the rota names is on call.
 
 mod calendar;
@@ -95,7 +98,7 @@ impl Platform for ICalendar {
     async fn check(&self) -> Result<String, PlatformError> {
         self.ask(|calendar| {
             let name = calendar.name.as_deref().unwrap_or("without a name");
-            Ok(format!("calendar {name}, {} people", calendar.users().len()))
+            Ok(format!("calendar {name}, users: {}", calendar.users().len()))
         })
         .await
     }

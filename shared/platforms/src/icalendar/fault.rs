@@ -129,7 +129,7 @@ fn place(line: Option<usize>, uid: Option<&str>) -> String {
     }
 }
 
-/// Foreign text for a message: at most 80 characters, control characters as escapes.
+/// Foreign text for a message: control characters as escapes, and then at most 80 characters.
 pub(super) fn excerpt(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
+    text.chars().flat_map(char::escape_debug).take(80).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::document::Component;
 use super::fault::{CalendarFault, Problem, excerpt};
@@ -15,6 +15,11 @@ use super::windows;
 /// The tz database that is compiled in: the same answer on every machine, and none of the machine's own names such as
 /// `localtime`.
 static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+/// The names of UTC in the tz database.
+const UTC: [&str; 7] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Etc/Zulu", "Etc/UCT"];
+/// The most zones that one calendar may name; to compute one of the file's own takes a while.
+const MAX_ZONES: usize = 500;
 
 /// A time zone.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +45,7 @@ impl Zone {
     /// Whether it is UTC by any of its names.
     pub(super) fn is_utc(&self) -> bool {
         match self {
-            Self::Known(zone) => zone.to_fixed_offset().is_ok_and(|offset| offset == Offset::UTC),
+            Self::Known(zone) => zone.iana_name().is_some_and(|name| UTC.contains(&name)),
             Self::Own(_) => false,
         }
     }
@@ -93,6 +98,9 @@ impl<'a> Zones<'a> {
     pub(super) fn find(&mut self, name: &str) -> Result<Zone, Problem> {
         if let Some(zone) = self.found.get(name) {
             return Ok(zone.clone());
+        }
+        if self.found.len() >= MAX_ZONES {
+            return Err(Problem::TooMany { what: "time zones", limit: MAX_ZONES });
         }
         let zone = Zone::known(name).map_or_else(|| self.own(name), Ok)?;
         self.found.insert(name.to_owned(), zone.clone());
