@@ -1,0 +1,231 @@
+//! A new configuration: new versions first, then one transaction that moves its head with the evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::rota::ReadRota;
+use dutykey_policy::evidence::{Chain, Draft};
+use dutykey_policy::id::{ProfileId, RotationId};
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::Store;
+use crate::codec::{Item, decode, number, unreadable};
+use crate::commit::{For, Writes};
+use crate::document::{Document, Draft as Text};
+use crate::error::Refused;
+use crate::evidence::{appended, chain_attribute, ends_at};
+use crate::io::{Query, Sort};
+use crate::keys;
+use crate::rota::planned_again;
+use crate::rules::ConfigHead;
+use crate::write::{Condition, Write};
+
+/// At most so many rotations are marked in the transaction that moves the head; others are marked before it.
+const MARKED_AT_ONCE: usize = 80;
+/// How often the last transaction is tried again where a rotation was read meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// What a new configuration changes.
+struct Plan {
+    head: ConfigHead,
+    /// The version that was in force, for each profile that changes; 0 for a new one.
+    changed: BTreeMap<ProfileId, u64>,
+    /// Profiles that are gone.
+    ended: BTreeMap<ProfileId, u64>,
+    /// Which parts of the document change.
+    sections: BTreeSet<String>,
+    /// Rotations whose people must be planned again.
+    rotations: BTreeSet<RotationId>,
+}
+
+impl Store {
+    /// Applies a configuration and answers its version; where it says what is in force already, that version.
+    pub(crate) async fn configured(
+        &self,
+        expected: u64,
+        installation: &Installation,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let before = self.config_head().await?;
+        if before.as_ref().map_or(0, |head| head.version) != expected {
+            return Err(changed());
+        }
+        let bare = Installation { profiles: Vec::new(), ..installation.clone() };
+        let text = Text::new(&keys::config(), &bare)?;
+        let plan = self.plan(before.as_ref(), installation, &bare, &text, at).await?;
+        if plan.changed.is_empty() && plan.ended.is_empty() && plan.sections.is_empty() {
+            return Ok(expected);
+        }
+        let moved = self.move_head(expected, &plan, at).await;
+        if moved.is_err() {
+            self.abandon_document(&keys::config(), &plan.head.document).await?;
+            return moved;
+        }
+        match before.filter(|before| before.document.id != plan.head.document.id) {
+            Some(before) => self.remove_document(&keys::config(), &before.document).await.map(|()| plan.head.version),
+            None => moved,
+        }
+    }
+
+    /// Writes what is new and finds out what it changes.
+    async fn plan(
+        &self,
+        before: Option<&ConfigHead>,
+        installation: &Installation,
+        bare: &Installation,
+        text: &Text,
+        at: Timestamp,
+    ) -> Result<Plan, StoreError> {
+        let old = match before {
+            Some(head) => self.profile_versions(&head.profiles).await?,
+            None => Vec::new(),
+        };
+        let mut old: BTreeMap<ProfileId, Profile> =
+            old.into_iter().map(|profile| (profile.id.clone(), profile)).collect();
+        let (mut versions, mut changed, mut rotations) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        for profile in &installation.profiles {
+            let current = old.remove(&profile.id);
+            if let Some(current) = current.as_ref().filter(|current| same(current, profile)) {
+                versions.insert(profile.id.clone(), current.version);
+                continue;
+            }
+            let version = self.new_version(profile, current.as_ref().map_or(0, |current| current.version)).await?;
+            versions.insert(profile.id.clone(), version);
+            changed.insert(profile.id.clone(), current.as_ref().map_or(0, |current| current.version));
+            rotations.extend([Some(profile), current.as_ref()].into_iter().flatten().flat_map(enrolling));
+        }
+        rotations.extend(old.values().flat_map(enrolling));
+        let version = before.map_or(0, |head| head.version) + 1;
+        let (document, sections) = self.new_document(before, bare, text, version).await?;
+        let head = ConfigHead { version, at, document, profiles: versions };
+        let ended = old.into_iter().map(|(id, profile)| (id, profile.version)).collect();
+        Ok(Plan { head, changed, ended, sections, rotations })
+    }
+
+    /// Writes the document where it has changed, and names the sections that differ.
+    async fn new_document(
+        &self,
+        before: Option<&ConfigHead>,
+        bare: &Installation,
+        text: &Text,
+        version: u64,
+    ) -> Result<(Document, BTreeSet<String>), StoreError> {
+        let key = keys::config();
+        if let Some(same) = before.filter(|head| head.document.hash == text.hash) {
+            return Ok((same.document.clone(), BTreeSet::new()));
+        }
+        let old: Option<Map<String, Value>> = match before {
+            Some(head) => self.read_document(&key, &head.document).await?,
+            None => None,
+        };
+        let old = old.unwrap_or_default();
+        let Value::Object(new) = serde_json::to_value(bare).map_err(|error| unreadable(&key, error))? else {
+            return Err(unreadable(&key, "it is no object"));
+        };
+        let differs = |name: &&String| old.get(*name) != new.get(*name);
+        let mut sections: BTreeSet<String> = old.keys().chain(new.keys()).filter(differs).cloned().collect();
+        if sections.is_empty() {
+            // The same values in another form, as an older release wrote them.
+            sections.insert("form".to_owned());
+        }
+        let document = self.write_document(&key, format!("{version:020}#{}", text.hash), text).await?;
+        Ok((document, sections))
+    }
+
+    /// The version under which a profile is kept: that of an apply that was interrupted, or the next one.
+    async fn new_version(&self, profile: &Profile, current: u64) -> Result<u64, StoreError> {
+        let versions = Query::items(keys::profile(&profile.id), Sort::Begins(keys::VERSIONS.to_owned())).newest_first();
+        let newest = self.page(&versions, None, Some(1)).await?.items.pop();
+        let newest: Option<Profile> = newest.map(decode).transpose()?;
+        if let Some(kept) = newest.as_ref().filter(|kept| kept.version > current && same(kept, profile)) {
+            return Ok(kept.version);
+        }
+        let version = newest.map_or(0, |newest| newest.version).max(current) + 1;
+        let next = Profile { version, ..profile.clone() };
+        let write = Write::save(keys::profile_version(&profile.id, version), &next)?.when(Condition::new());
+        self.write(write).await.map_err(|refused| refused.changed(format!("profile {}", profile.id)))?;
+        Ok(version)
+    }
+
+    /// One transaction moves the head, records what has changed and marks the rotations.
+    async fn move_head(&self, expected: u64, plan: &Plan, at: Timestamp) -> Result<u64, StoreError> {
+        let rotations: Vec<RotationId> = plan.rotations.iter().cloned().collect();
+        let (ahead, together) = rotations.split_at(rotations.len().saturating_sub(MARKED_AT_ONCE));
+        for rotation in ahead {
+            self.mark(rotation).await?;
+        }
+        let system = keys::chain_head(&Chain::System);
+        for _ in 0..ATTEMPTS {
+            let end = self.chain_head(&Chain::System).await?;
+            let evidence = appended(&Chain::System, &end, at, &[draft(expected, plan)])?;
+            let chain = Item::from([("chain".to_owned(), chain_attribute(&system, &evidence.head)?)]);
+            let unmoved = match expected {
+                0 => Condition::new(),
+                version => Condition::is("version", number(version)),
+            };
+            let mut writes: Writes = vec![
+                (For::Head, Write::save(keys::config(), &plan.head)?.when(unmoved)),
+                (For::Head, Write::update(system.clone(), chain).when(ends_at(&end))),
+            ];
+            let heads = self.heads(together).await?;
+            writes.extend(heads.values().map(|head| (For::Head, planned_again(head))));
+            writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
+            match self.commit_all("the configuration", writes, &[]).await {
+                Ok(_) => return Ok(plan.head.version),
+                Err(StoreError::Changed(_)) => {
+                    if self.config_head().await?.map_or(0, |head| head.version) != expected {
+                        return Err(changed());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(changed())
+    }
+
+    /// Marks one rotation as to be planned again.
+    async fn mark(&self, rotation: &RotationId) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let heads = self.heads(std::slice::from_ref(rotation)).await?;
+            let Some(head) = heads.get(rotation) else { return Ok(()) };
+            match self.write(planned_again(head)).await {
+                Ok(()) => return Ok(()),
+                Err(Refused::Conditions(_) | Refused::Conflict) => {}
+                Err(Refused::Store(error)) => return Err(error),
+            }
+        }
+        Err(StoreError::Changed(format!("rotation {rotation}")))
+    }
+}
+
+fn changed() -> StoreError {
+    StoreError::Changed("the configuration".to_owned())
+}
+
+/// Whether two versions of a profile say the same.
+fn same(one: &Profile, other: &Profile) -> bool {
+    Profile { version: other.version, ..one.clone() } == *other
+}
+
+fn enrolling(profile: &Profile) -> BTreeSet<RotationId> {
+    profile.enrollment.as_ref().map(|automatic| automatic.rotations.clone()).unwrap_or_default()
+}
+
+/// The evidence of a configuration: versions and names of sections only. Its content has addresses in it.
+fn draft(expected: u64, plan: &Plan) -> Draft {
+    let after: BTreeMap<&ProfileId, Option<&u64>> =
+        plan.changed.keys().map(|id| (id, plan.head.profiles.get(id))).collect();
+    let mut before: BTreeMap<&ProfileId, u64> = plan.changed.iter().map(|(id, version)| (id, *version)).collect();
+    before.extend(plan.ended.iter().map(|(id, version)| (id, *version)));
+    Draft {
+        act: "configuration.applied".to_owned(),
+        actor: "apply".to_owned(),
+        subject: json!({ "configuration": plan.head.version }),
+        before: json!({ "version": expected, "profiles": before }),
+        after: json!({ "version": plan.head.version, "profiles": after }),
+        why: json!({ "sections": plan.sections, "ended": plan.ended.keys().collect::<Vec<_>>() }),
+    }
+}

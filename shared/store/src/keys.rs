@@ -1,0 +1,389 @@
+//! Every key of the table, and every access pattern. Only this module builds keys.
+//!
+//! IAM separates partition keys, not sort keys, so each kind of partition has a prefix of its own.
+//!
+//! | partition | sort key | item | read by |
+//! |---|---|---|---|
+//! | `INSTALLATION` | `INSTALLATION` | the table's own ID | get |
+//! | `CONFIG` | `HEAD` | version, profiles' versions, document | get |
+//! | `CONFIG` | `DOCUMENT#<id>#<part>` | what the configuration consists of | query by prefix |
+//! | `PROFILE#<profile>` | `V#<version>` | one version of a profile | batch get; newest first |
+//! | `BLOCK` | `BLOCK#<id>` | a block | query |
+//! | `PULSE` | `PULSE` | when Dutykey last ran | get |
+//! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
+//! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |
+//! | | `LIVE#ENROLLMENT#<profile>#<origin>` | an enrollment | |
+//! | | `LIVE#HOLD#<app>#<account>#<kind>#<place>` | a hold that is not over | |
+//! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
+//! | | `EVIDENCE#<seq>` | records of the person's chain up to `seq` | query from a sequence number |
+//! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
+//! | | `DIRECTORY`, `DOCUMENT#<id>#<part>` | users and teams as last read | get, query by prefix |
+//! | `ROTATION#<rotation>` | `DAY#<date>` | the known shifts that start on this UTC day | query by range |
+//! | | `EVIDENCE#<seq>` | records of the rotation's chain | |
+//! | `LINK#<source>#<user>` | `LINK` | who the user is | batch get |
+//! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
+//! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
+//! | `NOTICE#<id>` | `NOTICE` | a notice | batch get |
+//! | `SYSTEM` | `HEAD`, `EVIDENCE#<seq>` | the installation's own chain | |
+//!
+//! | index | keys | partitions | finds |
+//! |---|---|---|---|
+//! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N` | what may begin; rotations; notices |
+//! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
+//! | `lists` | `list`, `list_key` | `people#N`, `rotations#N`, `holds#N`, `profile#<profile>` | pages of things |
+//!
+//! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
+//! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
+//! milliseconds. Texts from outside are escaped, and replaced by their hash where they are long.
+
+use dutykey_engine::ports::ledger::Notice;
+use dutykey_policy::enrollment::{Enrollment, Origin};
+use dutykey_policy::evidence::Chain;
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{AccountId, AppId, HoldKey, PersonId, ProfileId, RotationId, SourceId, UserId};
+use dutykey_policy::rota::hex;
+use dutykey_policy::time::rfc3339;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// The attribute that is the partition key.
+pub const PK: &str = "pk";
+/// The attribute that is the sort key.
+pub const SK: &str = "sk";
+/// The attribute after whose time, in seconds since 1970, DynamoDB may remove an item.
+pub const TTL: &str = "ttl";
+
+/// A sparse index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Index {
+    /// Its name.
+    pub name: &'static str,
+    /// The attribute that is its partition key.
+    pub partition: &'static str,
+    /// The attribute that is its sort key.
+    pub sort: &'static str,
+}
+
+/// What may begin, rotations and notices, by when they are due.
+pub const DUE: Index = Index { name: "due", partition: "due_shard", sort: "due_at" };
+/// What may end, by when it is due.
+pub const ENDS: Index = Index { name: "due_ends", partition: "ends_shard", sort: "ends_at" };
+/// Pages of things.
+pub const LISTS: Index = Index { name: "lists", partition: "list", sort: "list_key" };
+/// Every index.
+pub const INDEXES: [Index; 3] = [DUE, ENDS, LISTS];
+
+/// In the index of what is due: people for whom something may begin.
+pub const STARTS: &str = "start";
+/// In the index of ends: people for whom something may end.
+pub const END: &str = "end";
+/// In the index of what is due, and in the lists: rotations.
+pub const DUE_ROTATIONS: &str = "rotation";
+/// In the index of what is due: notices.
+pub const NOTICES: &str = "notice";
+/// In the lists: people.
+pub const PEOPLE: &str = "people";
+/// In the lists: rotations.
+pub const ROTATIONS: &str = "rotations";
+/// In the lists: holds that are not over.
+pub const HOLDS: &str = "holds";
+
+/// An item's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The partition.
+    pub pk: String,
+    /// The place in it.
+    pub sk: String,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pk, self.sk)
+    }
+}
+
+fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
+    Key { pk: pk.into(), sk: sk.into() }
+}
+
+/// The longest text, in bytes, that stands in a key as it is: a sort key has 1024 bytes.
+const LONGEST: usize = 200;
+
+/// A text from outside as a part of a key.
+fn part(text: &str) -> String {
+    let escaped = text.replace('%', "%25").replace('#', "%23");
+    if escaped.len() <= LONGEST { escaped } else { format!("%h{}", hex(&Sha256::digest(text))) }
+}
+
+/// How many shards each group of an index has.
+pub const SHARDS: u8 = 4;
+
+/// The shard of a group in which an item lies.
+#[must_use]
+pub fn shard(group: &str, id: &str) -> String {
+    let first = Sha256::digest(id).first().copied().unwrap_or_default();
+    format!("{group}#{}", first % SHARDS)
+}
+
+/// Every shard of a group.
+#[must_use]
+pub fn shards(group: &str) -> Vec<String> {
+    (0..SHARDS).map(|shard| format!("{group}#{shard}")).collect()
+}
+
+/// An instant in a key. Fixed width, so that text order is time order; what lies before the year 0 counts as its begin.
+#[must_use]
+pub fn instant(at: Timestamp) -> String {
+    const YEAR_ZERO: i64 = -62_167_219_200;
+    let floor = Timestamp::from_second(YEAR_ZERO).unwrap_or(Timestamp::UNIX_EPOCH);
+    rfc3339(at.max(floor))
+}
+
+/// The table's own ID.
+#[must_use]
+pub fn installation() -> Key {
+    key("INSTALLATION", "INSTALLATION")
+}
+
+/// The head of the configuration.
+#[must_use]
+pub fn config() -> Key {
+    key("CONFIG", "HEAD")
+}
+
+/// The first part of the keys of a document's parts; the partition is that of its head.
+#[must_use]
+pub fn document(id: &str) -> String {
+    format!("DOCUMENT#{id}#")
+}
+
+/// One part of a document.
+#[must_use]
+pub fn document_part(head: &Key, id: &str, number: usize) -> Key {
+    key(&head.pk, format!("{}{number:04}", document(id)))
+}
+
+/// The partition of a profile's versions.
+#[must_use]
+pub fn profile(id: &ProfileId) -> String {
+    format!("PROFILE#{id}")
+}
+
+/// The first part of the sort keys of a profile's versions.
+pub const VERSIONS: &str = "V#";
+
+/// One version of a profile.
+#[must_use]
+pub fn profile_version(id: &ProfileId, version: u64) -> Key {
+    key(profile(id), format!("{VERSIONS}{version:020}"))
+}
+
+/// The partition of the blocks.
+pub const BLOCKS: &str = "BLOCK";
+
+/// A block.
+#[must_use]
+pub fn block(id: &str) -> Key {
+    key(BLOCKS, format!("BLOCK#{}", part(id)))
+}
+
+/// When Dutykey last ran.
+#[must_use]
+pub fn pulse() -> Key {
+    key("PULSE", "PULSE")
+}
+
+const PERSON: &str = "PERSON#";
+
+/// The partition of a person.
+#[must_use]
+pub fn person(id: &PersonId) -> String {
+    format!("{PERSON}{id}")
+}
+
+/// The person of a partition, where it is one.
+#[must_use]
+pub fn person_of(pk: &str) -> Option<PersonId> {
+    pk.strip_prefix(PERSON)?.parse().ok()
+}
+
+/// The first part of the sort keys of everything that a look reads of a person.
+pub const LIVE: &str = "LIVE#";
+/// The first part of the sort keys of a person's enrollments.
+pub const ENROLLMENTS: &str = "LIVE#ENROLLMENT#";
+/// The first part of the sort keys of a person's holds that are not over.
+pub const OPEN_HOLDS: &str = "LIVE#HOLD#";
+/// The first part of the sort keys of a person's holds that are over.
+pub const ENDED: &str = "ENDED#";
+
+/// The head of a person.
+#[must_use]
+pub fn person_head(id: &PersonId) -> Key {
+    key(person(id), "LIVE#HEAD")
+}
+
+/// A person's links and accounts.
+#[must_use]
+pub fn person_links(id: &PersonId) -> Key {
+    key(person(id), "LIVE#PERSON")
+}
+
+/// A person's address and name.
+#[must_use]
+pub fn person_text(id: &PersonId) -> Key {
+    key(person(id), "LIVE#TEXT")
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Coverage(rotation) => format!("coverage#{}", part(&rotation.to_string())),
+        Origin::Request(id) => format!("request#{}", part(id)),
+        Origin::BreakGlass(id) => format!("break_glass#{}", part(id)),
+    }
+}
+
+/// An enrollment.
+#[must_use]
+pub fn enrollment(it: &Enrollment) -> Key {
+    key(person(&it.person), format!("{ENROLLMENTS}{}#{}", it.profile, origin(&it.origin)))
+}
+
+/// An enrollment's place in the list of its profile.
+#[must_use]
+pub fn enrollment_list(it: &Enrollment) -> (String, String) {
+    (enrollments_of(&it.profile), format!("{}#{}", it.person, origin(&it.origin)))
+}
+
+/// The list of a profile's enrollments.
+#[must_use]
+pub fn enrollments_of(profile: &ProfileId) -> String {
+    format!("profile#{profile}")
+}
+
+fn hold_key(it: &HoldKey) -> String {
+    format!("{}#{}#{}#{}", it.app, part(it.account.as_str()), part(&it.place.kind), part(&it.place.id))
+}
+
+/// A hold that is not over.
+#[must_use]
+pub fn hold(person_id: &PersonId, it: &HoldKey) -> Key {
+    key(person(person_id), format!("{OPEN_HOLDS}{}", hold_key(it)))
+}
+
+/// A hold's place in the list of open holds: the one that ends first comes first in its shard.
+#[must_use]
+pub fn hold_list(it: &Hold) -> (String, String) {
+    let name = hold_key(&it.key);
+    (shard(HOLDS, &name), format!("{}#{name}", instant(it.due)))
+}
+
+/// A hold that is over.
+#[must_use]
+pub fn ended_hold(it: &Hold) -> Key {
+    key(person(&it.person), format!("{ENDED}{}#{}", instant(it.since), hold_key(&it.key)))
+}
+
+/// The partition of a source.
+#[must_use]
+pub fn source(id: &SourceId) -> String {
+    format!("SOURCE#{id}")
+}
+
+/// The first part of the sort keys of a source's rotations.
+pub const HEADS: &str = "ROTATION#";
+
+/// The head of a rotation: beside those of its source, so that one query lists them.
+#[must_use]
+pub fn rotation_head(id: &RotationId) -> Key {
+    key(source(&id.source), format!("{HEADS}{}", part(&id.local())))
+}
+
+/// The head of a source's users and teams.
+#[must_use]
+pub fn directory(id: &SourceId) -> Key {
+    key(source(id), "DIRECTORY")
+}
+
+/// The partition of a rotation's shifts and evidence.
+#[must_use]
+pub fn rotation(id: &RotationId) -> String {
+    format!("ROTATION#{}", part(&id.to_string()))
+}
+
+/// The first part of the sort keys of a rotation's days.
+pub const DAYS: &str = "DAY#";
+
+/// The shifts that start on one UTC day, `2026-11-23`.
+#[must_use]
+pub fn day(id: &RotationId, date: &str) -> Key {
+    key(rotation(id), format!("{DAYS}{date}"))
+}
+
+/// The UTC day on which an instant lies, `2026-11-23`.
+#[must_use]
+pub fn date(at: Timestamp) -> String {
+    instant(at).chars().take(10).collect()
+}
+
+/// Who a user is.
+#[must_use]
+pub fn link(source: &SourceId, user: &UserId) -> Key {
+    key(format!("LINK#{source}#{}", part(user.as_str())), "LINK")
+}
+
+/// Whose an address is.
+#[must_use]
+pub fn address(address: &str) -> Key {
+    key(format!("ADDRESS#{}", part(address)), "ADDRESS")
+}
+
+/// Whose an account is.
+#[must_use]
+pub fn account(app: &AppId, account: &AccountId) -> Key {
+    key(format!("ACCOUNT#{app}#{}", part(account.as_str())), "ACCOUNT")
+}
+
+/// A notice.
+#[must_use]
+pub fn notice(it: &Notice) -> Key {
+    key(format!("NOTICE#{}", part(&it.id)), "NOTICE")
+}
+
+/// The partition of a chain's records.
+#[must_use]
+pub fn chain(chain: &Chain) -> String {
+    match chain {
+        Chain::Person(id) => person(id),
+        Chain::Profile(id) => profile(id),
+        Chain::Rotation(id) => rotation(id),
+        Chain::System => "SYSTEM".to_owned(),
+    }
+}
+
+/// The item whose `chain` says where a chain ends.
+#[must_use]
+pub fn chain_head(chain: &Chain) -> Key {
+    match chain {
+        Chain::Person(id) => person_head(id),
+        Chain::Profile(id) => key(profile(id), "HEAD"),
+        Chain::Rotation(id) => rotation_head(id),
+        Chain::System => key("SYSTEM", "HEAD"),
+    }
+}
+
+/// The first part of the sort keys of a chain's records.
+pub const EVIDENCE: &str = "EVIDENCE#";
+
+/// The records of a chain that end with this sequence number. An item is named by its last record, so that a query from
+/// a number begins with the item that holds it.
+#[must_use]
+pub fn evidence(of: &Chain, last: u64) -> Key {
+    key(chain(of), evidence_place(last))
+}
+
+/// Where in a chain's partition the records up to this sequence number lie.
+#[must_use]
+pub fn evidence_place(last: u64) -> String {
+    format!("{EVIDENCE}{last:020}")
+}

@@ -1,0 +1,219 @@
+//! People: the live items of one, and the one transaction that changes them with its evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use dutykey_engine::ports::ledger::{
+    Committed, LivePerson, MAX_HOLDS, PersonChange, PersonHead, ReadLedger, StoreError, WriteLedger,
+};
+use dutykey_policy::enrollment::Enrollment;
+use dutykey_policy::evidence::{Chain, ChainHead};
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::PersonId;
+use dutykey_policy::identity::Person;
+use dutykey_policy::look::Due;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Store;
+use crate::codec::{Item, attribute, attributes, decode, fields, key_of, number, text};
+use crate::commit::{For, Writes};
+use crate::evidence::{appended, chain_attribute};
+use crate::io::{Query, Sort};
+use crate::keys::{self, Index};
+use crate::notice::expiry;
+use crate::write::{Condition, Write};
+
+/// A person's texts: an item of their own, so that they can be erased.
+#[derive(Serialize, Deserialize)]
+struct Texts {
+    email: Option<String>,
+    name: Option<String>,
+}
+
+#[async_trait]
+impl ReadLedger for Store {
+    async fn load(&self, person: &PersonId) -> Result<Option<LivePerson>, StoreError> {
+        let items = self.query(&Query::items(keys::person(person), Sort::Begins(keys::LIVE.to_owned()))).await?;
+        let (head, links, words) = (keys::person_head(person), keys::person_links(person), keys::person_text(person));
+        let (mut found, mut linked, mut named) = (None, None, None);
+        let (mut enrollments, mut holds, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            let key = key_of(&item);
+            if key == head {
+                found = Some(decode(item)?);
+            } else if key == links {
+                linked = Some(item);
+            } else if key == words {
+                named = Some(item);
+            } else if key.sk.starts_with(keys::ENROLLMENTS) {
+                read(item, &mut enrollments, &mut unreadable);
+            } else if key.sk.starts_with(keys::OPEN_HOLDS) {
+                read(item, &mut holds, &mut unreadable);
+            }
+        }
+        let Some(head) = found else { return Ok(None) };
+        let person = identity(person, linked, named)?;
+        Ok(Some(LivePerson { head, person, enrollments, holds, unreadable }))
+    }
+}
+
+/// Who a person is, of their two items. One whose texts were erased has none.
+pub(crate) fn identity(id: &PersonId, links: Option<Item>, words: Option<Item>) -> Result<Person, StoreError> {
+    let mut person = match links {
+        Some(links) => decode(links)?,
+        None => nobody(id),
+    };
+    if let Some(Texts { email, name }) = words.map(decode).transpose()? {
+        (person.email, person.name) = (email, name);
+    }
+    Ok(person)
+}
+
+fn nobody(id: &PersonId) -> Person {
+    Person { id: id.clone(), email: None, name: None, active: None, users: BTreeMap::new(), accounts: BTreeMap::new() }
+}
+
+/// Reads a record, or sets it aside.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(item: Item, found: &mut Vec<T>, unreadable: &mut Vec<String>) {
+    let key = key_of(&item);
+    match decode(item) {
+        Ok(value) => found.push(value),
+        Err(error) => {
+            tracing::error!(%key, %error, "a record is set aside");
+            unreadable.push(key.to_string());
+        }
+    }
+}
+
+#[async_trait]
+impl WriteLedger for Store {
+    async fn commit(&self, change: &PersonChange) -> Result<Committed, StoreError> {
+        if change.holds.len() > MAX_HOLDS {
+            return Err(StoreError::Limit(format!(
+                "a change of {} holds of {} at once: at most {MAX_HOLDS}, then the next change",
+                change.holds.len(),
+                change.person
+            )));
+        }
+        let at = change.head.last_at.map_or(change.at, |last| last.max(change.at));
+        let evidence = appended(&Chain::Person(change.person.clone()), &change.head.chain, at, &change.evidence)?;
+        let head = PersonHead {
+            rev: change.head.rev + 1,
+            chain: evidence.head,
+            last_at: Some(at),
+            next_start: change.next_start.clone(),
+            next_end: change.next_end.clone(),
+        };
+        let mut writes: Writes = vec![(For::Head, head_write(&change.person, &head)?.when(as_read(&change.head)))];
+        if let Some(identity) = &change.identity {
+            let [links, words] = identity_writes(identity)?;
+            writes.extend([(For::Record, links), (For::Record, words)]);
+        }
+        for (app, account) in change.claims.iter().collect::<BTreeSet<_>>() {
+            let ours = text(change.person.as_str());
+            let free = Condition::Any(vec![Condition::new(), Condition::is("person", ours.clone())]);
+            let claim = Write::update(keys::account(app, account), Item::from([("person".to_owned(), ours)]));
+            writes.push((For::Claim(app.clone()), claim.when(free)));
+        }
+        for enrollment in &change.enrollments {
+            writes.push((For::Record, enrollment_write(enrollment)?));
+        }
+        writes.extend(self.hold_writes(&change.holds, at).await?);
+        writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
+        let claimed = self.commit_all(&change.person, writes, &change.notices).await?;
+        Ok(if claimed.is_empty() { Committed::Done(head) } else { Committed::Claimed(claimed) })
+    }
+}
+
+impl Store {
+    /// The writes of holds. One that is over moves out of the live items with everything that its item has, what this
+    /// release does not know included.
+    async fn hold_writes(&self, holds: &[Hold], at: Timestamp) -> Result<Writes, StoreError> {
+        let over = holds.iter().filter(|hold| hold.is_over()).map(|hold| keys::hold(&hold.person, &hold.key));
+        let mut before = self.batch_get(over).await?;
+        let mut writes = Writes::new();
+        for hold in holds {
+            let key = keys::hold(&hold.person, &hold.key);
+            if !hold.is_over() {
+                let (list, place) = keys::hold_list(hold);
+                let write = listed(Write::save(key, hold)?, keys::LISTS, list, place);
+                writes.push((For::Record, write.when(Condition::known_version())));
+                continue;
+            }
+            let mut item = before.remove(&key).unwrap_or_default();
+            for gone in fields::<Hold>().iter().chain(&[keys::LISTS.partition, keys::LISTS.sort]) {
+                item.remove(*gone);
+            }
+            item.extend(attributes(&key, hold)?);
+            let ended = keys::ended_hold(hold);
+            writes.push((For::Record, Write::put(ended, item).with(keys::TTL, number(expiry(at)))));
+            writes.push((For::Record, Write::delete(key).when(Condition::known_version())));
+        }
+        Ok(writes)
+    }
+}
+
+/// The condition that a person's head is still what was read.
+pub(crate) fn as_read(head: &PersonHead) -> Condition {
+    match head.rev {
+        0 => Condition::new(),
+        rev => Condition::is("rev", number(rev)),
+    }
+}
+
+/// Writes a person's head with its places in the indexes.
+pub(crate) fn head_write(person: &PersonId, head: &PersonHead) -> Result<Write, StoreError> {
+    let write = Write::save(keys::person_head(person), head)?;
+    let id = person.as_str();
+    let write = due(write, keys::DUE, keys::STARTS, id, head.next_start.as_ref());
+    let write = due(write, keys::ENDS, keys::END, id, head.next_end.as_ref());
+    Ok(listed(write, keys::LISTS, keys::shard(keys::PEOPLE, id), id.to_owned()))
+}
+
+/// Moves the end of a person's chain and their revision, and nothing else.
+pub(crate) fn head_step(
+    person: &PersonId,
+    before: &PersonHead,
+    chain: &ChainHead,
+    at: Timestamp,
+) -> Result<Write, StoreError> {
+    let key = keys::person_head(person);
+    let set = Item::from([
+        ("rev".to_owned(), number(before.rev + 1)),
+        ("chain".to_owned(), chain_attribute(&key, chain)?),
+        ("last_at".to_owned(), attribute(&key, &at)?),
+    ]);
+    Ok(Write::update(key, set).when(as_read(before)))
+}
+
+/// Writes who a person is: links and accounts in one item, texts in another.
+pub(crate) fn identity_writes(person: &Person) -> Result<[Write; 2], StoreError> {
+    let texts = Texts { email: person.email.clone(), name: person.name.clone() };
+    let links = Person { email: None, name: None, ..person.clone() };
+    Ok([Write::save(keys::person_links(&person.id), &links)?, Write::save(keys::person_text(&person.id), &texts)?])
+}
+
+fn enrollment_write(enrollment: &Enrollment) -> Result<Write, StoreError> {
+    let key = keys::enrollment(enrollment);
+    let write = if enrollment.periods.is_empty() {
+        Write::delete(key)
+    } else {
+        let (list, place) = keys::enrollment_list(enrollment);
+        listed(Write::save(key, enrollment)?, keys::LISTS, list, place)
+    };
+    Ok(write.when(Condition::known_version()))
+}
+
+/// Puts an item in an index.
+pub(crate) fn listed(write: Write, index: Index, partition: String, sort: String) -> Write {
+    write.with(index.partition, text(partition)).with(index.sort, text(sort))
+}
+
+/// Puts an item in an index of what is due, or takes it out.
+pub(crate) fn due(write: Write, index: Index, group: &str, id: &str, due: Option<&Due>) -> Write {
+    match due {
+        Some(due) => listed(write, index, keys::shard(group, id), keys::instant(due.at)),
+        None => write.without(&[index.partition, index.sort]),
+    }
+}

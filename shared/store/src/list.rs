@@ -1,0 +1,240 @@
+//! Pages of things, for people to look at.
+
+use dutykey_engine::ports::ledger::{PersonHead, StoreError};
+use dutykey_engine::ports::rota::RotationHead;
+use dutykey_policy::enrollment::Enrollment;
+use dutykey_policy::evidence::Chain;
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{PersonId, ProfileId};
+use dutykey_policy::identity::Person;
+use dutykey_policy::rota::hex;
+use dutykey_policy::time::Span;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::Store;
+use crate::codec::{Item, decode, key_of, text, text_of};
+use crate::io::{Query, Sort};
+use crate::keys::{self, Key, LISTS};
+use crate::ledger::{identity, read};
+
+/// At most this many things on a page.
+pub const MAX_PAGE: usize = 200;
+
+/// Where the next page begins. Opaque: it goes out as text and comes back as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// A cursor that came back.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text: hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The things. There may be fewer than asked for while there are more pages.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+    /// Keys of records on this page that this release cannot read.
+    pub unreadable: Vec<String>,
+}
+
+/// A person in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Who they are.
+    pub person: Person,
+    /// Their head.
+    pub head: PersonHead,
+}
+
+/// What a cursor says: the partition, by its place, and the last key on the page before, by the names of its attributes.
+#[derive(Default, Serialize, Deserialize)]
+struct Place {
+    shard: usize,
+    after: Option<BTreeMap<String, String>>,
+}
+
+impl Place {
+    fn read(cursor: Option<&Cursor>) -> Result<Self, StoreError> {
+        let Some(Cursor(text)) = cursor else { return Ok(Self::default()) };
+        let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+        let digits = digits.unwrap_or_default();
+        let bytes = digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8));
+        let bytes: Vec<u8> = bytes.collect();
+        serde_json::from_slice(&bytes).map_err(|_| StoreError::Limit("the cursor is not one of this list".to_owned()))
+    }
+
+    fn cursor(&self) -> Result<Cursor, StoreError> {
+        let bytes = serde_json::to_vec(self).map_err(|error| StoreError::Limit(error.to_string()))?;
+        Ok(Cursor(hex(&bytes)))
+    }
+
+    fn key(&self) -> Option<Item> {
+        let after = self.after.as_ref()?;
+        Some(after.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+    }
+
+    fn after(shard: usize, key: Option<&Item>) -> Self {
+        let texts =
+            |key: &Item| key.keys().filter_map(|name| Some((name.clone(), text_of(key, name)?.to_owned()))).collect();
+        Self { shard, after: key.map(texts) }
+    }
+}
+
+impl Store {
+    /// Everybody.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_people(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page<Listed>, StoreError> {
+        let (found, next) = self.candidates(keys::shards(keys::PEOPLE), cursor, limit).await?;
+        let ids: Vec<PersonId> = found.iter().filter_map(|key| keys::person_of(&key.pk)).collect();
+        let parts = [keys::person_head, keys::person_links, keys::person_text];
+        let mut items = self.batch_get(ids.iter().flat_map(|id| parts.map(|part| part(id)))).await?;
+        let mut page = Page { items: Vec::new(), next, unreadable: Vec::new() };
+        for id in ids {
+            let [head, links, words] = parts.map(|part| items.remove(&part(&id)));
+            let Some(head) = head else { continue };
+            let listed = decode(head).and_then(|head| Ok(Listed { person: identity(&id, links, words)?, head }));
+            match listed {
+                Ok(listed) => page.items.push(listed),
+                Err(error) => {
+                    tracing::error!(person = %id, %error, "a person is set aside");
+                    page.unreadable.push(keys::person_head(&id).to_string());
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Every hold that is not over; in each shard the one that ends first comes first.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_open_holds(&self, cursor: Option<&Cursor>, limit: usize) -> Result<Page<Hold>, StoreError> {
+        self.listed(keys::shards(keys::HOLDS), cursor, limit).await
+    }
+
+    /// Who is in a profile, and why.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_enrollments(
+        &self,
+        profile: &ProfileId,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Enrollment>, StoreError> {
+        self.listed(vec![keys::enrollments_of(profile)], cursor, limit).await
+    }
+
+    /// Every rotation of every source, those of sources that have left the configuration included.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_rotations(
+        &self,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<RotationHead>, StoreError> {
+        self.listed(keys::shards(keys::ROTATIONS), cursor, limit).await
+    }
+
+    /// A person's holds that ended in the interval, the oldest first.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_ended_holds(
+        &self,
+        person: &PersonId,
+        within: Span,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Hold>, StoreError> {
+        let bound = |at: Timestamp| format!("{}{}", keys::ENDED, keys::instant(at));
+        let query = Query::items(keys::person(person), Sort::Between(bound(within.start), bound(within.end)));
+        let place = Place::read(cursor)?;
+        let found = self.page(&query, place.key(), Some(limit.clamp(1, MAX_PAGE))).await?;
+        let next = found.next.as_ref().map(|key| Place::after(0, Some(key)).cursor()).transpose()?;
+        let mut page = Page { items: Vec::new(), next, unreadable: Vec::new() };
+        for item in found.items {
+            read(item, &mut page.items, &mut page.unreadable);
+        }
+        Ok(page)
+    }
+
+    /// Every chain of evidence, sorted by name. What began within the last moments may be missing: the lists are indexes.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn list_chains(&self) -> Result<Vec<Chain>, StoreError> {
+        let mut chains = vec![Chain::System];
+        for shard in keys::shards(keys::PEOPLE) {
+            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
+            chains.extend(items.iter().filter_map(|item| keys::person_of(&key_of(item).pk)).map(Chain::Person));
+        }
+        for shard in keys::shards(keys::ROTATIONS) {
+            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
+            let ids = items.iter().filter_map(|item| text_of(item, LISTS.sort)?.parse().ok());
+            chains.extend(ids.map(Chain::Rotation));
+        }
+        chains.sort_by_cached_key(ToString::to_string);
+        chains.dedup();
+        Ok(chains)
+    }
+
+    /// A page of items that an index lists, in its order.
+    async fn listed<T: DeserializeOwned>(
+        &self,
+        partitions: Vec<String>,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<T>, StoreError> {
+        let (keys, next) = self.candidates(partitions, cursor, limit).await?;
+        let mut items = self.batch_get(keys.iter().cloned()).await?;
+        let mut page = Page { items: Vec::new(), next, unreadable: Vec::new() };
+        for item in keys.iter().filter_map(|key| items.remove(key)) {
+            read(item, &mut page.items, &mut page.unreadable);
+        }
+        Ok(page)
+    }
+
+    /// A page of keys from the partitions of the lists, one after the other.
+    async fn candidates(
+        &self,
+        partitions: Vec<String>,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Key>, Option<Cursor>), StoreError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let mut place = Place::read(cursor)?;
+        let mut keys = Vec::new();
+        while let Some(partition) = partitions.get(place.shard) {
+            if keys.len() >= limit {
+                return Ok((keys, Some(place.cursor()?)));
+            }
+            let query = Query::index(LISTS, partition, Sort::All);
+            let found = self.page(&query, place.key(), Some(limit - keys.len())).await?;
+            keys.extend(found.items.iter().map(key_of));
+            place = match found.next {
+                Some(next) => Place::after(place.shard, Some(&next)),
+                None => Place::after(place.shard + 1, None),
+            };
+        }
+        Ok((keys, None))
+    }
+}
