@@ -47,7 +47,15 @@ fn run<Request: DeserializeOwned, Response: Serialize>(
     body: &str,
     operation: impl FnOnce(Request) -> Result<Response, DynoxideError>,
 ) -> Result<String, DynoxideError> {
-    let request = serde_json::from_str(body).map_err(|error| DynoxideError::ValidationException(error.to_string()))?;
+    let request = serde_json::from_str(body).map_err(|error| invalid(&error))?;
     let response = operation(request)?;
     serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+/// A body that is no request. The database marks what it says of one for its own server; the mark is not for others.
+fn invalid(error: &serde_json::Error) -> DynoxideError {
+    let text = error.to_string();
+    let marks = ["VALIDATION_REQUEST:", "VALIDATION:", "SERIALIZATION:"];
+    let said = marks.iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(&text);
+    DynoxideError::ValidationException(said.to_owned())
 }

@@ -21,7 +21,7 @@ pub struct Pulse {
     pub starts_sent: Option<Timestamp>,
     /// How far the ends that are due have been sent.
     pub ends_sent: Option<Timestamp>,
-    /// Refuses a second writer.
+    /// The revision that was read. Keeping the pulse counts it up and refuses a second writer.
     pub rev: u64,
 }
 

@@ -1,0 +1,73 @@
+//! Pages for people to look at.
+
+use std::collections::BTreeSet;
+
+use dutykey_engine::ports::ledger::StoreError;
+use dutykey_policy::evidence::Chain;
+use dutykey_policy::time::Span;
+use dutykey_store::{Cursor, MAX_PAGE};
+
+use crate::harness::{at, change, enrollment, hold, over, world};
+
+#[tokio::test]
+async fn every_page_together_has_everything_once() {
+    let world = world().await;
+    let (mut people, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    for number in 0..23 {
+        let id = world.somebody(number).await;
+        let mut next = change(&id, &world.live(&id).await.head);
+        next.holds = vec![hold(&id, &format!("g{number}")), over(hold(&id, &format!("ended{number}")))];
+        next.enrollments = vec![enrollment(&id, if number < 9 { "on-call" } else { "other" })];
+        world.committed(&next).await;
+        people.insert(id);
+        groups.insert(format!("g{number}"));
+    }
+    for size in [1, 4, 23, 1_000] {
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = world.store.list_people(cursor.as_ref(), size).await.unwrap();
+            assert!(page.items.len() <= size.min(MAX_PAGE));
+            seen.extend(page.items.into_iter().map(|listed| listed.person.id));
+            cursor = page.next.map(|next| Cursor::new(next.as_str()));
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), people.len(), "pages of {size}");
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), people, "pages of {size}");
+    }
+    let holds = world.store.list_open_holds(None, 200).await.unwrap();
+    assert_eq!(holds.items.into_iter().map(|hold| hold.key.place.id).collect::<BTreeSet<_>>(), groups);
+    let enrolled = world.store.list_enrollments(&"on-call".parse().unwrap(), None, 200).await.unwrap();
+    assert_eq!(enrolled.items.len(), 9);
+    let chains = world.store.list_chains().await.unwrap();
+    assert_eq!(chains.len(), 24);
+    assert!(chains.contains(&Chain::System));
+}
+
+#[tokio::test]
+async fn ended_holds_are_found_by_the_time_of_their_end() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let mut next = change(&ann, &world.live(&ann).await.head);
+    for hour in 10..20 {
+        let mut ended = over(hold(&ann, &format!("{hour}")));
+        ended.since = at(&format!("2026-11-23T{hour}:00:00Z"));
+        next.holds.push(ended);
+    }
+    world.committed(&next).await;
+    let span = Span::new(at("2026-11-23T12:00:00Z"), at("2026-11-23T15:00:00Z")).unwrap();
+    let first = world.store.list_ended_holds(&ann, span, None, 2).await.unwrap();
+    let second = world.store.list_ended_holds(&ann, span, first.next.as_ref(), 2).await.unwrap();
+    let found: Vec<String> = first.items.into_iter().chain(second.items).map(|hold| hold.key.place.id).collect();
+    assert_eq!(found, ["12", "13", "14"]);
+}
+
+#[tokio::test]
+async fn a_cursor_from_elsewhere_is_refused() {
+    let world = world().await;
+    for text in ["", "zz", "7b7d", "é", "7b227368617264223a302c226166746572223a7b22706b223a2278227d7d"] {
+        let outcome = world.store.list_people(Some(&Cursor::new(text)), 10).await;
+        assert!(matches!(outcome, Err(StoreError::Limit(_))), "{text}: {outcome:?}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The store against a real table: the embedded DynamoDB, or the server that `DUTYKEY_TEST_DYNAMODB` names.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod evidence;
+mod harness;
+mod ledger;
+mod lists;
+mod releases;
+mod rota;
+mod rules;
