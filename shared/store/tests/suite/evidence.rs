@@ -68,7 +68,8 @@ async fn p9_an_export_verifies_offline() {
 #[tokio::test]
 async fn p9_every_flipped_byte_and_every_missing_line_is_found() {
     let world = history().await;
-    let (whole, _) = export(&world, None, Range::default()).await;
+    let ann = Chain::Person(crate::harness::person(1));
+    let (whole, _) = export(&world, Some(&ann), Range::default()).await;
     let before = verify(&whole, None).unwrap();
     for place in 0..whole.len() {
         let mut forged = whole.clone();
@@ -79,6 +80,7 @@ async fn p9_every_flipped_byte_and_every_missing_line_is_found() {
             String::from_utf8_lossy(&whole[place.saturating_sub(40)..(place + 20).min(whole.len())])
         );
     }
+    let (whole, _) = export(&world, None, Range::default()).await;
     let lines: Vec<&str> = std::str::from_utf8(&whole).unwrap().lines().collect();
     for missing in 0..lines.len() {
         let left: Vec<&str> = lines.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, line)| *line).collect();

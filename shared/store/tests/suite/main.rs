@@ -8,6 +8,7 @@
 )]
 
 mod evidence;
+mod faults;
 mod harness;
 mod ledger;
 mod lists;

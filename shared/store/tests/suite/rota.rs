@@ -251,7 +251,7 @@ fn any_shift() -> impl Strategy<Value = KnownShift> {
         let cause = [Cause::Base, Cause::Override, Cause::Unknown][usize::from(cause)];
         let native_id = gone.map(|gone| format!("native {gone}"));
         let shift = Shift { start, end, user, cause, native_id, maker: None };
-        KnownShift { shift, seen: nine(), gone: gone.map(|gone| day(gone)) }
+        KnownShift { shift, seen: nine(), gone: gone.map(day) }
     })
 }
 
