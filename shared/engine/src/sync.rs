@@ -19,14 +19,15 @@ use crate::ports::clock::{Chance, Clock};
 use crate::ports::ledger::{Notice, StoreError, WriteLedger};
 use crate::ports::platform::{Platform, PlatformError, Platforms};
 use crate::ports::queue::{About, Enqueue, Message};
-use crate::ports::rota::{Directory, HeldChange, RotationChange, RotationHead, WriteRota};
+use crate::ports::rota::{Directory, HeldChange, KnownChange, RotationChange, RotationHead, WriteRota};
 use crate::ports::rules::ReadRules;
 use crate::ports::witness::{Event, Witness};
 
 /// How far back a view reaches: far enough for what has just ended.
 const BACK: Duration = Duration::from_secs(3_600);
-/// How long shifts that are gone, or over, are kept at hand for planning and for the brake.
-pub(crate) const AT_HAND: Duration = Duration::from_secs(48 * 3_600);
+/// How long shifts that are gone, or over, are kept at hand for planning and for the brake, which compares crowds with
+/// those of the past week.
+pub(crate) const AT_HAND: Duration = Duration::from_secs(7 * 86_400);
 /// The deadline of one rotation's read.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 /// A boundary that is nearer than this was covered by the read that finds it.
@@ -243,7 +244,7 @@ impl Syncer {
             let before = self.rota.known(&head.id, at_hand(now)).await?;
             let after = self.judge(scope, &head, &mut next, &before, &view, &mut change).await?;
             next.accepted = digest(&standing(&after));
-            change.known = Some(after.clone());
+            change.known = Some(KnownChange { within: at_hand(now), shifts: after.clone() });
             change.head = next.clone();
             known = Some(after);
         }

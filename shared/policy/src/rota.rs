@@ -1,6 +1,6 @@
 //! What an on-call platform says: rotations, users, shifts and views, and what of it was accepted, and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,12 @@ impl KnownShift {
     }
 }
 
+/// Who is on call, and when: what a shift is known by. Its ID, its cause and its maker explain it; they may be learnt
+/// late, lost, or change with the platform's version, and change no access.
+fn duty(shift: &Shift) -> (Timestamp, End, Option<&UserId>) {
+    (shift.start, shift.end, shift.user.as_ref())
+}
+
 /// A digest of what a view says of the window, for noticing that nothing has changed. It leaves out when the view was
 /// read, and moves with the window only where a shift enters or leaves it.
 #[must_use]
@@ -168,8 +174,6 @@ pub fn digest(shifts: &[Shift]) -> String {
         hash.update(rfc3339(shift.start));
         hash.update(shift.end.at().map_or_else(|| "open".to_owned(), rfc3339));
         hash.update(shift.user.as_ref().map_or("", |user| user.as_str()));
-        hash.update([0, shift.cause as u8]);
-        hash.update(shift.maker.as_ref().map_or("", |user| user.as_str()));
         hash.update([0]);
     }
     hex(&hash.finalize())
@@ -211,15 +215,14 @@ impl Difference {
 /// What a view would change. A shift that the window does not touch is not gone: the view says nothing about it.
 #[must_use]
 pub fn difference(known: &[KnownShift], view: &View) -> Difference {
-    let shown: BTreeSet<&Shift> = view.shifts.iter().collect();
-    let standing: BTreeSet<&Shift> = known.iter().filter(|k| k.stands()).map(|k| &k.shift).collect();
+    let shown: BTreeSet<_> = view.shifts.iter().map(duty).collect();
+    let standing: BTreeMap<_, &Shift> = known.iter().filter(|k| k.stands()).map(|k| (duty(&k.shift), &k.shift)).collect();
+    let removed = |(key, shift): (&(Timestamp, End, Option<&UserId>), &&Shift)| {
+        (shift.touches(&view.window) && !shown.contains(key)).then(|| (*shift).clone())
+    };
     Difference {
-        removed: standing
-            .iter()
-            .filter(|shift| shift.touches(&view.window) && !shown.contains(*shift))
-            .map(|shift| (*shift).clone())
-            .collect(),
-        added: shown.iter().filter(|shift| !standing.contains(*shift)).map(|shift| (*shift).clone()).collect(),
+        removed: standing.iter().filter_map(removed).collect(),
+        added: view.shifts.iter().filter(|shift| !standing.contains_key(&duty(shift))).cloned().collect(),
     }
 }
 

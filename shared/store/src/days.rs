@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::rota::KnownChange;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::rota::KnownShift;
 use dutykey_policy::time::Span;
@@ -58,16 +59,19 @@ fn day_write(key: Key, shifts: Vec<KnownShift>) -> Result<Write, StoreError> {
 }
 
 impl Store {
-    /// The writes that make the table say exactly these shifts, by day.
-    pub(crate) async fn day_writes(&self, id: &RotationId, known: &[KnownShift]) -> Result<Vec<Write>, StoreError> {
-        let mut wanted = buckets(known);
+    /// The writes that make the table say exactly these shifts of what touches the interval, by day. Shifts that do not
+    /// touch it stay as they are.
+    pub(crate) async fn day_writes(&self, id: &RotationId, known: &KnownChange) -> Result<Vec<Write>, StoreError> {
+        let mut wanted = buckets(&known.shifts);
         let mut writes = Vec::new();
         for (key, shifts) in self.days(id, Sort::Begins(keys::DAYS.to_owned())).await? {
-            let date = key.sk.trim_start_matches(keys::DAYS);
-            match wanted.remove(date) {
-                Some(same) if same == shifts => {}
-                Some(changed) => writes.push(day_write(key, changed)?),
-                None => writes.push(Write::delete(key)),
+            let mut next = wanted.remove(key.sk.trim_start_matches(keys::DAYS)).unwrap_or_default();
+            next.extend(shifts.iter().filter(|known_shift| !known_shift.shift.touches(&known.within)).cloned());
+            next.sort_by(|a, b| (&a.shift, a.seen).cmp(&(&b.shift, b.seen)));
+            if next.is_empty() {
+                writes.push(Write::delete(key));
+            } else if next != shifts {
+                writes.push(day_write(key, next)?);
             }
         }
         for (date, shifts) in wanted {

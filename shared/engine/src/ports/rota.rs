@@ -107,12 +107,21 @@ pub struct RotationChange {
     pub head: RotationHead,
     /// When it is decided.
     pub at: Timestamp,
-    /// Every shift that is known, where that changes. Only days that differ are written.
-    pub known: Option<Vec<KnownShift>>,
+    /// What is known of an interval, where that changes. Only days that differ are written.
+    pub known: Option<KnownChange>,
     /// What is recorded.
     pub evidence: Vec<Draft>,
     /// Whom to tell what.
     pub notices: Vec<Notice>,
+}
+
+/// What is known of an interval: these shifts are all that touch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownChange {
+    /// The interval. Shifts that do not touch it stay as they are.
+    pub within: Span,
+    /// Every shift that touches it, those that are gone included.
+    pub shifts: Vec<KnownShift>,
 }
 
 /// Users and teams of a source as last read.

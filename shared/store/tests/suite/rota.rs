@@ -36,7 +36,7 @@ fn change(head: &RotationHead, shifts: Option<Vec<KnownShift>>) -> RotationChang
         expected: head.generation,
         head: head.clone(),
         at: nine(),
-        known: shifts,
+        known: shifts.map(|shifts| KnownChange { within: ALWAYS, shifts }),
         evidence,
         notices: vec![],
     }
