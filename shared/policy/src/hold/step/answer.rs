@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::read::{extended, gone_or_wait, in_place, kept, ours, proven_held, restores, unseen};
+use super::read::{disproved, extended, gone_or_wait, in_place, kept, ours, proven_held, restores, unseen};
 use super::{Answer, Facts, Purpose, failed, open, stuck, wait};
 use crate::hold::{Attempt, Call, Failure, Hold, Observation, Outcome, Ownership, Pending, Side, State};
+use crate::wants::Shape;
 
 /// What the target's answer to a call or a poll means. Where it is done, [`after_read_back`] follows.
 #[must_use]
@@ -91,6 +92,11 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     };
     if unsure > facts.now {
         return wait(next, side, unsure, "accepted; waiting until a read can be believed");
+    }
+    let was_held = next.granted.is_some_and(|act| act.done.is_some());
+    let nothing = matches!(next.shape, Shape::Member) || seen.value == next.base;
+    if side == Side::Starts && !was_held && nothing && !ours(&next, seen) {
+        disproved(&mut next);
     }
     unseen(next, side, facts.now)
 }

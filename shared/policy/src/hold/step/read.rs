@@ -180,9 +180,7 @@ fn restart(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -
         if was_held || (matches!(want.shape, Shape::Value { .. }) && seen.value != next.base) {
             return keep(missing(next, seen, facts.now));
         }
-        // No call of ours has had an effect. What is found from now on is again somebody else's.
-        next.touched = false;
-        next.ownership = Ownership::Ours;
+        disproved(&mut next);
     }
     if next.answered.take() == Some(Call::Grant) {
         return keep(unseen(next, Side::Starts, facts.now));
@@ -209,6 +207,12 @@ pub(super) fn extended(mut next: Hold, seen: &Observation, facts: &Facts<'_>) ->
         return wait(next, Side::Starts, unsure, NOT_BELIEVABLE);
     }
     failed(next, Side::Starts, None, "accepted, but the target's own end has not moved".to_owned(), facts.now)
+}
+
+/// No call of ours has had an effect. What is found from now on is again somebody else's.
+pub(super) fn disproved(hold: &mut Hold) {
+    hold.touched = false;
+    hold.ownership = Ownership::Ours;
 }
 
 /// A call was accepted, and a read that can be believed does not show it: that is a failure like any other.
