@@ -2,6 +2,9 @@
 //!
 //! An enrollment is one item per (person, profile, origin) and is replaced whole: shift IDs come and go, coverage stays.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

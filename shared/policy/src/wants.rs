@@ -1,5 +1,8 @@
 //! What should be true of a person at an instant: for each place in each of their accounts, the live reasons.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
