@@ -292,7 +292,10 @@ impl Verifier {
             None if seq == 1 && prev != ChainHead::default().hash => {
                 return Err(fault(&chain, seq, "the first record names one before it"));
             }
-            None if seq != 1 => self.began_later = Some((chain.clone(), seq)),
+            None if seq != 1 => {
+                self.follows(&chain, seq, &prev)?;
+                self.began_later = Some((chain.clone(), seq));
+            }
             Some(_) | None => {}
         }
         let head = ChainHead { seq, hash: sha256(line) };
@@ -301,6 +304,22 @@ impl Verifier {
         }
         self.verified.heads.insert(chain, head);
         self.verified.records += 1;
+        Ok(())
+    }
+
+    /// A chain that begins after its first record goes on where the earlier export ended, or before.
+    fn follows(&self, chain: &str, seq: u64, prev: &str) -> Result<(), Fault> {
+        let Some(earlier) = self.since.get(chain) else { return Ok(()) };
+        if seq > earlier.seq + 1 {
+            return Err(fault(
+                chain,
+                earlier.seq + 1,
+                "it is missing: neither this export nor the earlier one holds it",
+            ));
+        }
+        if seq == earlier.seq + 1 && prev != earlier.hash {
+            return Err(fault(chain, seq, "it does not follow the last record of the earlier export"));
+        }
         Ok(())
     }
 
