@@ -1,5 +1,8 @@
 //! Instants, half-open intervals and their union. All instants are UTC; a wall clock appears only where one is shown.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -107,7 +110,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         'd' => 86_400,
         _ => return Err(wrong()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number: u64 = text
+        .strip_suffix(unit)
+        .filter(|n| n.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|n| n.parse().ok())
+        .ok_or_else(wrong)?;
     let seconds = number.checked_mul(size).filter(|s| *s <= 400 * 86_400);
     seconds.map(Duration::from_secs).ok_or_else(|| format!("`{text}` is longer than 400 days"))
 }
