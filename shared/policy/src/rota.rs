@@ -1,5 +1,8 @@
 //! What an on-call platform says: rotations, users, shifts and views, and what of it was accepted, and when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
