@@ -27,7 +27,12 @@ pub(crate) fn adapters(secrets: Arc<dyn ReadSecret>, clock: &Arc<dyn Clock>, epo
     let sandbox = SandboxWorld::new(epoch, clock.clone());
     let platforms = dutykey_platforms::sandbox::SandboxWorld::new(epoch, clock.clone());
     Adapters {
-        platforms: Arc::new(dutykey_platforms::adapters::Adapters::new(secrets.clone(), clock.clone(), platforms, KEEP)),
+        platforms: Arc::new(dutykey_platforms::adapters::Adapters::new(
+            secrets.clone(),
+            clock.clone(),
+            platforms,
+            KEEP,
+        )),
         targets: Arc::new(dutykey_targets::adapters::Adapters::new(secrets, clock.clone(), sandbox.clone(), KEEP)),
         sandbox,
     }

@@ -82,7 +82,8 @@ pub async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Re
     });
     let (halt, halted) = watch::channel(false);
     let running = tokio::spawn(async move { process.run(halted).await });
-    let mut watching = Watching { names: names(&target, app).await?, epoch, events, seen: Vec::new(), store: store.clone() };
+    let mut watching =
+        Watching { names: names(&target, app).await?, epoch, events, seen: Vec::new(), store: store.clone() };
     let screen = Screen::new(options.json);
     screen.title(&installation);
     let finished = watching.until_over(clock.as_ref(), &screen, stop).await?;
@@ -106,7 +107,8 @@ fn sandbox_target(sandbox: &dutykey_targets::sandbox::SandboxWorld, app: &App) -
 
 async fn names(target: &SandboxTarget, app: &App) -> anyhow::Result<Names> {
     let catalog = target.catalog(None).await?;
-    let name = |entry: dutykey_engine::ports::target::Entitlement| ((app.id.to_string(), entry.entitlement.id), entry.name);
+    let name =
+        |entry: dutykey_engine::ports::target::Entitlement| ((app.id.to_string(), entry.entitlement.id), entry.name);
     Ok(Names { entitlements: catalog.entitlements.into_iter().map(name).collect(), ..Names::default() })
 }
 
@@ -120,7 +122,12 @@ struct Watching {
 
 impl Watching {
     /// Shows what happens until nothing is open after the last shift. `false` where it was interrupted.
-    async fn until_over(&mut self, clock: &dyn Clock, screen: &Screen, mut stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
+    async fn until_over(
+        &mut self,
+        clock: &dyn Clock,
+        screen: &Screen,
+        mut stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<bool> {
         let (last, end) = (later(self.epoch, LAST_SHIFT), later(self.epoch, LAST_SHIFT + PATIENCE));
         loop {
             let pause = later(clock.now(), Duration::from_millis(200));
@@ -192,9 +199,11 @@ async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
 
 fn person_of(event: &Event) -> Option<&PersonId> {
     match event {
-        Event::Calling(hold) | Event::Granted(hold) | Event::Revoked(hold) | Event::Kept(hold) | Event::Moved { hold, .. } => {
-            Some(&hold.person)
-        }
+        Event::Calling(hold)
+        | Event::Granted(hold)
+        | Event::Revoked(hold)
+        | Event::Kept(hold)
+        | Event::Moved { hold, .. } => Some(&hold.person),
         Event::Account { person, .. } | Event::WouldHold { person, .. } => Some(person),
         Event::ViewRead { .. } | Event::ViewFailed { .. } | Event::Braked { .. } | Event::Unmatched { .. } => None,
     }
@@ -222,7 +231,9 @@ impl Screen {
 
     fn title(&self, installation: &Installation) {
         let (sources, profiles) = (installation.sources.len(), installation.profiles.len());
-        self.note(&format!("A company with {sources} on-call platform, {profiles} access profiles and shifts of seconds. Ctrl-C stops."));
+        self.note(&format!(
+            "A company with {sources} on-call platform, {profiles} access profiles and shifts of seconds. Ctrl-C stops."
+        ));
     }
 
     fn progress(&self, epoch: Timestamp, now: Timestamp) {

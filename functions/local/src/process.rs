@@ -188,7 +188,10 @@ impl Process {
                         let at = due.entry(source.id.clone()).or_insert(now);
                         if *at <= now {
                             *at = later(now, source.every);
-                            let _ = self.queues.send(Queue::Sync, vec![Message::rota(source.id.clone(), None, "schedule")]).await;
+                            let _ = self
+                                .queues
+                                .send(Queue::Sync, vec![Message::rota(source.id.clone(), None, "schedule")])
+                                .await;
                         }
                         next = next.min(*at);
                     }

@@ -2,6 +2,9 @@
 //!
 //! An enrollment is one item per (person, profile, origin) and is replaced whole: shift IDs come and go, coverage stays.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -103,21 +106,22 @@ pub fn replan(previous: &[Period], coverage: &[Span], rule: &Automatic, now: Tim
         }
     }
     next.retain(|period| later(period.until.or_max(), KEPT_AFTER_END) > now);
-    let lost = previous.iter().filter(|p| p.from <= now && !next.iter().any(|n| n.overlaps(p)));
-    let mut kept: Vec<Period> = Vec::new();
-    for period in lost {
-        if period.until.or_max() <= now {
-            if later(period.until.or_max(), KEPT_AFTER_END) > now {
-                kept.push(*period);
-            }
-            continue;
+    let ended = |period: &Period| period.until.or_max() <= now;
+    let past = previous.iter().filter(|p| ended(p) && later(p.until.or_max(), KEPT_AFTER_END) > now);
+    let past: Vec<Period> = past.filter(|p| !next.iter().any(|n| n.overlaps(p))).copied().collect();
+    // What the coverage still has of a running period, be it only its past, says itself when it ends.
+    let goes_on = |p: &Period| next.iter().any(|n| n.contains(now) || (n.overlaps(p) && ended(n)));
+    if let Some(lost) = previous.iter().find(|p| p.contains(now)).filter(|p| !goes_on(p)) {
+        let cut = later(now, rule.grace).min(lost.until.or_max());
+        let until_known = if End::At(cut) == lost.until { lost.until_known } else { now };
+        let lost = Period { until: End::At(cut), until_known, ..*lost };
+        match next.iter_mut().find(|n| n.from > now && n.from <= cut) {
+            // Its grace reaches into the next one: one period, without a flap between the two.
+            Some(following) => (following.from, following.from_known) = (lost.from, lost.from_known),
+            None => next.extend((now < cut).then_some(lost)),
         }
-        let cut = later(now, rule.grace).min(period.until.or_max());
-        let until_known = if End::At(cut) == period.until { period.until_known } else { now };
-        kept.push(Period { until: End::At(cut), until_known, ..*period });
     }
-    // A cut period whose grace reaches into the next one would overlap it; the next one then speaks for both.
-    next.extend(kept.iter().filter(|k| !next.iter().any(|n| n.overlaps(k))).copied().collect::<Vec<_>>());
+    next.extend(past);
     next.sort_by_key(|period| period.from);
     next
 }

@@ -4,6 +4,9 @@
 //! the next record of its chain carries it. People are named by Dutykey's own IDs, so that a person can be erased while
 //! every chain still verifies.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -100,7 +103,7 @@ fn sha256(line: &str) -> String {
 /// Gives the drafts their places after `head`.
 ///
 /// # Errors
-/// A draft that has no canonical form: a number that is not an integer.
+/// A draft that has no canonical form: a number that is not an integer within 2^53.
 pub fn append(chain: &Chain, head: &ChainHead, at: Timestamp, drafts: &[Draft]) -> Result<Vec<Record>, Uncanonical> {
     let mut head = head.clone();
     let mut records = Vec::with_capacity(drafts.len());
@@ -111,8 +114,8 @@ pub fn append(chain: &Chain, head: &ChainHead, at: Timestamp, drafts: &[Draft]) 
             "v": VERSION, "chain": chain.to_string(), "seq": head.seq + 1, "prev": head.hash, "at": rfc3339(at),
             "actor": actor, "act": act, "subject": subject, "before": before, "after": after, "why": why,
         });
-        if has_fraction(&record) {
-            return Err(uncanonical("a number is not an integer".to_owned()));
+        if !exact(&record) {
+            return Err(uncanonical("a number is not an integer within 2^53".to_owned()));
         }
         let line = serde_json_canonicalizer::to_string(&record).map_err(|error| uncanonical(error.to_string()))?;
         head = ChainHead { seq: head.seq + 1, hash: sha256(&line) };
@@ -121,12 +124,16 @@ pub fn append(chain: &Chain, head: &ChainHead, at: Timestamp, drafts: &[Draft]) 
     Ok(records)
 }
 
-fn has_fraction(value: &Value) -> bool {
+/// Whether every number is an integer that the canonical form, whose numbers are doubles, keeps exactly.
+fn exact(value: &Value) -> bool {
+    const LIMIT: u64 = (1 << 53) - 1;
     match value {
-        Value::Number(number) => number.as_i64().is_none() && number.as_u64().is_none(),
-        Value::Array(items) => items.iter().any(has_fraction),
-        Value::Object(fields) => fields.values().any(has_fraction),
-        Value::Null | Value::Bool(_) | Value::String(_) => false,
+        Value::Number(number) => {
+            number.as_u64().or(number.as_i64().map(i64::unsigned_abs)).is_some_and(|size| size <= LIMIT)
+        }
+        Value::Array(items) => items.iter().all(exact),
+        Value::Object(fields) => fields.values().all(exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -292,7 +299,10 @@ impl Verifier {
             None if seq == 1 && prev != ChainHead::default().hash => {
                 return Err(fault(&chain, seq, "the first record names one before it"));
             }
-            None if seq != 1 => self.began_later = Some((chain.clone(), seq)),
+            None if seq != 1 => {
+                self.follows(&chain, seq, &prev)?;
+                self.began_later = Some((chain.clone(), seq));
+            }
             Some(_) | None => {}
         }
         let head = ChainHead { seq, hash: sha256(line) };
@@ -301,6 +311,22 @@ impl Verifier {
         }
         self.verified.heads.insert(chain, head);
         self.verified.records += 1;
+        Ok(())
+    }
+
+    /// A chain that begins after its first record goes on where the earlier export ended, or before.
+    fn follows(&self, chain: &str, seq: u64, prev: &str) -> Result<(), Fault> {
+        let Some(earlier) = self.since.get(chain) else { return Ok(()) };
+        if seq > earlier.seq + 1 {
+            return Err(fault(
+                chain,
+                earlier.seq + 1,
+                "it is missing: neither this export nor the earlier one holds it",
+            ));
+        }
+        if seq == earlier.seq + 1 && prev != earlier.hash {
+            return Err(fault(chain, seq, "it does not follow the last record of the earlier export"));
+        }
         Ok(())
     }
 

@@ -216,7 +216,7 @@ pub struct Hold {
     /// When the last call was answered with success: a read sooner than the target's propagation proves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Timestamp>,
-    /// What the last answered call did.
+    /// What the last answered call did, until a read has shown its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<Call>,
     /// Why and when it is tried again.

@@ -1,5 +1,8 @@
 //! Who is who. An address finds a first match; from then on only pinned IDs count.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -75,7 +78,11 @@ pub fn verified_address(address: &str, verified_domains: &[String]) -> Option<St
     let address = address.trim().to_lowercase();
     let (local, domain) = address.rsplit_once('@')?;
     let known = verified_domains.iter().any(|verified| verified.eq_ignore_ascii_case(domain));
-    (!local.is_empty() && known && address.chars().all(|c| !c.is_whitespace() && !c.is_control())).then_some(address)
+    (!local.is_empty()
+        && !local.contains('@')
+        && known
+        && address.chars().all(|c| !c.is_whitespace() && !c.is_control()))
+    .then_some(address)
 }
 
 /// The address by which a platform's user may be matched for the first time, or why there is none: it must be verified,

@@ -1,5 +1,8 @@
 //! What an on-call platform says: rotations, users, shifts and views, and what of it was accepted, and when.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -216,7 +219,8 @@ impl Difference {
 #[must_use]
 pub fn difference(known: &[KnownShift], view: &View) -> Difference {
     let shown: BTreeSet<_> = view.shifts.iter().map(duty).collect();
-    let standing: BTreeMap<_, &Shift> = known.iter().filter(|k| k.stands()).map(|k| (duty(&k.shift), &k.shift)).collect();
+    let standing: BTreeMap<_, &Shift> =
+        known.iter().filter(|k| k.stands()).map(|k| (duty(&k.shift), &k.shift)).collect();
     let removed = |(key, shift): (&(Timestamp, End, Option<&UserId>), &&Shift)| {
         (shift.touches(&view.window) && !shown.contains(key)).then(|| (*shift).clone())
     };

@@ -1,5 +1,8 @@
 //! What should be true of a person at an instant: for each place in each of their accounts, the live reasons.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use crate::enrollment::{Enrollment, Origin, Period};
 use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId};
 use crate::identity::{Account, Person};
 use crate::profile::{Mode, Profile};
-use crate::time::later;
+use crate::time::{earlier, later};
 
 /// How long before a period begins the person's accounts are looked up, so that doubt is shown in time.
 pub const READINESS: Duration = Duration::from_secs(24 * 3_600);
@@ -204,6 +207,7 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
         let Some(profile) = rules.profile(&enrollment.profile) else { continue };
         let live = live(enrollment, profile, rules, now);
         let soon = live.next_start.is_some_and(|start| start <= later(now, READINESS));
+        let ready = live.next_start.map(|start| earlier(start, READINESS)).filter(|at| *at > now);
         earliest(&mut wants.next_start, live.next_start);
         earliest(&mut wants.next_end, live.next_end);
         for entitlement in &profile.entitlements {
@@ -214,14 +218,15 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
             let account = match person.accounts.get(&entitlement.app) {
                 Some(Account::Linked(account)) => account,
                 Some(Account::Doubtful { again, .. }) if *again > now => {
-                    earliest(&mut wants.next_start, (live.reason.is_some() || soon).then_some(*again));
+                    let needed = if live.reason.is_some() || soon { Some(*again) } else { ready };
+                    earliest(&mut wants.next_start, needed);
                     continue;
                 }
                 _ => {
                     if (live.reason.is_some() || soon) && !inactive {
                         wants.unresolved.insert(entitlement.app.clone());
                     } else {
-                        earliest(&mut wants.next_start, live.next_start.map(|at| crate::time::earlier(at, READINESS)));
+                        earliest(&mut wants.next_start, ready);
                     }
                     continue;
                 }

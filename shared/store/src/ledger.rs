@@ -71,7 +71,15 @@ pub(crate) fn identity(id: &PersonId, links: Option<Item>, words: Option<Item>) 
 }
 
 fn nobody(id: &PersonId) -> Person {
-    Person { id: id.clone(), email: None, name: None, active: None, active_at: None, users: BTreeMap::new(), accounts: BTreeMap::new() }
+    Person {
+        id: id.clone(),
+        email: None,
+        name: None,
+        active: None,
+        active_at: None,
+        users: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+    }
 }
 
 /// Reads a record, or sets it aside.

@@ -72,7 +72,12 @@ pub(crate) fn line(event: &Event, names: &Names, epoch: Timestamp) -> Option<Lin
     match event {
         Event::Granted(hold) => {
             let lag = hold.granted.map_or(0, |act| act.lag_ms());
-            line(Tone::Good, names.person(&hold.person), format!("granted {} (+{lag} ms)", names.place(hold)), reasons(hold, epoch))
+            line(
+                Tone::Good,
+                names.person(&hold.person),
+                format!("granted {} (+{lag} ms)", names.place(hold)),
+                reasons(hold, epoch),
+            )
         }
         Event::Revoked(hold) => {
             let lag = hold.revoked.map_or(0, |act| act.lag_ms());
@@ -81,7 +86,12 @@ pub(crate) fn line(event: &Event, names: &Names, epoch: Timestamp) -> Option<Lin
                 State::Ended(Outcome::ChangedByOthers) => "others have changed it; it is theirs now",
                 _ => "over",
             };
-            line(Tone::Gone, names.person(&hold.person), format!("revoked {} (+{lag} ms)", names.place(hold)), how.to_owned())
+            line(
+                Tone::Gone,
+                names.person(&hold.person),
+                format!("revoked {} (+{lag} ms)", names.place(hold)),
+                how.to_owned(),
+            )
         }
         Event::Kept(hold) => {
             let why = format!("{}, and had it before: not touched", reasons(hold, epoch));
@@ -98,10 +108,15 @@ pub(crate) fn line(event: &Event, names: &Names, epoch: Timestamp) -> Option<Lin
             (retry.failures > 0).then_some(())?;
             line(Tone::Warning, names.person(&hold.person), what, why)
         }
-        Event::ViewFailed { rotation, because } => {
-            line(Tone::Warning, rotation.to_string(), "cannot be read".to_owned(), format!("{because}; its last view stands"))
+        Event::ViewFailed { rotation, because } => line(
+            Tone::Warning,
+            rotation.to_string(),
+            "cannot be read".to_owned(),
+            format!("{because}; its last view stands"),
+        ),
+        Event::Braked { rotation, because } => {
+            line(Tone::Warning, rotation.to_string(), "change held".to_owned(), because.clone())
         }
-        Event::Braked { rotation, because } => line(Tone::Warning, rotation.to_string(), "change held".to_owned(), because.clone()),
         Event::Unmatched { rotation, doubt } => {
             line(Tone::Warning, rotation.to_string(), "somebody on call is not known".to_owned(), doubt.to_string())
         }

@@ -1,1 +1,163 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::*;
+use crate::block::Denied;
+use crate::enrollment::Period;
+use crate::hold::{Retry, Side};
+use crate::id::Place;
+use crate::profile::{Automatic, SelfOverride};
+use crate::rota::End;
+use crate::testing::{id, minute, person, shift};
+use crate::wants::{Freshness, Shape, Slot};
+
+struct World {
+    profile: Profile,
+    fresh_at: Timestamp,
+    blocks: Vec<Block>,
+}
+
+impl Rules for World {
+    fn profile(&self, id: &ProfileId) -> Option<&Profile> {
+        Some(&self.profile).filter(|profile| profile.id == *id)
+    }
+    fn freshness(&self, _: &RotationId) -> Option<Freshness> {
+        let (failed_at, resumed_at, prolonged_until) = (Some(self.fresh_at), None, None);
+        Some(Freshness { fresh_at: self.fresh_at, failed_at, resumed_at, prolonged_until })
+    }
+    fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+    fn slot(&self, e: &EntitlementRef) -> Option<Slot> {
+        let place = Place { kind: e.kind.clone(), id: e.id.clone() };
+        (e.id != "missing").then_some(Slot { place, shape: Shape::Member })
+    }
+    fn grants(&self, app: &AppId) -> bool {
+        app.as_str() != "old"
+    }
+}
+
+fn world() -> (Person, Enrollment, World) {
+    let rotation: RotationId = id("pd:R");
+    let profile = Profile {
+        id: id("on-call"),
+        version: 3,
+        name: "On-call".into(),
+        entitlements: vec![EntitlementRef { app: id("directory"), kind: "group".into(), id: "g1".into() }],
+        mode: Mode::Enforce,
+        enrollment: Some(Automatic {
+            rotations: [rotation.clone()].into(),
+            lead: Duration::ZERO,
+            grace: Duration::ZERO,
+            lease: Duration::from_secs(4 * 3_600),
+        }),
+        self_service: None,
+        self_override: SelfOverride::Flag,
+        override_lock: Duration::ZERO,
+        break_glass: None,
+    };
+    let period = |from, until| Period {
+        from: minute(from),
+        until: End::At(minute(until)),
+        from_known: minute(0),
+        until_known: minute(0),
+    };
+    let periods = vec![period(60, 120), period(600, 700)];
+    let enrollment =
+        Enrollment { person: person(1), profile: id("on-call"), origin: Origin::Coverage(rotation), periods };
+    let accounts = [(id("directory"), Account::Linked(id("a1")))].into();
+    let person = Person {
+        id: person(1),
+        email: None,
+        name: None,
+        active: None,
+        active_at: None,
+        users: BTreeMap::new(),
+        accounts,
+    };
+    (person, enrollment, World { profile, fresh_at: minute(60), blocks: vec![] })
+}
+
+fn ask(person: &Person, enrollments: &[Enrollment], holds: &[Hold], world: &World, at: i64) -> Explanation {
+    let shift = Shift { native_id: Some("S1".into()), ..shift("ann", 60, 120) };
+    let explanation = explain(person, enrollments, holds, &id("on-call"), world, |_| Some(&shift), minute(at));
+    serde_json::to_value(&explanation).expect("it can be written");
+    explanation
+}
+
+fn says(explanation: &Explanation, what: &str) {
+    assert!(explanation.to_string().contains(what), "`{what}` is not in:\n{explanation}");
+}
+
+#[test]
+fn why_somebody_has_access_names_shift_rotation_profile_version_and_end() {
+    let (person, enrollment, world) = world();
+    let wanted = wants(&person, std::slice::from_ref(&enrollment), &world, minute(90));
+    let (key, want) = wanted.places.into_iter().next().unwrap();
+    let hold = Hold::wanted(key, person.id.clone(), &want, minute(60));
+    let held = Hold { state: State::Held, ..hold.clone() };
+    let answer = ask(&person, std::slice::from_ref(&enrollment), &[held], &world, 90);
+    assert_eq!(answer.has, Extent::All);
+    says(
+        &answer,
+        "held because of shift S1 of rotation pd:R under profile on-call version 3, until 2026-03-02T02:00:00.000Z",
+    );
+    let retry = |side, because: &str| Some(Retry { at: minute(91), side, failures: 1, because: because.into() });
+    let cases = [
+        (State::Granting, retry(Side::Starts, "throttled"), "to be granted because of shift S1"),
+        (State::Granting, retry(Side::Starts, "throttled"), "throttled; tried again at 2026-03-02T01:31:00.000Z"),
+        (State::Stuck, retry(Side::Starts, "no licence"), "stuck, wanted because of"),
+        (State::Stuck, retry(Side::Ends, "no licence"), "stuck in being taken back"),
+        (State::Ending, None, "being taken back, due at"),
+        (State::Kept, None, "kept: it was there before Dutykey"),
+    ];
+    for (state, retry, what) in cases {
+        let hold = Hold { state, retry, ..hold.clone() };
+        says(&ask(&person, std::slice::from_ref(&enrollment), &[hold], &world, 90), what);
+    }
+}
+
+#[test]
+fn why_not_names_what_is_missing() {
+    let (person, enrollment, world) = world();
+    let all = std::slice::from_ref(&enrollment);
+    says(&ask(&person, &[], &[], &world, 90), "not on call in any rotation of the profile: pd:R");
+    says(&ask(&person, all, &[], &world, 10), "the next period begins at 2026-03-02T01:00:00.000Z by rotation pd:R");
+    says(&ask(&person, all, &[], &world, 90), "wanted; it is begun with the next look");
+    let stale = World { fresh_at: minute(-200), profile: world.profile.clone(), blocks: vec![] };
+    says(&ask(&person, all, &[], &stale, 90), "its lease ended at 2026-03-02T00:40:00.000Z");
+    let block = Block {
+        id: "B1".into(),
+        denied: Denied::Person(person.id.clone()),
+        reach: Reach::Revoke,
+        author: "admin".into(),
+        from: minute(0),
+        until: None,
+    };
+    let blocked = World { blocks: vec![block], profile: world.profile.clone(), fresh_at: minute(60) };
+    says(&ask(&person, all, &[], &blocked, 90), "blocked by admin (block B1) until somebody lifts it");
+    let inactive = Person { active: Some(false), active_at: None, ..person.clone() };
+    says(&ask(&inactive, all, &[], &world, 90), "not active");
+    let doubt = Account::Doubtful { doubt: Doubt::Ambiguous, again: minute(100) };
+    let doubtful = Person { accounts: [(id("directory"), doubt)].into(), ..person.clone() };
+    says(&ask(&doubtful, all, &[], &world, 90), "no account in directory: ambiguous");
+    says(
+        &ask(&Person { accounts: BTreeMap::new(), ..person.clone() }, all, &[], &world, 90),
+        "no account in directory yet",
+    );
+    let observed = World {
+        profile: Profile { mode: Mode::Observe, ..world.profile.clone() },
+        blocks: vec![],
+        fresh_at: minute(60),
+    };
+    says(&ask(&person, all, &[], &observed, 90), "mode observe");
+    let mut entitlements = world.profile.entitlements.clone();
+    entitlements[0].id = "missing".into();
+    entitlements.push(EntitlementRef { app: id("old"), ..entitlements[0].clone() });
+    let wrong =
+        World { profile: Profile { entitlements, ..world.profile.clone() }, blocks: vec![], fresh_at: minute(60) };
+    says(&ask(&person, all, &[], &wrong, 90), "directory/group/missing does not exist in its app");
+    says(&ask(&person, all, &[], &wrong, 90), "old is being retired");
+    let unknown = explain(&person, all, &[], &id("other"), &world, |_| None, minute(90));
+    assert_eq!(unknown.answers, [Answer::NoProfile]);
+}

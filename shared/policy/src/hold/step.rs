@@ -213,7 +213,10 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
         }),
         State::Wanted | State::Granting | State::Stuck => start(),
         State::Held if hold.native_end.is_some_and(|end| end <= now) => start(),
-        State::Held if matches!(want.shape, Shape::Value { .. }) && hold.shape != want.shape => start(),
+        State::Held if other_value(hold, want) => start(),
+        State::Held if hold.answered == Some(Call::Extend) => {
+            wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Read(Purpose::Sweep))
+        }
         State::Held if hold.native_end.is_some_and(|end| want.until() > end) => {
             // The later end is in the record before the target is told of it.
             if hold.due != want.until() {
@@ -224,11 +227,19 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
         }
         State::Kept if hold.shape != want.shape => start(),
         State::Held | State::Kept if differs(hold, want) => write(hold, Side::Starts, |h| restate(h, want)),
-        State::Held | State::Kept => {
-            let due = later(hold.checked_at.unwrap_or(hold.since), HOURLY).max(retry_of(hold, Side::Starts));
-            wait_or(Side::Starts, due, now, Step::Read(Purpose::Sweep))
-        }
+        State::Held | State::Kept => sweep(hold, now),
     }
+}
+
+/// Whether another value is wanted and may be set: a freeze lets a value go down, not up.
+fn other_value(hold: &Hold, want: &Want) -> bool {
+    let raises = want.shape > hold.shape;
+    matches!(want.shape, Shape::Value { .. }) && hold.shape != want.shape && !(want.frozen && raises)
+}
+
+fn sweep(hold: &Hold, now: Timestamp) -> Step {
+    let due = later(hold.checked_at.unwrap_or(hold.since), HOURLY).max(retry_of(hold, Side::Starts));
+    wait_or(Side::Starts, due, now, Step::Read(Purpose::Sweep))
 }
 
 fn wait_or(side: Side, at: Timestamp, now: Timestamp, step: Step) -> Step {

@@ -1,1 +1,70 @@
-//! Tests.
+//! A hold against a simulated target that knows the truth, driven exactly as the engine drives it.
+
+mod company;
+mod scenarios;
+mod target;
+
+use proptest::prelude::*;
+
+use self::company::{Company, Event};
+use self::target::{Answering, Behaviour};
+use crate::testing::cases;
+
+fn answering() -> impl Strategy<Value = Answering> {
+    prop_oneof![
+        4 => Just(Answering::Well),
+        1 => Just(Answering::Throttled),
+        1 => Just(Answering::Transient),
+        1 => Just(Answering::Permanent),
+        1 => Just(Answering::LostWithoutEffect),
+        2 => (0_i64..60).prop_map(Answering::LostWithEffectAfter),
+        1 => Just(Answering::CrashBeforeCall),
+        1 => (0_i64..60).prop_map(Answering::CrashWithEffectAfter),
+        2 => Just(Answering::AcceptedDoesNothing),
+        3 => (0_u8..5, 0_u8..3).prop_map(|(polls, faults)| Answering::Pending { polls, faults, fails: false }),
+        1 => (0_u8..3).prop_map(|polls| Answering::Pending { polls, faults: 0, fails: true }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        5 => (0_usize..3, 1_i64..200).prop_map(|(value, minutes)| Event::Wanted(value, minutes)),
+        4 => Just(Event::Unwanted),
+        2 => prop::option::of(0_usize..4).prop_map(Event::OthersSet),
+        5 => answering().prop_map(Event::NextCall),
+        1 => (1_u8..4).prop_map(Event::ReadsFail),
+        1 => any::<bool>().prop_map(Event::Frozen),
+    ]
+}
+
+fn gap() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => 0_i64..5, 3 => 5_i64..120, 2 => 120_i64..4_000, 1 => 4_000_i64..9_000]
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    (any::<bool>(), prop::option::of(0_usize..4), prop_oneof![Just(0_i64), 1_i64..90], any::<bool>(), any::<bool>())
+        .prop_map(|(values, standing, propagation, native_end, tells_owner)| Behaviour {
+            values,
+            standing,
+            propagation,
+            native_end: native_end && !values,
+            tells_owner: tells_owner && !values,
+        })
+}
+
+proptest! {
+    #![proptest_config(cases(2_500))]
+
+    #[test]
+    fn p3_p4_p5_r1_r6_r14_hold_whatever_happens_and_it_converges_when_faults_stop(
+        behaviour in behaviour(),
+        events in prop::collection::vec((event(), gap()), 1..24),
+        chance in any::<u64>(),
+    ) {
+        let mut company = Company::new(behaviour, chance);
+        let outcome = events.into_iter().try_for_each(|(event, gap)| company.happens(event, gap));
+        if let Err(broken) = outcome.and_then(|()| company.calm()) {
+            return Err(TestCaseError::fail(format!("{broken}\n{behaviour:?}\n{}", company.story())));
+        }
+    }
+}

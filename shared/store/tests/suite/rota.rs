@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dutykey_engine::ports::ledger::StoreError;
-use dutykey_engine::ports::rota::{Directory, ReadRota, RotationChange, RotationHead, WriteRota};
+use dutykey_engine::ports::rota::{Directory, KnownChange, ReadRota, RotationChange, RotationHead, WriteRota};
 use dutykey_engine::ports::rules::ReadDue;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::RotationId;
@@ -36,7 +36,7 @@ fn change(head: &RotationHead, shifts: Option<Vec<KnownShift>>) -> RotationChang
         expected: head.generation,
         head: head.clone(),
         at: nine(),
-        known: shifts.map(|shifts| KnownChange { within: ALWAYS, shifts }),
+        known: shifts.map(|shifts| KnownChange { within: always(), shifts }),
         evidence,
         notices: vec![],
     }

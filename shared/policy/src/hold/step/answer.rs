@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::read::{gone_or_wait, in_place, ours, proven_held};
+use super::read::{disproved, extended, gone_or_wait, in_place, kept, ours, proven_held, restores, unseen};
 use super::{Answer, Facts, Purpose, failed, open, stuck, wait};
 use crate::hold::{Attempt, Call, Failure, Hold, Observation, Outcome, Ownership, Pending, Side, State};
-use crate::time::rfc3339;
+use crate::wants::Shape;
 
 /// What the target's answer to a call or a poll means. Where it is done, [`after_read_back`] follows.
 #[must_use]
@@ -16,6 +16,10 @@ pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
     let Some(attempt) = next.open.take() else { return next };
     let side = if attempt.call == Call::Revoke { Side::Ends } else { Side::Starts };
     let grants = attempt.call == Call::Grant;
+    let refused = matches!(&answer, Answer::Failed { failure, .. } if *failure != Failure::Lost);
+    if grants && refused && attempt.pending.is_none() {
+        next.setting = None;
+    }
     match answer {
         Answer::Done { receipt, native_end } => {
             next.touched |= grants;
@@ -78,7 +82,8 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     next.checked_at = Some(facts.now);
     let unsure = next.settled_at(facts.caps.propagation);
     let side = match next.answered {
-        Some(Call::Grant) if in_place(&next, seen) => return proven_held(next, seen, facts.now),
+        Some(Call::Grant) if in_place(&next, seen) && !restores(&next) => return proven_held(next, seen, facts.now),
+        Some(Call::Grant) if in_place(&next, seen) && unsure <= facts.now => return kept(next, facts.now),
         Some(Call::Revoke) if !ours(&next, seen) => return gone_or_wait(next, seen, facts),
         Some(Call::Extend) => return extended(next, seen, facts),
         None => return next,
@@ -88,22 +93,12 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     if unsure > facts.now {
         return wait(next, side, unsure, "accepted; waiting until a read can be believed");
     }
-    let at = next.answered_at.map(rfc3339).unwrap_or_default();
-    failed(next, side, None, format!("accepted at {at}, but a read does not show it"), facts.now)
-}
-
-/// The target's own end has moved once a read shows it no earlier than the hold is due.
-fn extended(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
-    let unsure = next.settled_at(facts.caps.propagation);
-    next.native_end = if unsure > facts.now { next.native_end.max(seen.native_end) } else { seen.native_end };
-    if next.native_end.is_none_or(|end| end >= next.due) {
-        next.retry = None;
-        return next;
+    let was_held = next.granted.is_some_and(|act| act.done.is_some());
+    let nothing = matches!(next.shape, Shape::Member) || seen.value == next.base;
+    if side == Side::Starts && !was_held && nothing && !ours(&next, seen) {
+        disproved(&mut next);
     }
-    if unsure > facts.now {
-        return wait(next, Side::Starts, unsure, "accepted; waiting until a read can be believed");
-    }
-    failed(next, Side::Starts, None, "accepted, but the target's own end has not moved".to_owned(), facts.now)
+    unseen(next, side, facts.now)
 }
 
 /// The record of an attempt to move the target's own end.

@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Period, coverage, replan};
+use crate::profile::Automatic;
+use crate::rota::{End, Shift};
+use crate::testing::{cases, id, known, minute, shift};
+
+fn rule(lead: u64, grace: u64) -> Automatic {
+    Automatic {
+        rotations: [id("pd:P1")].into(),
+        lead: Duration::from_secs(lead * 60),
+        grace: Duration::from_secs(grace * 60),
+        lease: Duration::from_secs(4 * 3_600),
+    }
+}
+
+fn plan(previous: &[Period], shifts: &[Shift], rule: &Automatic, now: i64) -> Vec<Period> {
+    let known: Vec<_> = shifts.iter().map(|s| known(s.clone(), 0)).collect();
+    replan(previous, &coverage(&known), rule, minute(now))
+}
+
+fn due(periods: &[Period], at: i64) -> bool {
+    periods.iter().any(|period| period.contains(minute(at)))
+}
+
+fn shifts() -> impl Strategy<Value = Vec<Shift>> {
+    prop::collection::vec((0_i64..300, 1_i64..90).prop_map(|(from, len)| shift("ann", from, from + len)), 0..6)
+}
+
+#[test]
+fn r4_r13_running_coverage_that_is_lost_ends_now_with_its_grace_and_without_a_flap() {
+    let rule = rule(0, 10);
+    let before = plan(&[], &[shift("ann", 0, 100)], &rule, -5);
+    let gone = plan(&before, &[], &rule, 50);
+    assert_eq!(gone[0].until, End::At(minute(60)));
+    assert_eq!((gone[0].from_known, gone[0].until_known), (minute(-5), minute(50)));
+    assert_eq!(plan(&gone, &[], &rule, 55), gone, "looking again moves nothing");
+    let moved = plan(&before, &[shift("ann", 55, 100)], &rule, 50);
+    assert!((50..110).all(|at| due(&moved, at)), "a start that moves by minutes is no flap: {moved:?}");
+    let later = plan(&before, &[shift("ann", 80, 100)], &rule, 50);
+    assert!(due(&later, 59) && !due(&later, 60) && due(&later, 80), "{later:?}");
+}
+
+#[test]
+fn an_end_that_is_carried_out_late_still_finds_when_it_was_due() {
+    let rule = rule(5, 10);
+    let before = plan(&[], &[shift("ann", 0, 100)], &rule, -60);
+    assert_eq!(plan(&before, &[], &rule, 24 * 60), before);
+    assert_eq!(plan(&before, &[], &rule, 72 * 60), []);
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn r13_periods_are_coverage_with_lead_and_grace_minute_by_minute(shifts in shifts(), lead in 0_u64..40, grace in 0_u64..40) {
+        let periods = plan(&[], &shifts, &rule(lead, grace), -100);
+        let (lead, grace) = (lead as i64, grace as i64);
+        for at in -60..460 {
+            let model = shifts.iter().any(|s| minute(at) >= s.start - jiff::Span::new().minutes(lead)
+                && minute(at) < s.end.or_max() + jiff::Span::new().minutes(grace));
+            prop_assert_eq!(due(&periods, at), model, "at minute {}", at);
+        }
+        prop_assert!(periods.windows(2).all(|pair| pair[0].until.or_max() < pair[1].from), "sorted, none touching");
+    }
+
+    #[test]
+    fn r4_shifts_that_are_cut_or_joined_differently_change_nothing(
+        shifts in shifts(), cut in 1_i64..40, lead in 0_u64..20, grace in 0_u64..20, now in -10_i64..400,
+    ) {
+        let rule = rule(lead, grace);
+        let before = plan(&[], &shifts, &rule, -100);
+        let pieces: Vec<Shift> = shifts.iter().flat_map(|s| {
+            let middle = s.start + jiff::Span::new().minutes(cut);
+            if middle >= s.end.or_max() { return vec![s.clone()] }
+            vec![Shift { end: End::At(middle), native_id: Some("v3".into()), ..s.clone() }, Shift { start: middle, ..s.clone() }]
+        }).collect();
+        prop_assert_eq!(plan(&before, &pieces, &rule, now), plan(&before, &shifts, &rule, now));
+        prop_assert_eq!(plan(&before, &shifts, &rule, now), before, "and nothing is known anew");
+    }
+
+    #[test]
+    fn r13_whatever_the_rota_says_next_nothing_that_runs_is_cut_before_its_grace(
+        first in shifts(), then in shifts(), grace in 0_u64..30, now in 0_i64..300,
+    ) {
+        let rule = rule(0, grace);
+        let before = plan(&[], &first, &rule, -100);
+        let after = plan(&before, &then, &rule, now);
+        for at in -10..430 {
+            let covered = |shifts: &[Shift]| shifts.iter().any(|s| s.start <= minute(at) && minute(at) < s.end.or_max());
+            prop_assert!(at < now || !covered(&then) || due(&after, at), "new coverage counts at minute {}", at);
+            let stale = at >= now + grace as i64 && due(&after, at) && !due(&plan(&[], &then, &rule, now), at);
+            prop_assert!(!stale, "old coverage counts no longer at minute {}", at);
+        }
+        prop_assert!(after.windows(2).all(|pair| pair[0].until.or_max() <= pair[1].from), "no overlap: {:?}", after);
+    }
+}

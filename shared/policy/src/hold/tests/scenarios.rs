@@ -1,0 +1,116 @@
+//! Scenarios of the rules, one by one.
+
+use super::company::{Company, Event};
+use super::target::{Answering, Behaviour, VALUES};
+use crate::hold::{Call, Outcome, Ownership, State};
+
+const GROUP: Behaviour =
+    Behaviour { values: false, standing: None, propagation: 0, native_end: false, tells_owner: false };
+
+fn company(behaviour: Behaviour, events: &[(Event, i64)]) -> Company {
+    let mut company = Company::new(behaviour, 1);
+    for (event, gap) in events {
+        company.happens(*event, *gap).unwrap_or_else(|broken| panic!("{broken}\n{}", company.story()));
+    }
+    company
+}
+
+#[test]
+fn r1_a_revocation_waits_for_the_grant_in_flight_and_then_revokes() {
+    let lost = Event::NextCall(Answering::CrashWithEffectAfter(50));
+    let mut company = company(GROUP, &[(lost, 0), (Event::Wanted(0, 600), 10), (Event::Unwanted, 45)]);
+    assert_eq!(company.calls, [Call::Grant], "nobody calls while the grant may still act");
+    company.pass(60).unwrap();
+    assert_eq!(company.calls, [Call::Grant, Call::Revoke]);
+    assert_eq!((company.outcomes.as_slice(), company.target.truth().value), ([Outcome::Proven].as_slice(), None));
+}
+
+#[test]
+fn r3_a_value_goes_back_to_the_base_however_the_reasons_overlap() {
+    let roles = Behaviour { values: true, standing: Some(0), ..GROUP };
+    let (manager, admin) = (Event::Wanted(1, 600), Event::Wanted(2, 600));
+    for last in [vec![(admin, 10)], vec![(admin, 10), (manager, 10)]] {
+        let events = [vec![(manager, 10)], last, vec![(Event::Unwanted, 10)]].concat();
+        let company = company(roles, &events);
+        assert_eq!(company.target.truth().value, Some(VALUES[0]), "{}", company.story());
+        assert_eq!(company.outcomes, [Outcome::Proven]);
+    }
+}
+
+#[test]
+fn r3_a_base_that_is_enough_is_standing_and_a_value_of_others_is_left_alone() {
+    let roles = Behaviour { values: true, standing: Some(2), ..GROUP };
+    let kept = company(roles, &[(Event::Wanted(1, 600), 10), (Event::Unwanted, 10)]);
+    assert_eq!((kept.calls.len(), kept.outcomes.as_slice()), (0, [Outcome::StandingKept].as_slice()));
+    let roles = Behaviour { standing: Some(1), ..roles };
+    let events = [(Event::Wanted(2, 600), 10), (Event::OthersSet(Some(0)), 10), (Event::Unwanted, 10)];
+    let changed = company(roles, &events);
+    assert_eq!(changed.target.truth().value, Some(VALUES[0]), "what an administrator set stays: {}", changed.story());
+    assert_eq!(changed.outcomes, [Outcome::ChangedByOthers]);
+}
+
+#[test]
+fn r6_a_what_a_manager_adds_while_the_target_refuses_us_is_standing() {
+    let events = [
+        (Event::NextCall(Answering::Throttled), 0),
+        (Event::Wanted(0, 600), 0),
+        (Event::OthersSet(Some(0)), 600),
+        (Event::Unwanted, 600),
+    ];
+    let company = company(GROUP, &events);
+    assert_eq!(company.outcomes, [Outcome::StandingKept], "{}", company.story());
+    assert_eq!((company.calls.as_slice(), company.target.truth().value), ([Call::Grant].as_slice(), Some(VALUES[0])));
+}
+
+#[test]
+fn r6_b_our_own_young_revocation_is_never_taken_for_standing() {
+    for chance in 0..40 {
+        let slow = Behaviour { propagation: 80, ..GROUP };
+        let mut company = Company::new(slow, chance);
+        for (event, gap) in [(Event::Wanted(0, 600), 300), (Event::Unwanted, 20), (Event::Wanted(0, 600), 600)] {
+            company.happens(event, gap).unwrap_or_else(|broken| panic!("{broken}\n{}", company.story()));
+        }
+        assert_eq!(company.state(), Some(State::Held), "{}", company.story());
+        assert_eq!(company.target.truth().value, Some(VALUES[0]), "on call and without access: {}", company.story());
+    }
+}
+
+#[test]
+fn r6_after_a_lost_answer_what_is_found_is_ours_and_says_that_it_is_unproven() {
+    let lost = Event::NextCall(Answering::LostWithEffectAfter(5));
+    let mut company = company(GROUP, &[(lost, 0), (Event::Wanted(0, 600), 120)]);
+    assert_eq!(
+        company.hold.as_ref().map(|hold| (hold.state, hold.ownership)),
+        Some((State::Held, Ownership::Unproven))
+    );
+    company.happens(Event::Unwanted, 10).unwrap();
+    assert_eq!(company.outcomes, [Outcome::Proven]);
+}
+
+#[test]
+fn r14_removed_by_others_is_stuck_and_not_put_back_and_gone_standing_is_wanted() {
+    let removed = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::OthersSet(None), 10_000)]);
+    assert_eq!((removed.state(), removed.calls.as_slice()), (Some(State::Stuck), [Call::Grant].as_slice()));
+    let standing = Behaviour { standing: Some(0), ..GROUP };
+    let cleaned = company(standing, &[(Event::Wanted(0, 600), 10), (Event::OthersSet(None), 4_000)]);
+    assert_eq!((cleaned.state(), cleaned.calls.as_slice()), (Some(State::Held), [Call::Grant].as_slice()));
+}
+
+#[test]
+fn r14_no_error_ends_a_revocation() {
+    let mut company = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::NextCall(Answering::Permanent), 0)]);
+    company.happens(Event::Unwanted, 10).unwrap();
+    assert_eq!(company.state(), Some(State::Stuck));
+    assert!(company.hold.as_ref().is_some_and(|hold| hold.is_ending()));
+    company.pass(3_700).unwrap();
+    assert_eq!(company.outcomes, [Outcome::Proven], "it is tried again hourly: {}", company.story());
+}
+
+#[test]
+fn p5_an_asynchronous_revocation_is_polled_to_its_end_and_then_read() {
+    let slow = Event::NextCall(Answering::Pending { polls: 4, faults: 2, fails: false });
+    let mut company = company(GROUP, &[(Event::Wanted(0, 600), 10), (slow, 0), (Event::Unwanted, 12)]);
+    assert_eq!((company.state(), company.outcomes.len()), (Some(State::Ending), 0), "accepted is not done");
+    company.pass(120).unwrap();
+    assert_eq!((company.outcomes.as_slice(), company.calls.len()), ([Outcome::Proven].as_slice(), 2));
+}

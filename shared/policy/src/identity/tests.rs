@@ -1,0 +1,45 @@
+use super::{Doubt, first_match, verified_address};
+use crate::rota::PlatformUser;
+use crate::testing::id;
+
+fn user(name: &str, email: Option<&str>, active: Option<bool>) -> PlatformUser {
+    PlatformUser { id: id(name), email: email.map(str::to_owned), name: None, active }
+}
+
+#[test]
+fn p8_only_an_address_in_a_verified_domain_counts_and_only_in_its_exact_form() {
+    let domains = ["Example.com".to_owned()];
+    let ok = |address: &str| verified_address(address, &domains);
+    assert_eq!(ok(" Ann.Lee@EXAMPLE.com "), Some("ann.lee@example.com".to_owned()));
+    assert_eq!(ok("ann+ops@example.com"), Some("ann+ops@example.com".to_owned()), "another address than ann@");
+    for bad in [
+        "ann@evil.com",
+        "ann@sub.example.com",
+        "ann@example.com.evil.com",
+        "@example.com",
+        "example.com",
+        "a b@example.com",
+        "ann@example.com\u{0}",
+        "",
+    ] {
+        assert_eq!(ok(bad), None, "{bad:?}");
+    }
+    assert_eq!(ok("ann@evil.com@example.com"), None, "two at signs are no address");
+    assert_eq!(verified_address("ann@example.com", &[]), None);
+}
+
+#[test]
+fn p8_none_two_or_an_inactive_match_is_doubt() {
+    let domains = ["example.com".to_owned()];
+    let ann = user("u1", Some("Ann@example.com"), None);
+    let twin = user("u2", Some("ann@EXAMPLE.com"), Some(true));
+    let left = user("u3", Some("ann@example.com"), Some(false));
+    let first = |who: &PlatformUser, all: &[&PlatformUser]| {
+        first_match(who, &all.iter().map(|u| (*u).clone()).collect::<Vec<_>>(), &domains)
+    };
+    assert_eq!(first(&ann, &[&ann]), Ok("ann@example.com".to_owned()));
+    assert_eq!(first(&ann, &[&ann, &left]), Ok("ann@example.com".to_owned()), "somebody inactive is nobody's rival");
+    assert_eq!(first(&ann, &[&ann, &twin]), Err(Doubt::Ambiguous));
+    assert_eq!(first(&left, &[&ann, &left]), Err(Doubt::Inactive));
+    assert_eq!(first(&user("u4", None, None), &[]), Err(Doubt::Unmatched));
+}

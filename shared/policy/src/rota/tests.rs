@@ -1,0 +1,67 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{cases, known, minute, shift};
+
+fn view(from: i64, to: i64, shifts: Vec<Shift>) -> View {
+    View { window: Span::new(minute(from), minute(to)).unwrap(), read_at: minute(from), shifts }
+}
+
+#[test]
+fn r15_a_shift_outside_the_window_is_not_gone() {
+    let shifts = [shift("past", 0, 60), shift("now", 60, 200), shift("later", 500, 600), shift("edge", 300, 400)];
+    let known: Vec<_> = shifts.iter().map(|s| known(s.clone(), 0)).collect();
+    let change = difference(&known, &view(60, 300, vec![]));
+    assert_eq!(
+        change.removed,
+        [shift("now", 60, 200)],
+        "half-open: what ends or begins at the window's edge is outside"
+    );
+    let after = accept(&known, &change, minute(70), minute(0));
+    assert_eq!(after.iter().filter(|k| k.stands()).count(), 3);
+    let gone = after.iter().find(|k| !k.stands()).unwrap();
+    assert!(gone.believed_at(minute(69)) && !gone.believed_at(minute(70)), "it counted until it was gone");
+}
+
+#[test]
+fn a_digest_is_moved_by_what_decides_and_not_by_the_platforms_own_ids() {
+    let base = vec![shift("ann", 0, 60)];
+    let renamed = vec![Shift { native_id: Some("v3".into()), ..base[0].clone() }];
+    assert_eq!(digest(&base), digest(&renamed));
+    let others = [
+        vec![shift("bob", 0, 60)],
+        vec![shift("ann", 0, 61)],
+        vec![Shift { end: End::Open, ..base[0].clone() }],
+        vec![Shift { cause: Cause::Override, ..base[0].clone() }],
+        vec![],
+    ];
+    for other in others {
+        assert_ne!(digest(&base), digest(&other), "{other:?}");
+    }
+    let (gone, come) =
+        (Difference { removed: base.clone(), added: vec![] }, Difference { removed: vec![], added: base });
+    assert_ne!(gone.digest(), come.digest(), "a release of the one is not a release of the other");
+}
+
+fn shifts() -> impl Strategy<Value = Vec<Shift>> {
+    let one = (0_usize..3, 0_i64..50, 1_i64..20).prop_map(|(u, from, len)| shift(["a", "b", "c"][u], from, from + len));
+    prop::collection::btree_set(one, 0..8).prop_map(|set| set.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn r15_what_was_accepted_is_what_the_view_says_inside_and_what_stood_outside(before in shifts(), said in shifts(), from in 0_i64..40, len in 1_i64..40) {
+        let known: Vec<_> = before.iter().map(|s| known(s.clone(), -100)).collect();
+        let view = view(from, from + len, said);
+        let view = View { shifts: view.shifts.iter().filter(|s| s.touches(&view.window)).cloned().collect(), ..view };
+        let after = accept(&known, &difference(&known, &view), minute(from), minute(-1_000));
+        let standing: BTreeSet<&Shift> = after.iter().filter(|k| k.stands()).map(|k| &k.shift).collect();
+        let outside = before.iter().filter(|s| !s.touches(&view.window));
+        prop_assert_eq!(standing, view.shifts.iter().chain(outside).collect::<BTreeSet<_>>());
+        prop_assert!(difference(&after, &view).is_empty(), "the same view again changes nothing");
+        let past: BTreeSet<&Shift> = after.iter().filter(|k| k.believed_at(minute(-1))).map(|k| &k.shift).collect();
+        prop_assert_eq!(past, before.iter().collect::<BTreeSet<_>>(), "what was believed stays known");
+    }
+}

@@ -1,0 +1,254 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::block::Denied;
+use crate::enrollment::replan;
+use crate::id::AccountId;
+use crate::look::look;
+use crate::profile::{Automatic, SelfOverride};
+use crate::testing::{cases, id, minute, person};
+use crate::time::Span;
+
+/// Two profiles over two rotations, one entitlement in common, another of its own, and a single value at two ranks.
+struct World {
+    profiles: Vec<Profile>,
+    fresh: BTreeMap<RotationId, Freshness>,
+    blocks: Vec<Block>,
+}
+
+impl Rules for World {
+    fn profile(&self, id: &ProfileId) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.id == *id)
+    }
+    fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
+        self.fresh.get(rotation).copied()
+    }
+    fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+    fn slot(&self, e: &EntitlementRef) -> Option<Slot> {
+        Some(match e.kind.as_str() {
+            "role" => Slot {
+                place: Place { kind: "role".into(), id: "seat".into() },
+                shape: Shape::Value { rank: e.id.parse().unwrap(), value: e.id.clone() },
+            },
+            _ => Slot { place: Place { kind: e.kind.clone(), id: e.id.clone() }, shape: Shape::Member },
+        })
+    }
+    fn grants(&self, _: &AppId) -> bool {
+        true
+    }
+}
+
+fn entitlement(kind: &str, what: &str) -> EntitlementRef {
+    EntitlementRef { app: id("directory"), kind: kind.into(), id: what.into() }
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    /// By profile and rotation: on call over minutes.
+    shifts: Vec<(usize, i64, i64)>,
+    rules: [(i64, i64); 2],
+    fresh: [i64; 2],
+    blocks: Vec<(usize, bool, i64, Option<i64>)>,
+}
+
+const LEASE: i64 = 240;
+
+fn names(i: usize) -> (ProfileId, RotationId) {
+    [(id("p0"), id("pd:R0")), (id("p1"), id("pd:R1"))][i].clone()
+}
+
+fn build(case: &Case) -> (Person, Vec<Enrollment>, World) {
+    let minutes = |m: i64| Duration::from_secs(m.unsigned_abs() * 60);
+    let mut world = World { profiles: Vec::new(), fresh: BTreeMap::new(), blocks: Vec::new() };
+    let mut enrollments = Vec::new();
+    for (i, (lead, grace)) in case.rules.iter().enumerate() {
+        let (profile, rotation) = names(i);
+        let rule = Automatic {
+            rotations: [rotation.clone()].into(),
+            lead: minutes(*lead),
+            grace: minutes(*grace),
+            lease: minutes(LEASE),
+        };
+        let spans = case.shifts.iter().filter(|(p, ..)| *p == i);
+        let spans = spans.filter_map(|(_, from, len)| Span::new(minute(*from), minute(from + len))).collect();
+        let periods = replan(&[], &crate::time::union(spans), &rule, minute(-1_000));
+        let origin = Origin::Coverage(rotation.clone());
+        enrollments.push(Enrollment { person: person(1), profile: profile.clone(), origin, periods });
+        let fresh_at = minute(case.fresh[i]);
+        let fresh = Freshness { fresh_at, failed_at: Some(fresh_at), resumed_at: None, prolonged_until: None };
+        world.fresh.insert(rotation, fresh);
+        world.profiles.push(Profile {
+            id: profile,
+            version: 1,
+            name: String::new(),
+            entitlements: vec![
+                entitlement("group", "common"),
+                entitlement("group", ["own0", "own1"][i]),
+                entitlement("role", ["1", "2"][i]),
+            ],
+            mode: Mode::Enforce,
+            enrollment: Some(rule),
+            self_service: None,
+            self_override: SelfOverride::Flag,
+            override_lock: Duration::ZERO,
+            break_glass: None,
+        });
+    }
+    for (n, (what, revoke, from, until)) in case.blocks.iter().enumerate() {
+        let denied =
+            [Denied::Person(person(1)), Denied::Profile(id("p0")), Denied::Profile(id("p1")), Denied::Everything];
+        world.blocks.push(Block {
+            id: n.to_string(),
+            denied: denied[*what].clone(),
+            reach: if *revoke { Reach::Revoke } else { Reach::Freeze },
+            author: "x".into(),
+            from: minute(*from),
+            until: until.map(|len| minute(from + len)),
+        });
+    }
+    (linked(), enrollments, world)
+}
+
+fn linked() -> Person {
+    let account: AccountId = id("a1");
+    Person {
+        id: person(1),
+        email: None,
+        name: None,
+        active: None,
+        active_at: None,
+        users: BTreeMap::new(),
+        accounts: [(id("directory"), Account::Linked(account))].into(),
+    }
+}
+
+/// What should be true at a minute, the slow way: place, rank, how many profiles give it, frozen.
+fn model(case: &Case, at: i64) -> BTreeMap<String, (i64, usize, bool)> {
+    let mut places: BTreeMap<String, (i64, usize, bool)> = BTreeMap::new();
+    for (i, (lead, grace)) in case.rules.iter().enumerate() {
+        let due = case.shifts.iter().any(|(p, from, len)| *p == i && from - lead <= at && at < from + len + grace);
+        let live = |(what, _, from, until): &&(usize, bool, i64, Option<i64>)| {
+            let concerns = [0, 3].contains(what) || *what == i + 1;
+            concerns && *from <= at && until.is_none_or(|len| at < from + len)
+        };
+        let blocked = case.blocks.iter().filter(|(_, revoke, ..)| *revoke).any(|block| live(&block));
+        let frozen = case.blocks.iter().filter(|(_, revoke, ..)| !*revoke).any(|block| live(&block));
+        if !due || blocked || at >= case.fresh[i] + LEASE {
+            continue;
+        }
+        for (place, rank) in [("common", 0), (["own0", "own1"][i], 0), ("seat", i as i64 + 1)] {
+            let entry = places.entry(place.to_owned()).or_insert((rank, 0, true));
+            *entry = (entry.0.max(rank), entry.1 + 1, entry.2 && frozen);
+        }
+    }
+    places
+}
+
+fn said(wants: &Wants) -> BTreeMap<String, (i64, usize, bool)> {
+    let rank = |shape: &Shape| match shape {
+        Shape::Member => 0,
+        Shape::Value { rank, .. } => *rank,
+    };
+    let one =
+        |(key, want): (&HoldKey, &Want)| (key.place.id.clone(), (rank(&want.shape), want.reasons.len(), want.frozen));
+    wants.places.iter().map(one).collect()
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let shifts = prop::collection::vec((0_usize..2, 0_i64..500, 1_i64..120), 0..8);
+    let blocks = prop::collection::vec((0_usize..4, any::<bool>(), -50_i64..500, prop::option::of(1_i64..200)), 0..3);
+    let minutes = || (0_i64..30, 0_i64..60);
+    (shifts, [minutes(), minutes()], [-100_i64..500, -100_i64..500], blocks)
+        .prop_map(|(shifts, rules, fresh, blocks)| Case { shifts, rules, fresh, blocks })
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn p1_p4_r13_what_is_wanted_is_the_models_at_every_minute(case in case()) {
+        let (person, enrollments, world) = build(&case);
+        for at in -60..700 {
+            let wants = wants(&person, &enrollments, &world, minute(at));
+            prop_assert_eq!(said(&wants), model(&case, at), "at minute {}", at);
+            for want in wants.places.values() {
+                prop_assert!(want.reasons.iter().all(|r| r.from <= minute(at) && minute(at) < r.until));
+            }
+        }
+    }
+
+    #[test]
+    fn p12_whoever_looks_only_when_told_misses_no_change(case in case()) {
+        let (person, enrollments, world) = build(&case);
+        // The end of a lease is watched on the rotation.
+        let leases: Vec<i64> = case.fresh.iter().map(|at| at + LEASE).collect();
+        let mut at = -60;
+        while at < 700 {
+            let look = look(&person, &enrollments, &[], &world, minute(at));
+            let wants = wants(&person, &enrollments, &world, minute(at));
+            prop_assert!(wants.next_start.is_none_or(|next| next > minute(at)), "announced in the past");
+            prop_assert!(wants.next_end.is_none_or(|next| next > minute(at)), "announced in the past");
+            prop_assert!(look.holds.iter().all(|p| p.want.as_ref().is_some_and(|w| !w.frozen)), "a freeze begins nothing");
+            let announced = [wants.next_start, wants.next_end].into_iter().flatten();
+            let next = (at + 1..700).find(|m| announced.clone().any(|a| a <= minute(*m)) || leases.contains(m)).unwrap_or(700);
+            for between in at..next {
+                prop_assert_eq!(model(&case, between), model(&case, at), "missed: told {} at {}, changed at {}", next, at, between);
+            }
+            at = next;
+        }
+    }
+}
+
+#[test]
+fn p8_doubt_and_inactivity_deny_are_looked_at_in_time_and_never_in_a_loop() {
+    let case = Case { shifts: vec![(0, 3 * 1_440, 60)], rules: [(0, 0); 2], fresh: [3 * 1_440; 2], blocks: vec![] };
+    let (mut person, enrollments, world) = build(&case);
+    let directory: AppId = id("directory");
+    person.accounts.clear();
+    let day_before = minute(2 * 1_440);
+    assert_eq!(wants(&person, &enrollments, &world, minute(0)).next_start, Some(day_before), "looked up a day before");
+    assert!(wants(&person, &enrollments, &world, day_before).unresolved.contains(&directory));
+    let doubt = Account::Doubtful { doubt: crate::identity::Doubt::Ambiguous, again: minute(60) };
+    person.accounts.insert(directory.clone(), doubt);
+    assert_eq!(wants(&person, &enrollments, &world, minute(0)).next_start, Some(day_before), "in doubt, all the same");
+    assert!(wants(&person, &enrollments, &world, minute(3 * 1_440)).places.is_empty(), "doubt denies");
+    person.accounts.clear();
+    person.active = Some(false);
+    let look = wants(&person, &enrollments, &world, minute(3 * 1_440 - 10));
+    assert!(look.unresolved.is_empty() && look.next_start > Some(minute(3 * 1_440 - 10)), "{look:?}");
+    let mut leaver = linked();
+    leaver.active = Some(false);
+    assert!(wants(&leaver, &enrollments, &world, minute(3 * 1_440)).places.is_empty(), "R2: a leaver holds nothing");
+}
+
+#[test]
+fn r13_each_reason_carries_its_own_grace_and_a_late_end_finds_when_it_was_due() {
+    let case =
+        Case { shifts: vec![(0, 0, 600), (1, 0, 570)], rules: [(0, 10), (0, 120)], fresh: [600; 2], blocks: vec![] };
+    let (person, enrollments, world) = build(&case);
+    let live = wants(&person, &enrollments, &world, minute(300));
+    let common = live.places.iter().find(|(key, _)| key.place.id == "common").unwrap().1;
+    assert_eq!(common.until(), minute(690), "B's end with B's grace, not the latest end with anybody's");
+    let (due, _) = ended(&common.reasons, &enrollments, &world, minute(900));
+    assert_eq!(due, minute(690), "found late, it is still late");
+    assert_eq!(ended(&[], &enrollments, &world, minute(5)), (minute(5), minute(5)));
+}
+
+#[test]
+fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
+    let lease = Duration::from_secs(3_600);
+    let fresh =
+        Freshness { fresh_at: minute(0), failed_at: None, resumed_at: Some(minute(900)), prolonged_until: None };
+    assert_eq!(fresh.lease_end(lease), minute(910), "ten minutes to ask the platform");
+    assert_eq!(
+        Freshness { failed_at: Some(minute(901)), ..fresh }.lease_end(lease),
+        minute(60),
+        "it was asked in vain"
+    );
+    assert_eq!(Freshness { prolonged_until: Some(minute(950)), ..fresh }.lease_end(lease), minute(950));
+}
