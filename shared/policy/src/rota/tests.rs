@@ -24,15 +24,22 @@ fn r15_a_shift_outside_the_window_is_not_gone() {
 }
 
 #[test]
-fn a_digest_is_moved_by_what_decides_and_not_by_the_platforms_own_ids() {
+fn r4_a_shift_is_known_by_who_and_when_and_not_by_what_explains_it() {
     let base = vec![shift("ann", 0, 60)];
-    let renamed = vec![Shift { native_id: Some("v3".into()), ..base[0].clone() }];
-    assert_eq!(digest(&base), digest(&renamed));
+    let explained = [
+        Shift { native_id: Some("v3".into()), ..base[0].clone() },
+        Shift { cause: Cause::Override, ..base[0].clone() },
+        Shift { maker: Some("bob".parse().unwrap()), ..base[0].clone() },
+    ];
+    for other in explained {
+        assert_eq!(digest(&base), digest(std::slice::from_ref(&other)), "{other:?}");
+        let view = view(-10, 100, vec![other.clone()]);
+        assert!(difference(&[known(base[0].clone(), -100)], &view).is_empty(), "nobody's duty changes: {other:?}");
+    }
     let others = [
         vec![shift("bob", 0, 60)],
         vec![shift("ann", 0, 61)],
         vec![Shift { end: End::Open, ..base[0].clone() }],
-        vec![Shift { cause: Cause::Override, ..base[0].clone() }],
         vec![],
     ];
     for other in others {
