@@ -1,1 +1,8 @@
+//! What the tests of the whole system share: the real binaries as processes, and what surrounds them, on loopback.
+#![warn(missing_docs)]
 
+pub mod aws;
+pub mod events;
+pub mod process;
+pub mod proxy;
+pub mod runtime_api;
