@@ -1,1 +1,5 @@
+//! What every binary needs.
+#![warn(missing_docs)]
 
+pub mod batch;
+pub mod lambda;
