@@ -7,7 +7,8 @@ mod lambda {
     use std::time::Duration;
 
     use dutykey_runtime::batch;
-    use dutykey_runtime::lambda::{self, ErrorType, Event, Failure};
+    use dutykey_runtime::lambda::{self, ErrorType, Event, Failure, Task};
+    use dutykey_tests::aws::{FakeAws, Fault, Operation, Sent};
     use dutykey_tests::events;
     use dutykey_tests::process::Process;
     use dutykey_tests::runtime_api::{Outcome, RuntimeApi};
@@ -38,6 +39,7 @@ mod lambda {
     /// Records end as their bodies say; a schedule's run answers with the table's name.
     async fn handle(table: String, event: Event) -> Result<Value, Failure> {
         match event {
+            Event::Schedule(job) if job.task == Task::Sync => uses_aws().await,
             Event::Schedule(job) => Ok(json!({"table": table, "attempt": job.attempt})),
             Event::Queue(event) => {
                 let done = batch::each(event, NonZeroUsize::MIN, |how: String| async move {
@@ -50,6 +52,29 @@ mod lambda {
                 serde_json::to_value(done.await).map_err(|error| Failure::new(ErrorType::Panic, error))
             }
         }
+    }
+
+    /// Reads a secret, sends a batch of two and publishes, by the SDKs and the environment alone.
+    async fn uses_aws() -> Result<Value, Failure> {
+        let failed = |error: &dyn std::fmt::Debug| Failure::new(ErrorType::Queue, format!("{error:?}"));
+        let config = aws_config::load_defaults(aws_config::BehaviorVersion::v2026_01_12()).await;
+        let secrets = aws_sdk_secretsmanager::Client::new(&config);
+        let secret = secrets.get_secret_value().secret_id("dutykey/pd").send().await.map_err(|error| failed(&error))?;
+        let entry = |id: &str, delay: i32| {
+            let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder().id(id).message_body("m");
+            entry.delay_seconds(delay).build().map_err(|error| failed(&error))
+        };
+        let batch = aws_sdk_sqs::Client::new(&config)
+            .send_message_batch()
+            .queue_url(std::env::var("DUTYKEY_SYNC_QUEUE_URL").unwrap_or_default())
+            .entries(entry("a", 0)?)
+            .entries(entry("b", 30)?);
+        let sent = batch.send().await.map_err(|error| failed(&error))?;
+        let topic =
+            aws_sdk_sns::Client::new(&config).publish().topic_arn("arn:aws:sns:eu-central-1:123456789012:notices");
+        let told = topic.message("<overdue>").send().await.map_err(|error| failed(&error))?;
+        let failed: Vec<_> = sent.failed().iter().map(|failed| (failed.id(), failed.code())).collect();
+        Ok(json!({"secret": secret.secret_string(), "failed": failed, "told": told.message_id().is_some()}))
     }
 
     fn start(mut variables: Vec<(String, String)>) -> Process {
@@ -101,5 +126,29 @@ mod lambda {
         let process = start(vec![]);
         assert_eq!(process.wait(SOON).await.unwrap().code(), Some(2));
         assert!(process.stderr().contains("run `dutykey`"), "{}", process.stderr());
+    }
+
+    #[tokio::test]
+    async fn the_sdks_and_the_fake_services_understand_each_other() {
+        let (api, aws) = (RuntimeApi::start().await.unwrap(), FakeAws::start().await.unwrap());
+        aws.put_secret("dutykey/pd", "s3cret");
+        aws.fail(Operation::GetSecretValue, Fault::Throttled, 1);
+        aws.fail(Operation::SendMessageBatch, Fault::Internal, 1);
+        aws.fail(Operation::SendMessageBatch, Fault::Entry(1), 1);
+        aws.fail(Operation::Publish, Fault::Throttled, 1);
+        let mut variables = api.environment("rotation-sync", 256);
+        variables.extend(aws.environment());
+        variables.push(("DUTYKEY_TABLE".to_owned(), "duty".to_owned()));
+        variables.push(("DUTYKEY_SYNC_QUEUE_URL".to_owned(), aws.queue_url("sync")));
+        let process = start(variables);
+        api.watch(&process, tokio::time::Instant::now());
+
+        let outcome = api.invoke(&events::schedule("sync", AT, 1), Duration::from_secs(30)).await;
+        let answer = json!({"secret": "s3cret", "failed": [["b", "InternalError"]], "told": true});
+        assert_eq!(outcome, Outcome::Answered(answer), "{}", process.output());
+        let calls = [Operation::GetSecretValue, Operation::SendMessageBatch, Operation::Publish];
+        assert_eq!(calls.map(|of| aws.calls(of)), [2; 3], "each SDK took the fault for one and tried again");
+        assert_eq!(aws.messages("sync"), [Sent { body: "m".to_owned(), delay: Duration::ZERO }]);
+        assert_eq!(aws.published()[0].message, "<overdue>");
     }
 }
