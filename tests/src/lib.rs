@@ -1,4 +1,10 @@
-//! Whole-system tests, and the stand-ins for the world that they and the crates' own tests use.
+//! What the tests of the whole system share: the real binaries as processes, and what surrounds them, on loopback.
+#![warn(missing_docs)]
 
+pub mod aws;
+pub mod events;
 pub mod pagerduty;
+pub mod process;
+pub mod proxy;
+pub mod runtime_api;
 pub mod scim;
