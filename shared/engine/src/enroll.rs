@@ -58,7 +58,7 @@ impl Syncer {
             }
         }
         for (person, shifts) in by_person {
-            let spans = coverage(shifts.into_iter());
+            let spans = coverage(shifts);
             let mut races = 0;
             while let Err(error) = self.enroll_person(scope, rotation, &person, &spans, now).await {
                 races += 1;

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::call::{Caller, unread};
-use crate::ports::clock::{Chance, Clock};
+use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
 };
@@ -127,6 +127,7 @@ impl Worker {
 
     async fn round(&self, id: &PersonId) -> Result<Round, StoreError> {
         let Some(live) = self.ledger.load(id).await? else { return Ok(Round::Until(None)) };
+        trusted(self.clock.as_ref())?;
         let now = decision_time(self.clock.now(), live.head.last_at);
         let Some(mut snapshot) =
             Snapshot::read(self.rules.as_ref(), self.rota.as_ref(), &live.enrollments, now).await?

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::lease::{self, Stage};
-use crate::ports::clock::{Chance, Clock};
+use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{Notice, StoreError, WriteLedger};
 use crate::ports::platform::{Platform, PlatformError, Platforms};
 use crate::ports::queue::{About, Enqueue, Message};
@@ -93,6 +93,7 @@ impl Syncer {
     /// Those of the table.
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
+        trusted(self.clock.as_ref())?;
         let installation = configured.installation;
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;

@@ -9,7 +9,7 @@ use dutykey_policy::retry::backoff;
 use dutykey_policy::time::{earlier, later};
 use jiff::Timestamp;
 
-use crate::ports::clock::Clock;
+use crate::ports::clock::{Clock, trusted};
 use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::notify::Notify;
 use crate::ports::queue::{Enqueue, Message, Queue};
@@ -60,8 +60,9 @@ impl Ticker {
     /// # Errors
     /// The table cannot be used, or a queue: what was not sent is found again by the next tick.
     pub async fn tick(&self) -> Result<Ticked, TickError> {
-        let now = self.clock.now();
         let pulse = self.due.pulse().await?;
+        trusted(self.clock.as_ref())?;
+        let now = self.clock.now();
         let resumed = resumed_at(&pulse, now);
         if resumed != pulse.resumed_at {
             // Before anything is sent: whoever looks from here on must know of the pause.

@@ -12,6 +12,8 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 pub use queues::SqsQueues;
 
+use crate::clock::WatchedClock;
+
 /// The longest that one try of a call may take.
 pub const ATTEMPT: Duration = Duration::from_secs(2);
 /// The longest that a call may take with all its tries.
@@ -36,6 +38,13 @@ impl Aws {
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.0)
+    }
+
+    /// DynamoDB, each of whose answers tells the clock what time it is there.
+    #[must_use]
+    pub fn dynamodb_watched(&self, clock: &WatchedClock) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.0).interceptor(clock.watcher());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// SQS.

@@ -1,5 +1,7 @@
 //! Time and chance: the machine's own, and ones that repeat themselves for tests. Nothing else reads either.
 
+mod watched;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use async_trait::async_trait;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_policy::time::{later, millis_between, to_millis};
 use jiff::Timestamp;
+
+pub use watched::{WatchedClock, Watcher};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]

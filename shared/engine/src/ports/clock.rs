@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::ledger::StoreError;
+
 /// Where time comes from.
 #[async_trait]
 pub trait Clock: Send + Sync {
@@ -11,10 +13,24 @@ pub trait Clock: Send + Sync {
 
     /// Returns at the instant, or at once where it has passed.
     async fn sleep_until(&self, at: Timestamp);
+
+    /// Why the clock cannot be trusted now; `None` where it can, as far as anybody has said. A worker whose clock is in
+    /// doubt decides nothing.
+    fn doubt(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Where chance comes from.
 pub trait Chance: Send + Sync {
     /// 32 bytes that nobody can guess.
     fn bytes(&self) -> [u8; 32];
+}
+
+/// Refuses to decide anything while the clock is in doubt.
+///
+/// # Errors
+/// The doubt.
+pub fn trusted(clock: &dyn Clock) -> Result<(), StoreError> {
+    clock.doubt().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
 }
