@@ -52,7 +52,7 @@ impl Witness for Channel {
 ///
 /// # Errors
 /// The demonstration itself could not run.
-pub async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
     if options.show_config {
         print!("{CONFIG}");
         return Ok(true);
@@ -281,7 +281,10 @@ impl Screen {
         let evidence = &verdict.evidence;
         let checked = if evidence.verified { "verified offline" } else { "NOT VERIFIED" };
         println!("evidence: {} records in {} chains, {checked}", evidence.records, evidence.chains);
-        for (promise, judged) in &verdict.promises {
+        let number = |promise: &str| promise.trim_start_matches('P').parse::<u8>().unwrap_or_default();
+        let mut promises: Vec<_> = verdict.promises.iter().collect();
+        promises.sort_by_key(|(promise, _)| number(promise));
+        for (promise, judged) in promises {
             println!("{promise:>4} {}  {}", if judged.ok { "kept  " } else { "BROKEN" }, judged.detail);
         }
         Ok(())
