@@ -267,3 +267,36 @@ pub struct Backup {
     #[arg(long, default_value = "dutykey.db")]
     pub data: PathBuf,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::{CommandFactory as _, Parser as _};
+
+    /// The lines of the README's shell blocks.
+    fn readme_commands() -> Vec<String> {
+        let readme = include_str!("../../../README.md");
+        let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let lines = blocks.flat_map(str::lines).map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
+        lines.filter(|line| !line.is_empty()).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        let commands = readme_commands();
+        assert!(commands.len() >= 8, "the README's shell blocks were not found: {commands:?}");
+        for line in commands {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["dutykey", ..] => assert!(Cli::try_parse_from(&words).is_ok(), "the README says `{line}`"),
+                ["cargo", "run" | "test" | "install", ..] => {}
+                _ => panic!("the README says `{line}`, which no test knows"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
