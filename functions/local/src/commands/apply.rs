@@ -43,7 +43,7 @@ pub(crate) async fn run(options: &cli::Apply) -> anyhow::Result<bool> {
         && !options.yes
         && !confirmed(&doubt, options.file.json)?
     {
-        println!("nothing is applied");
+        out!("nothing is applied");
         return Ok(false);
     }
     let store = crate::data::open_or_create(&options.data, world.clock.as_ref()).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(options: &cli::Apply) -> anyhow::Result<bool> {
     if options.file.json {
         print_json(&Applied { applied, plan: &plan })?;
     } else if !plan.is_empty() {
-        println!("applied: version {applied} is in force");
+        out!("applied: version {applied} is in force");
     }
     Ok(true)
 }

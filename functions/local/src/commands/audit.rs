@@ -26,7 +26,7 @@ pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<bool> {
             let only = chain.as_deref().map(parse_chain).transpose()?;
             let exported = export(data, only.as_ref(), Range { from: *from, to: *to }, out).await?;
             let Exported { chains, records } = exported;
-            println!("{}: {records} records in {chains} chains", out.display());
+            out!("{}: {records} records in {chains} chains", out.display());
             Ok(true)
         }
         AuditCommand::Verify { file, since, json } => {
@@ -90,10 +90,10 @@ impl Answer {
         let Self { chains, records, fault, .. } = self;
         let path = file.display();
         match fault {
-            None => println!("{path}: {records} records in {chains} chains, every link whole"),
+            None => out!("{path}: {records} records in {chains} chains, every link whole"),
             Some(Fault { chain, seq, problem }) => {
-                println!("{path}: BROKEN at chain {}, record {seq}: {}", plain(chain), plain(problem));
-                println!("what comes before it, {records} records, is whole");
+                out!("{path}: BROKEN at chain {}, record {seq}: {}", plain(chain), plain(problem));
+                out!("what comes before it, {records} records, is whole");
             }
         }
     }

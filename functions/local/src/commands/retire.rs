@@ -112,3 +112,93 @@ fn same_place(before: &TargetSettings, after: &TargetSettings) -> bool {
 async fn tenant(app: &App, targets: &dyn Targets) -> Option<String> {
     targets.target(app).await.ok()?.check().await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use dutykey_policy::hold::State;
+    use dutykey_policy::id::{HoldKey, Place};
+    use dutykey_policy::wants::{Reason, Shape, Want};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::commands::effect::ends_now;
+
+    const FILE: &str = "
+version: 1
+verified_domains: [example.com]
+sources: [{ id: pager, platform: sandbox, script: {} }, { id: spare, platform: sandbox, script: {} }]
+apps: [{ id: directory, target: sandbox, script: {} }, { id: cloud, target: sandbox, script: {} }]
+profiles:
+  - id: on-call
+    name: On-call
+    entitlements: [{ app: directory, kind: group, id: g-1 }]
+    enrollment: { rotations: ['pager:primary', 'spare:primary'], lead: 1m, grace: 10m, lease: 4h }
+";
+
+    fn installation() -> Installation {
+        let document = dutykey_runtime::config::parse(FILE.as_bytes(), std::path::Path::new("/"));
+        let document = document.unwrap_or_else(|problems| panic!("{problems:?}"));
+        document.pin(|_| Err("no names here".to_owned())).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    /// A hold of Ann on `directory`, because she is on call in `pager:primary`.
+    fn hold() -> Hold {
+        let now = Timestamp::UNIX_EPOCH;
+        let reason = Reason {
+            profile: "on-call".parse().expect("a profile"),
+            version: 1,
+            origin: Origin::Coverage("pager:primary".parse().expect("a rotation")),
+            from: now,
+            until: Timestamp::MAX,
+            rolling: false,
+            from_known: now,
+            until_known: now,
+        };
+        let key = HoldKey {
+            app: "directory".parse().expect("an app"),
+            account: "acc-ann".parse().expect("an account"),
+            place: Place { kind: "group".to_owned(), id: "g-1".to_owned() },
+        };
+        let want = Want { shape: Shape::Member, reasons: vec![reason], frozen: false };
+        let person = "per_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().expect("a person");
+        Hold { state: State::Held, reasons: want.reasons.clone(), ..Hold::wanted(key, person, &want, now) }
+    }
+
+    fn ids(next: &Installation) -> Vec<(String, bool)> {
+        let sources = next.sources.iter().map(|source| (source.id.to_string(), source.retiring));
+        sources.chain(next.apps.iter().map(|app| (app.id.to_string(), app.retiring))).collect()
+    }
+
+    #[test]
+    fn r23_what_has_open_holds_retires_and_what_has_none_goes() {
+        let stored = installation();
+        let empty = Installation { sources: vec![], apps: vec![], profiles: vec![], ..stored.clone() };
+        let mut next = empty.clone();
+        let unsaid = keep(Some(&stored), &mut next, &Open::of(&[hold()]));
+        assert_eq!(ids(&next), [("pager".to_owned(), true), ("directory".to_owned(), true)]);
+        assert_eq!(unsaid.len(), 2, "each must be said: {unsaid:?}");
+        // What retires already needs no second word, and goes once nothing is open.
+        let mut again = empty.clone();
+        assert_eq!(keep(Some(&next), &mut again, &Open::of(&[hold()])), Vec::<String>::new());
+        assert_eq!(ids(&again), ids(&next));
+        let mut over = empty;
+        assert_eq!(keep(Some(&next), &mut over, &Open::of(&[])), Vec::<String>::new());
+        assert_eq!(ids(&over), []);
+    }
+
+    #[test]
+    fn a_hold_ends_at_once_where_no_reason_of_it_survives() {
+        let next = installation();
+        assert!(!ends_now(&hold(), &next), "nothing has changed");
+        let changed = |change: fn(&mut Installation)| {
+            let mut next = installation();
+            change(&mut next);
+            ends_now(&hold(), &next)
+        };
+        assert!(changed(|next| next.profiles.clear()), "the profile is gone");
+        assert!(changed(|next| next.profiles[0].entitlements[0].id = "g-2".to_owned()), "it gives something else");
+        assert!(changed(|next| next.profiles[0].enrollment = None), "nobody is enrolled");
+        assert!(changed(|next| next.profiles[0].mode = dutykey_policy::profile::Mode::Observe), "it only observes");
+        assert!(!changed(|next| next.profiles[0].name = "Other".to_owned()), "a name gives nothing");
+    }
+}
