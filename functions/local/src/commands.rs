@@ -18,7 +18,7 @@ pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;
 mod reads;
-mod retire;
+pub(crate) mod retire;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -65,7 +65,7 @@ async fn held(store: &Store) -> anyhow::Result<Vec<(RotationHead, HeldChange)>> 
         found.extend(page.items.into_iter().filter_map(|head| head.held.clone().map(|held| (head, held))));
         cursor = page.next;
         if cursor.is_none() {
-            found.sort_by(|(_, one), (_, other)| one.since.cmp(&other.since));
+            found.sort_by_key(|(_, held)| held.since);
             return Ok(found);
         }
     }

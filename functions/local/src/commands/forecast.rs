@@ -1,9 +1,10 @@
 //! The forecast, from what the platforms say now.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dutykey_policy::forecast::Forecast;
+use dutykey_policy::forecast::{Forecast, Forecasted};
 use dutykey_policy::time::{Span, later, rfc3339};
 use jiff::Timestamp;
 
@@ -42,6 +43,14 @@ pub(crate) async fn run(options: &cli::Forecast) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// The reasons of a hold in short; the JSON has them in full.
+fn why(hold: &Forecasted) -> String {
+    let rotations: BTreeSet<&str> = hold.reasons.iter().map(|reason| reason.reference.as_str()).collect();
+    let rotations = plain(&Vec::from_iter(rotations).join(", "));
+    let only = if hold.observed { "; only observed, nothing is granted" } else { "" };
+    format!("{}: on call in {rotations}{only}", hold.profile)
+}
+
 fn until(end: Option<Timestamp>) -> String {
     end.map_or_else(|| "open".to_owned(), rfc3339)
 }
@@ -54,7 +63,7 @@ fn print(forecast: &Forecast) {
         let mut holds = table(&["who", "what", "from", "until", "why"]);
         for hold in &forecast.holds {
             let what = plain(&format!("{}/{}/{}", hold.app, hold.kind, hold.id));
-            holds.add_row([called(&hold.person), what, rfc3339(hold.start), until(hold.end), plain(&hold.why)]);
+            holds.add_row([called(&hold.person), what, rfc3339(hold.start), until(hold.end), why(hold)]);
         }
         out!("{holds}");
     }

@@ -11,13 +11,13 @@ use dutykey_policy::hold::Hold;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::Installation;
 use dutykey_policy::time::{Span, later, rfc3339};
-use dutykey_store::{MAX_PAGE, Store};
+use dutykey_store::Store;
 use serde::Serialize;
 
 use super::difference::{Change, Key, Part, What, difference};
 use super::effect::{Ending, Stretch, ends_now, gained};
 use super::reads::{Breadth, faults, foreseen, read, widened};
-use super::retire::{Open, keep, moved};
+use super::retire::{Open, keep, moved, open_holds};
 use super::{World, called, plain, print_json};
 use crate::cli;
 use crate::output::table;
@@ -72,13 +72,12 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         Some(store) => store.installation().await?,
         None => None,
     };
-    let holds = match (store, &configured) {
+    let (holds, open) = match (store, &configured) {
         (Some(store), Some(_)) => open_holds(store).await?,
-        _ => Vec::new(),
+        _ => (Vec::new(), Open::default()),
     };
     let (version, stored) =
         configured.map_or((0, None), |Configured { version, installation }| (version, Some(installation)));
-    let open = Open::of(&holds);
     let retiring = keep(stored.as_ref(), &mut installation, &open);
     let targets = world.adapters.targets.as_ref();
     let mut plan = Plan {
@@ -100,19 +99,6 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         plan.ends_now = endings(store, &holds, &plan.installation).await?;
     }
     Ok(plan)
-}
-
-async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
-    let mut holds = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
-        holds.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(holds);
-        }
-    }
 }
 
 async fn endings(store: &Store, holds: &[Hold], next: &Installation) -> anyhow::Result<Vec<Ending>> {

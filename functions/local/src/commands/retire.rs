@@ -2,22 +2,44 @@
 
 use std::collections::BTreeMap;
 
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::target::Targets;
 use dutykey_policy::enrollment::Origin;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AppId, SourceId};
-use dutykey_policy::installation::{App, Installation, TargetSettings};
+use dutykey_policy::installation::{App, Installation, Source, TargetSettings};
+use dutykey_store::{MAX_PAGE, Store};
 
 /// How many open holds there are, by app and by the source that gives the reason.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     apps: BTreeMap<AppId, usize>,
     sources: BTreeMap<SourceId, usize>,
+    /// Whether there are holds that cannot be read: they may be anybody's.
+    unreadable: bool,
+}
+
+/// Every hold that is not over, and how many there are of each app and source.
+///
+/// # Errors
+/// The table cannot be used.
+pub(crate) async fn open_holds(store: &Store) -> Result<(Vec<Hold>, Open), StoreError> {
+    let (mut holds, mut unreadable) = (Vec::new(), false);
+    let mut cursor = None;
+    loop {
+        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
+        holds.extend(page.items);
+        unreadable |= !page.unreadable.is_empty();
+        cursor = page.next;
+        if cursor.is_none() {
+            let open = Open { unreadable, ..Open::of(&holds) };
+            return Ok((holds, open));
+        }
+    }
 }
 
 impl Open {
-    /// Counts.
-    pub(crate) fn of(holds: &[Hold]) -> Self {
+    fn of(holds: &[Hold]) -> Self {
         let mut open = Self::default();
         for hold in holds.iter().filter(|hold| !hold.is_over()) {
             *open.apps.entry(hold.key.app.clone()).or_default() += 1;
@@ -45,21 +67,22 @@ pub(crate) fn keep(stored: Option<&Installation>, next: &mut Installation, open:
     let mut unsaid = Vec::new();
     let Some(stored) = stored else { return unsaid };
     let mut note = |kind: &str, id: &str, holds: usize| {
-        unsaid.push(format!("{kind} `{id}` is not in the file, and {holds} holds of it are open"));
+        let unread = if open.unreadable { ", and some holds cannot be read" } else { "" };
+        unsaid.push(format!("{kind} `{id}` is not in the file, and {holds} holds of it are open{unread}"));
     };
     for source in &stored.sources {
         let holds = open.sources.get(&source.id).copied().unwrap_or_default();
-        if holds == 0 || next.sources.iter().any(|known| known.id == source.id) {
+        if (holds == 0 && !open.unreadable) || next.sources.iter().any(|known| known.id == source.id) {
             continue;
         }
         if !source.retiring {
             note("source", source.id.as_str(), holds);
         }
-        next.sources.push(dutykey_policy::installation::Source { retiring: true, ..source.clone() });
+        next.sources.push(Source { retiring: true, ..source.clone() });
     }
     for app in &stored.apps {
         let holds = open.apps.get(&app.id).copied().unwrap_or_default();
-        if holds == 0 || next.apps.iter().any(|known| known.id == app.id) {
+        if (holds == 0 && !open.unreadable) || next.apps.iter().any(|known| known.id == app.id) {
             continue;
         }
         if !app.retiring {
@@ -81,7 +104,7 @@ pub(crate) async fn moved(
     for before in stored.iter().flat_map(|stored| &stored.apps) {
         let after = next.apps.iter().find(|app| app.id == before.id);
         let Some(after) = after.filter(|after| !same_place(&before.settings, &after.settings)) else { continue };
-        if !open.apps.contains_key(&before.id) {
+        if !open.apps.contains_key(&before.id) && !open.unreadable {
             continue;
         }
         let (old, new) = (tenant(before, targets).await, tenant(after, targets).await);
