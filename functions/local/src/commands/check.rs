@@ -214,7 +214,9 @@ async fn in_doubt(installation: &Installation, reads: &Reads, apps: &mut [Asked]
                 resolved.insert(
                     key.clone(),
                     doubt.unwrap_or_else(|fault| {
+                        // What fails once is not asked once for everybody.
                         asked.faults.push(fault);
+                        asked.target = None;
                         None
                     }),
                 );

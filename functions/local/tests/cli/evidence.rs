@@ -44,7 +44,7 @@ fn p9_any_flipped_byte_is_found_and_named_by_chain_and_record() {
         bench.write("broken.jsonl", &broken);
         let fault = bench.run("audit verify broken.jsonl --json").exits(1).json();
         assert_eq!(fault["ok"], json!(false));
-        assert!(fault["fault"]["seq"].as_u64().is_some(), "byte {at}: {fault:#}");
+        assert!(fault["fault"]["problem"].is_string(), "byte {at}: {fault:#}");
     }
     let told = whole.replacen("\"actor\":\"apply\"", "\"actor\":\"bpply\"", 1);
     assert_ne!(told, whole, "the record names its actor");
@@ -52,6 +52,9 @@ fn p9_any_flipped_byte_is_found_and_named_by_chain_and_record() {
     let fault = bench.run("audit verify broken.jsonl --json").exits(1).json();
     assert_eq!((&fault["fault"]["chain"], &fault["fault"]["seq"]), (&json!("system"), &json!(2)), "{fault:#}");
     bench.run("audit verify broken.jsonl").exits(1).says(&["BROKEN", "system", "record 2"]);
+    bench.write("broken.jsonl", &whole.replacen("{\"act\":", "[\"act\":", 1));
+    let fault = bench.run("audit verify broken.jsonl --json").exits(1).json();
+    assert_eq!((&fault["fault"]["chain"], &fault["fault"]["seq"]), (&json!("system"), &json!(1)), "{fault:#}");
     let second = whole.lines().nth(1).expect("a record");
     bench.write("broken.jsonl", &whole.replace(second, &second[..second.len() - 9]));
     let fault = bench.run("audit verify broken.jsonl --json").exits(1).json();
