@@ -6,5 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod metrics;
+pub mod notify;
 pub mod secrets;
 pub mod telemetry;
+pub mod witness;
