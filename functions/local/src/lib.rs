@@ -2,9 +2,12 @@
 
 mod adapters;
 pub mod cli;
+mod commands;
+mod data;
 mod demo;
 mod notices;
 mod output;
+mod pin;
 mod process;
 mod queue;
 
@@ -39,6 +42,15 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn answer(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Demo(options) => demo::run(&options, stopped()).await,
+        Command::Check(options) => commands::check::run(&options).await,
+        Command::Forecast(options) => commands::forecast::run(&options).await,
+        Command::Plan(options) => commands::plan::run(&options).await,
+        Command::Apply(options) => commands::apply::run(&options).await,
+        Command::Brake(options) => commands::brake::run(&options.command).await,
+        Command::Audit(options) => commands::audit::run(&options.command).await,
+        Command::Init(options) => commands::files::init(&options),
+        Command::Backup(options) => commands::files::backup(&options),
+        Command::Schema => commands::files::schema(),
         _ => anyhow::bail!("later"),
     }
 }

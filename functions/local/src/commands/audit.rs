@@ -1,0 +1,189 @@
+//! Evidence goes out as a file, and is verified from one without asking the system that wrote it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Read};
+use std::path::Path;
+
+use anyhow::Context as _;
+use dutykey_policy::evidence::{Chain, Fault, Verified, Verifier};
+use dutykey_store::{Exported, Range};
+use serde::{Deserialize, Serialize};
+
+use super::{plain, print_json};
+use crate::cli::{AuditCommand, Data};
+
+/// The longest line that is read, in bytes: the closing line of an export with 100,000 chains has room in it.
+const MAX_LINE: u64 = 32 * 1024 * 1024;
+
+/// Exports or verifies.
+///
+/// # Errors
+/// A file or the table cannot be used. A fault in the evidence is an answer, not an error.
+pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<bool> {
+    match command {
+        AuditCommand::Export { data, chain, from, to, out } => {
+            let only = chain.as_deref().map(parse_chain).transpose()?;
+            let exported = export(data, only.as_ref(), Range { from: *from, to: *to }, out).await?;
+            let Exported { chains, records } = exported;
+            println!("{}: {records} records in {chains} chains", out.display());
+            Ok(true)
+        }
+        AuditCommand::Verify { file, since, json } => {
+            let answer = verify(file, since.as_deref())?;
+            if *json {
+                print_json(&answer)?;
+            } else {
+                answer.print(file);
+            }
+            Ok(answer.ok)
+        }
+    }
+}
+
+/// A chain by its name.
+fn parse_chain(name: &str) -> anyhow::Result<Chain> {
+    let wrong = || format!("`{}` is not a chain: person/ID, profile/ID, rotation/ID or system", plain(name));
+    Ok(match name.split_once('/') {
+        None if name == "system" => Chain::System,
+        Some(("person", id)) => Chain::Person(id.parse().with_context(wrong)?),
+        Some(("profile", id)) => Chain::Profile(id.parse().with_context(wrong)?),
+        Some(("rotation", id)) => Chain::Rotation(id.parse().with_context(wrong)?),
+        _ => anyhow::bail!(wrong()),
+    })
+}
+
+async fn export(data: &Data, only: Option<&Chain>, range: Range, out: &Path) -> anyhow::Result<Exported> {
+    let path = out.display();
+    let store = crate::data::open(data).await?;
+    let file = File::create_new(out)
+        .with_context(|| format!("{path} cannot be made; an existing file is never overwritten"))?;
+    let mut writer = BufWriter::new(file);
+    let written = match store.export(only, range, &mut writer).await {
+        Ok(Exported { chains: 0, .. }) if only.is_some() && range == Range::default() => {
+            Err(anyhow::anyhow!("there is no evidence in this chain"))
+        }
+        Ok(exported) => {
+            let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error);
+            file.and_then(|file| file.sync_all()).map(|()| exported).with_context(|| path.to_string())
+        }
+        Err(error) => Err(error.into()),
+    };
+    if written.is_err() {
+        // Half an export must not be taken for one.
+        std::fs::remove_file(out).with_context(|| format!("{path} is not whole; remove it"))?;
+    }
+    written
+}
+
+/// Whether an export is whole.
+#[derive(Debug, Serialize)]
+struct Answer {
+    ok: bool,
+    chains: usize,
+    records: u64,
+    fault: Option<Fault>,
+}
+
+impl Answer {
+    fn print(&self, file: &Path) {
+        let Self { chains, records, fault, .. } = self;
+        let path = file.display();
+        match fault {
+            None => println!("{path}: {records} records in {chains} chains, every link whole"),
+            Some(Fault { chain, seq, problem }) => {
+                println!("{path}: BROKEN at chain {}, record {seq}: {}", plain(chain), plain(problem));
+                println!("what comes before it, {records} records, is whole");
+            }
+        }
+    }
+}
+
+fn verify(file: &Path, since: Option<&Path>) -> anyhow::Result<Answer> {
+    let verifier = match since {
+        None => Verifier::default(),
+        Some(earlier) => match read(earlier, Verifier::default())? {
+            (Ok(verified), _) => Verifier::since(verified),
+            (Err(fault), _) => {
+                let problem = format!("the earlier export {} is broken: {}", earlier.display(), fault.problem);
+                return Ok(Answer { ok: false, chains: 0, records: 0, fault: Some(Fault { problem, ..fault }) });
+            }
+        },
+    };
+    Ok(match read(file, verifier)? {
+        (Ok(Verified { heads, records }), _) => Answer { ok: true, chains: heads.len(), records, fault: None },
+        (Err(fault), progress) => Answer {
+            ok: false,
+            chains: progress.chains.len(),
+            records: progress.records,
+            fault: Some(progress.placed(fault)),
+        },
+    })
+}
+
+/// How far a check has come.
+#[derive(Default)]
+struct Progress {
+    lines: u64,
+    records: u64,
+    chains: BTreeSet<String>,
+    last: Option<Place>,
+    closed: bool,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    chain: String,
+    seq: u64,
+}
+
+impl Progress {
+    /// A line that names no chain stands where the record after the last whole one should.
+    fn placed(&self, fault: Fault) -> Fault {
+        match &self.last {
+            Some(last) if fault.chain.is_empty() && !self.closed => Fault {
+                chain: last.chain.clone(),
+                seq: last.seq + 1,
+                problem: format!("{}, in line {} of the file", fault.problem, self.lines),
+            },
+            _ => fault,
+        }
+    }
+}
+
+/// Checks a file line by line; one line at a time is in memory.
+fn read(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Result<Verified, Fault>, Progress)> {
+    let unreadable = || format!("the export {}", path.display());
+    let mut reader = BufReader::new(File::open(path).with_context(unreadable)?);
+    let mut progress = Progress::default();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let read = Read::by_ref(&mut reader).take(MAX_LINE).read_until(b'\n', &mut bytes).with_context(unreadable)?;
+        if read == 0 {
+            return Ok((verifier.finish(), progress));
+        }
+        progress.lines += 1;
+        let line = match bytes.strip_suffix(b"\n") {
+            Some(line) => std::str::from_utf8(line).map_err(|_| "a line is not UTF-8 text"),
+            None if read as u64 == MAX_LINE => Err("a line is longer than 32 MiB"),
+            None => Err("the last line has no end: the file was cut off"),
+        };
+        let checked = line.map_err(nameless).and_then(|line| verifier.line(line).map(|()| line));
+        match checked {
+            Err(fault) => return Ok((Err(fault), progress)),
+            Ok(line) => match serde_json::from_str::<Place>(line) {
+                Ok(place) => {
+                    progress.records += 1;
+                    progress.chains.insert(place.chain.clone());
+                    progress.last = Some(place);
+                }
+                Err(_) => progress.closed = true,
+            },
+        }
+    }
+}
+
+fn nameless(problem: &str) -> Fault {
+    Fault { chain: String::new(), seq: 0, problem: problem.to_owned() }
+}

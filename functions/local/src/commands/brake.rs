@@ -1,0 +1,216 @@
+//! What the brake holds: listed, released, discarded. A running `serve` sees it at its next read of the rotation.
+
+use anyhow::Context as _;
+use dutykey_engine::ports::clock::Clock as _;
+use dutykey_engine::ports::ledger::{Notice, StoreError};
+use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, WriteRota as _};
+use dutykey_policy::evidence::Draft;
+use dutykey_policy::id::RotationId;
+use dutykey_policy::installation::Topic;
+use dutykey_policy::rota::Shift;
+use dutykey_policy::time::rfc3339;
+use dutykey_runtime::clock::SystemClock;
+use dutykey_store::{MAX_PAGE, Store};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{plain, print_json};
+use crate::cli::BrakeCommand;
+
+/// How often a change is tried again where a sync was faster.
+const RACES: usize = 16;
+
+/// What an administrator says of a held change.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Release,
+    Discard,
+}
+
+/// Lists, releases or discards.
+///
+/// # Errors
+/// The table cannot be used, or the digest names no change or several.
+pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
+    match command {
+        BrakeCommand::List { data, json } => {
+            let held = held(&crate::data::open(data).await?).await?;
+            if *json {
+                print_json(&json!({"held": held.iter().map(document).collect::<Vec<_>>()}))?
+            } else {
+                print(&held)
+            }
+        }
+        BrakeCommand::Release { digest, data } => {
+            say(&crate::data::open(data).await?, digest, Word::Release, SystemClock.now()).await?;
+        }
+        BrakeCommand::Discard { digest, data } => {
+            say(&crate::data::open(data).await?, digest, Word::Discard, SystemClock.now()).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Every rotation of which something is held, with what is.
+async fn held(store: &Store) -> anyhow::Result<Vec<(RotationHead, HeldChange)>> {
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.list_rotations(cursor.as_ref(), MAX_PAGE).await?;
+        found.extend(page.items.into_iter().filter_map(|head| head.held.clone().map(|held| (head, held))));
+        cursor = page.next;
+        if cursor.is_none() {
+            found.sort_by(|(_, one), (_, other)| one.since.cmp(&other.since));
+            return Ok(found);
+        }
+    }
+}
+
+fn document((head, held): &(RotationHead, HeldChange)) -> Value {
+    let shift =
+        |shift: &Shift| json!({"user": shift.user, "start": rfc3339(shift.start), "end": shift.end.at().map(rfc3339)});
+    let shifts = |shifts: &[Shift]| shifts.iter().map(shift).collect::<Vec<_>>();
+    json!({
+        "rotation": head.id, "name": head.name, "digest": held.digest, "since": rfc3339(held.since), "why": held.why,
+        "released": held.released, "discarded": held.discarded,
+        "removed": shifts(&held.change.removed), "added": shifts(&held.change.added),
+    })
+}
+
+fn print(held: &[(RotationHead, HeldChange)]) {
+    if held.is_empty() {
+        println!("the brake holds nothing");
+        return;
+    }
+    let shifts = |sign: char, shifts: &[Shift]| {
+        let line = |shift: &Shift| {
+            let user = shift.user.as_ref().map_or("nobody", |user| user.as_str());
+            let end = shift.end.at().map_or_else(|| "open".to_owned(), rfc3339);
+            format!("{sign} {} {} to {end}", plain(user), rfc3339(shift.start))
+        };
+        shifts.iter().map(line).collect::<Vec<_>>()
+    };
+    let mut table = crate::output::table(&["rotation", "digest", "since", "why", "what waits", "said"]);
+    for (head, held) in held {
+        let said = match (held.released, held.discarded) {
+            (true, _) => "released",
+            (_, true) => "discarded",
+            _ => "",
+        };
+        let waits = [shifts('-', &held.change.removed), shifts('+', &held.change.added)].concat().join("\n");
+        let (digest, since) = (held.digest.chars().take(12).collect::<String>(), rfc3339(held.since));
+        table.add_row([plain(&head.id.to_string()), digest, since, plain(&held.why), waits, said.to_owned()]);
+    }
+    println!("{table}");
+}
+
+/// Says it of the one change whose digest begins like this.
+async fn say(store: &Store, beginning: &str, word: Word, now: Timestamp) -> anyhow::Result<()> {
+    let beginning = beginning.trim().to_ascii_lowercase();
+    let held = held(store).await?;
+    let digest = only(held.iter().map(|(_, held)| held.digest.as_str()), &beginning)?.to_owned();
+    // Rotations that mirror each other have the same change under the same digest: it is named, so it is meant.
+    for (head, _) in held.iter().filter(|(_, held)| held.digest == digest) {
+        change(store, &head.id, &digest, word, now).await?;
+        match word {
+            Word::Release => println!("{}: {digest} is released and passes with the next view that shows it", head.id),
+            Word::Discard => println!("{}: {digest} is discarded; what was believed before stays", head.id),
+        }
+    }
+    Ok(())
+}
+
+/// The one digest that begins like this.
+fn only<'a>(digests: impl Iterator<Item = &'a str>, beginning: &str) -> anyhow::Result<&'a str> {
+    let mut matching: Vec<&str> =
+        digests.filter(|digest| !beginning.is_empty() && digest.starts_with(beginning)).collect();
+    matching.sort_unstable();
+    matching.dedup();
+    match matching.as_slice() {
+        [one] => Ok(one),
+        [] => anyhow::bail!(
+            "the brake holds no change whose digest begins with `{}`; `dutykey brake list` shows what it holds",
+            plain(beginning)
+        ),
+        several => anyhow::bail!(
+            "{} changes begin with `{}`; give more of the digest: {}",
+            several.len(),
+            plain(beginning),
+            several.join(", ")
+        ),
+    }
+}
+
+async fn change(store: &Store, id: &RotationId, digest: &str, word: Word, now: Timestamp) -> anyhow::Result<()> {
+    for _ in 0..RACES {
+        let head = store.heads(std::slice::from_ref(id)).await?.remove(id);
+        let head = head.filter(|head| head.held.as_ref().is_some_and(|held| held.digest == digest));
+        let head =
+            head.with_context(|| format!("{id}: meanwhile the brake no longer holds {digest}; nothing is changed"))?;
+        let Some(change) = said(head, digest, word, now) else { return Ok(()) };
+        match store.change_rotation(&change).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Changed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    anyhow::bail!("{id} is read over and over; try again")
+}
+
+/// The change of a rotation's head that says so; `None` where it is said already.
+fn said(head: RotationHead, digest: &str, word: Word, now: Timestamp) -> Option<RotationChange> {
+    let before = head.held.clone()?;
+    let (released, discarded, act, done) = match word {
+        Word::Release => (true, false, "brake.released", "released"),
+        Word::Discard => (false, true, "brake.discarded", "discarded"),
+    };
+    if (before.released, before.discarded) == (released, discarded) {
+        return None;
+    }
+    let state =
+        |released: bool, discarded: bool| json!({"digest": digest, "released": released, "discarded": discarded});
+    let id = head.id.clone();
+    let evidence = Draft {
+        act: act.to_owned(),
+        actor: "cli".to_owned(),
+        subject: json!({"rotation": id}),
+        before: state(before.released, before.discarded),
+        after: state(released, discarded),
+        why: json!("an administrator says so"),
+    };
+    let notice = Notice {
+        id: format!("brake/{id}/{digest}/{done}/{}", head.generation),
+        topic: Topic::Brake,
+        at: now,
+        text: format!(
+            "the change {digest} of {id}, which the brake holds, was {done} from the command line. Look at it."
+        ),
+        failures: 0,
+        due: now,
+    };
+    let held = Some(HeldChange { released, discarded, ..before });
+    Some(RotationChange {
+        expected: head.generation,
+        head: RotationHead { held, ..head },
+        at: now,
+        known: None,
+        evidence: vec![evidence],
+        notices: vec![notice],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_that_names_no_change_or_several_is_refused() {
+        let digests = || ["abc1", "abd2", "f00d"].into_iter();
+        assert_eq!(only(digests(), "abc").expect("one begins so"), "abc1");
+        assert_eq!(only(["f00d", "f00d"].into_iter(), "f0").expect("the same change twice"), "f00d");
+        for (beginning, says) in [("ab", "2 changes"), ("9", "no change"), ("", "no change")] {
+            let refused = only(digests(), beginning).expect_err("nobody knows which is meant").to_string();
+            assert!(refused.contains(says), "{beginning}: {refused}");
+        }
+    }
+}

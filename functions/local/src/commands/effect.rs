@@ -1,0 +1,133 @@
+//! What a change of the configuration means for people: who gains and who loses what, and who loses it at once.
+
+use std::collections::BTreeMap;
+
+use dutykey_policy::enrollment::Origin;
+use dutykey_policy::forecast::{Forecast, Shown};
+use dutykey_policy::hold::{Hold, State};
+use dutykey_policy::id::{AppId, ProfileId};
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Mode;
+use dutykey_policy::time::{Span, instant_text, uncovered, union};
+use dutykey_policy::wants::{Reason, Shape};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Access over a stretch that one forecast has and the other has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Stretch {
+    pub(crate) person: Shown,
+    pub(crate) app: AppId,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    #[serde(serialize_with = "instant_text::serialize")]
+    pub(crate) start: Timestamp,
+    #[serde(serialize_with = "instant_text::serialize")]
+    pub(crate) end: Timestamp,
+}
+
+type What<'a> = (&'a Shown, &'a AppId, &'a str, &'a str);
+
+/// What each person would have under each forecast, clipped to the window. What is only observed is nobody's.
+fn spans(forecast: &Forecast) -> BTreeMap<What<'_>, Vec<Span>> {
+    let mut all: BTreeMap<What<'_>, Vec<Span>> = BTreeMap::new();
+    for hold in forecast.holds.iter().filter(|hold| !hold.observed) {
+        let end = hold.end.unwrap_or(Timestamp::MAX).min(forecast.to);
+        let what = (&hold.person, &hold.app, hold.kind.as_str(), hold.id.as_str());
+        all.entry(what).or_default().extend(Span::new(hold.start.max(forecast.from), end));
+    }
+    all.into_iter().map(|(what, spans)| (what, union(spans))).collect()
+}
+
+/// What the second forecast has and the first has not.
+pub(crate) fn gained(before: &Forecast, after: &Forecast) -> Vec<Stretch> {
+    let before = spans(before);
+    let mut found = Vec::new();
+    for (what, spans) in spans(after) {
+        let had = before.get(&what).map_or(&[][..], Vec::as_slice);
+        let (person, app, kind, id) = what;
+        for Span { start, end } in spans.into_iter().flat_map(|span| uncovered(had.to_vec(), span)) {
+            let (person, app) = (person.clone(), app.clone());
+            found.push(Stretch { person, app, kind: kind.to_owned(), id: id.to_owned(), start, end });
+        }
+    }
+    found.sort_by(|a, b| (a.start, &a.person, &a.app, &a.id).cmp(&(b.start, &b.person, &b.app, &b.id)));
+    found
+}
+
+/// Whether somebody who has this now loses it at once, for no reason of it survives the change.
+pub(crate) fn ends_now(hold: &Hold, next: &Installation) -> bool {
+    matches!(hold.state, State::Granting | State::Held | State::Stuck)
+        && !hold.reasons.iter().any(|reason| survives(hold, reason, next))
+}
+
+fn survives(hold: &Hold, reason: &Reason, next: &Installation) -> bool {
+    let Some(profile) = next.profiles.iter().find(|profile| profile.id == reason.profile) else { return false };
+    let gives = profile.entitlements.iter().any(|entitlement| {
+        let same = match &hold.shape {
+            Shape::Member => entitlement.id == hold.key.place.id,
+            Shape::Value { value, .. } => entitlement.id == *value,
+        };
+        same && entitlement.app == hold.key.app && entitlement.kind == hold.key.place.kind
+    });
+    let enrolls = match &reason.origin {
+        Origin::Coverage(rotation) => profile.enrolls(rotation),
+        Origin::Request(_) | Origin::BreakGlass(_) => true,
+    };
+    gives && enrolls && profile.mode == Mode::Enforce
+}
+
+/// Access that ends with the change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Ending {
+    pub(crate) person: Shown,
+    pub(crate) profiles: Vec<ProfileId>,
+    pub(crate) app: AppId,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use dutykey_policy::forecast::Forecasted;
+
+    use super::*;
+
+    fn instant(text: &str) -> Timestamp {
+        format!("2026-03-02T{text}:00Z").parse().expect("an instant")
+    }
+
+    fn forecast(holds: &[(&str, &str, &str)]) -> Forecast {
+        let hold = |(person, start, end): &(&str, &str, &str)| Forecasted {
+            person: Shown { id: None, email: Some((*person).to_owned()) },
+            profile: "on-call".parse().expect("a profile"),
+            app: "directory".parse().expect("an app"),
+            kind: "group".to_owned(),
+            id: "g-1".to_owned(),
+            start: instant(start),
+            end: Some(instant(end)),
+            reasons: Vec::new(),
+            why: String::new(),
+            observed: false,
+        };
+        let holds = holds.iter().map(hold).collect();
+        let (from, to) = (instant("08:00"), instant("20:00"));
+        Forecast { from, to, holds, gaps: Vec::new(), unmatched: Vec::new(), shifts: Vec::new() }
+    }
+
+    #[test]
+    fn only_what_differs_inside_the_window_is_gained_or_lost() {
+        let before = forecast(&[("ann", "07:00", "12:00"), ("bob", "12:00", "23:00")]);
+        let after = forecast(&[("ann", "07:30", "13:00"), ("cat", "14:00", "15:00")]);
+        let said = |stretches: Vec<Stretch>| -> Vec<(String, Timestamp, Timestamp)> {
+            stretches.into_iter().map(|s| (s.person.email.unwrap_or_default(), s.start, s.end)).collect()
+        };
+        let gains = [
+            ("ann".to_owned(), instant("12:00"), instant("13:00")),
+            ("cat".to_owned(), instant("14:00"), instant("15:00")),
+        ];
+        assert_eq!(said(gained(&before, &after)), gains);
+        assert_eq!(said(gained(&after, &before)), [("bob".to_owned(), instant("12:00"), instant("20:00"))]);
+        assert_eq!(gained(&before, &before), []);
+    }
+}

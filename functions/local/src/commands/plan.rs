@@ -1,0 +1,234 @@
+//! What applying a configuration would change, for the configuration and for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use dutykey_engine::ports::ledger::ReadLedger as _;
+use dutykey_engine::ports::rules::{Configured, ReadRules as _};
+use dutykey_policy::forecast::Shown;
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::PersonId;
+use dutykey_policy::installation::Installation;
+use dutykey_policy::time::{Span, later, rfc3339};
+use dutykey_store::{MAX_PAGE, Store};
+use serde::Serialize;
+
+use super::difference::{Change, Key, Part, What, difference};
+use super::effect::{Ending, Stretch, ends_now, gained};
+use super::reads::{Breadth, faults, foreseen, read, widened};
+use super::retire::{Open, keep, moved};
+use super::{World, called, plain, print_json};
+use crate::cli;
+use crate::output::table;
+
+/// How far ahead a plan looks.
+const AHEAD: Duration = Duration::from_secs(7 * 86_400);
+
+/// What applying would change.
+#[derive(Debug, Serialize)]
+pub(super) struct Plan {
+    /// The version that is in force; 0 before the first.
+    pub(super) version: u64,
+    /// What differs.
+    pub(super) changes: Vec<Change>,
+    /// Who would have what within the next seven days that they would not have otherwise.
+    pub(super) gains: Vec<Stretch>,
+    /// Who would not have what they would have otherwise.
+    pub(super) losses: Vec<Stretch>,
+    /// Who has something now and loses it at once.
+    pub(super) ends_now: Vec<Ending>,
+    /// Why gains and losses could not be foreseen.
+    pub(super) unforeseen: Vec<String>,
+    /// What must be said with `--retire`.
+    pub(super) retiring: Vec<String>,
+    /// What cannot be applied at all.
+    pub(super) refused: Vec<String>,
+    /// What would be in force.
+    #[serde(skip)]
+    pub(super) installation: Installation,
+}
+
+/// Shows what applying a configuration would change.
+///
+/// # Errors
+/// The configuration or the table cannot be used.
+pub(crate) async fn run(options: &cli::Plan) -> anyhow::Result<bool> {
+    let world = World::new();
+    let store = crate::data::open_if_there(&options.data).await?;
+    let plan = make(&world, &options.file.config, store.as_ref()).await?;
+    if options.file.json {
+        print_json(&plan)?
+    } else {
+        plan.print()
+    }
+    Ok(plan.unforeseen.is_empty() && plan.refused.is_empty())
+}
+
+/// Makes the plan; writes nothing.
+pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> anyhow::Result<Plan> {
+    let mut installation = world.installation(file).await?;
+    let configured = match store {
+        Some(store) => store.installation().await?,
+        None => None,
+    };
+    let holds = match (store, &configured) {
+        (Some(store), Some(_)) => open_holds(store).await?,
+        _ => Vec::new(),
+    };
+    let (version, stored) =
+        configured.map_or((0, None), |Configured { version, installation }| (version, Some(installation)));
+    let open = Open::of(&holds);
+    let retiring = keep(stored.as_ref(), &mut installation, &open);
+    let targets = world.adapters.targets.as_ref();
+    let mut plan = Plan {
+        version,
+        changes: difference(stored.as_ref(), &installation)?,
+        gains: Vec::new(),
+        losses: Vec::new(),
+        ends_now: Vec::new(),
+        unforeseen: Vec::new(),
+        retiring,
+        refused: moved(stored.as_ref(), &installation, &open, targets).await,
+        installation,
+    };
+    if plan.is_empty() {
+        return Ok(plan);
+    }
+    plan.foresee(world, stored.as_ref()).await;
+    if let Some(store) = store {
+        plan.ends_now = endings(store, &holds, &plan.installation).await?;
+    }
+    Ok(plan)
+}
+
+async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
+    let mut holds = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
+        holds.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(holds);
+        }
+    }
+}
+
+async fn endings(store: &Store, holds: &[Hold], next: &Installation) -> anyhow::Result<Vec<Ending>> {
+    let mut people: BTreeMap<PersonId, Shown> = BTreeMap::new();
+    let mut found = Vec::new();
+    for hold in holds.iter().filter(|hold| ends_now(hold, next)) {
+        if !people.contains_key(&hold.person) {
+            let email = store.load(&hold.person).await?.and_then(|live| live.person.email);
+            people.insert(hold.person.clone(), Shown { id: Some(hold.person.clone()), email });
+        }
+        let Some(person) = people.get(&hold.person).cloned() else { continue };
+        let profiles: BTreeSet<_> = hold.reasons.iter().map(|reason| reason.profile.clone()).collect();
+        let (app, place) = (hold.key.app.clone(), hold.key.place.clone());
+        found.push(Ending { person, profiles: profiles.into_iter().collect(), app, kind: place.kind, id: place.id });
+    }
+    Ok(found)
+}
+
+impl Plan {
+    /// Compares what people would have under what is in force with what they would have after, by the same reads.
+    async fn foresee(&mut self, world: &World, stored: Option<&Installation>) {
+        let now = world.clock.now();
+        let window = Span { start: now, end: later(now, AHEAD) };
+        let next = &self.installation;
+        let mut sources = next.sources.clone();
+        let mut profiles = next.profiles.clone();
+        if let Some(stored) = stored {
+            let dropped = stored.sources.iter().filter(|old| !next.sources.iter().any(|new| new.id == old.id));
+            sources.extend(dropped.cloned());
+            profiles.extend(stored.profiles.iter().cloned());
+        }
+        let (wide, platforms) = (widened(window, &profiles), world.adapters.platforms.as_ref());
+        profiles.iter_mut().for_each(|profile| profile.self_service = None);
+        let reads = read(platforms, &sources, &profiles, wide, Breadth::Named).await;
+        self.unforeseen = faults(&reads);
+        let nothing = Installation { profiles: Vec::new(), ..next.clone() };
+        let before = foreseen(stored.unwrap_or(&nothing), &reads, window);
+        let after = foreseen(next, &reads, window);
+        (self.gains, self.losses) = (gained(&before, &after), gained(&after, &before));
+    }
+
+    /// How many people lose something, now or within the next seven days.
+    pub(super) fn losers(&self) -> usize {
+        let ahead = self.losses.iter().map(|stretch| called(&stretch.person));
+        ahead.chain(self.ends_now.iter().map(|ending| called(&ending.person))).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whether everything is as the file says.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Shows it on a terminal.
+    pub(super) fn print(&self) {
+        self.refused.iter().for_each(|why| println!("REFUSED: {}", plain(why)));
+        if self.is_empty() {
+            println!("no changes");
+            return;
+        }
+        for change in &self.changes {
+            print_change(change);
+        }
+        for why in &self.retiring {
+            println!("! {}; it retires, and apply wants --retire", plain(why));
+        }
+        if !self.ends_now.is_empty() {
+            let mut now = table(&["loses at once", "what", "from profiles"]);
+            for ending in &self.ends_now {
+                let profiles: Vec<&str> = ending.profiles.iter().map(|profile| profile.as_str()).collect();
+                let what = plain(&format!("{}/{}/{}", ending.app, ending.kind, ending.id));
+                now.add_row([called(&ending.person), what, profiles.join(", ")]);
+            }
+            println!("\n{now}");
+        }
+        for (heading, stretches) in [("gains", &self.gains), ("loses", &self.losses)] {
+            if stretches.is_empty() {
+                continue;
+            }
+            let mut rows = table(&[heading, "what", "from", "until"]);
+            for Stretch { person, app, kind, id, start, end } in stretches {
+                let what = plain(&format!("{app}/{kind}/{id}"));
+                rows.add_row([called(person), what, rfc3339(*start), rfc3339(*end)]);
+            }
+            println!("\nwithin the next 7 days, in UTC:\n{rows}");
+        }
+        if !self.unforeseen.is_empty() {
+            println!("\nnot everything can be foreseen, because not every rota can be read:");
+            self.unforeseen.iter().for_each(|fault| println!("  {}", plain(fault)));
+        }
+        let gainers: BTreeSet<String> = self.gains.iter().map(|stretch| called(&stretch.person)).collect();
+        println!("\n{} changes; {} people gain access, {} lose some", self.changes.len(), gainers.len(), self.losers());
+    }
+}
+
+fn print_change(Change { what, part, id, keys }: &Change) {
+    let sign = match what {
+        What::Added => '+',
+        What::Changed => '~',
+        What::Removed => '-',
+        What::Retiring => '!',
+    };
+    let part = match part {
+        Part::Setting => "setting",
+        Part::Source => "source",
+        Part::App => "app",
+        Part::Link => "link",
+        Part::Profile => "profile",
+    };
+    println!("{sign} {part} {}", plain(id));
+    for Key { key, before, after } in keys {
+        let (key, value) = (plain(key), |value: &Option<String>| value.as_deref().map(plain));
+        match (value(before), value(after)) {
+            (Some(before), Some(after)) => println!("    {key}: {before} -> {after}"),
+            (Some(before), None) => println!("    {key}: - {before}"),
+            (None, Some(after)) => println!("    {key}: + {after}"),
+            (None, None) => println!("    {key}"),
+        }
+    }
+}

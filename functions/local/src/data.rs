@@ -1,0 +1,54 @@
+//! The table that a command works on: a data file, or a table in an AWS account.
+
+use anyhow::Context as _;
+use dutykey_embedded::Embedded;
+use dutykey_engine::ports::clock::{Chance as _, Clock};
+use dutykey_runtime::aws::Aws;
+use dutykey_runtime::clock::SystemChance;
+use dutykey_store::Store;
+
+use crate::cli;
+
+/// The name of the table in a data file.
+pub(crate) const TABLE: &str = "dutykey";
+
+/// The table, which must exist.
+///
+/// # Errors
+/// The data file does not exist or cannot be used.
+pub(crate) async fn open(data: &cli::Data) -> anyhow::Result<Store> {
+    let path = data.data.display();
+    open_if_there(data).await?.with_context(|| {
+        format!("there is no data file {path}; `dutykey apply` or `dutykey serve` makes it, and --data names another")
+    })
+}
+
+/// The table; `None` where its data file does not exist yet.
+///
+/// # Errors
+/// The data file cannot be used.
+pub(crate) async fn open_if_there(data: &cli::Data) -> anyhow::Result<Option<Store>> {
+    if let Some(table) = &data.table {
+        return Ok(Some(Store::new(Aws::from_environment().await.dynamodb(), table)));
+    }
+    let there = data.data.try_exists().with_context(|| format!("the data file {}", data.data.display()))?;
+    if !there {
+        return Ok(None);
+    }
+    Ok(Some(Store::new(Embedded::open(&data.data)?.client(), TABLE)))
+}
+
+/// The table. A data file is made where it does not exist yet; a table in an account is made by its deployment.
+///
+/// # Errors
+/// The data file cannot be made or used.
+pub(crate) async fn open_or_create(data: &cli::Data, clock: &dyn Clock) -> anyhow::Result<Store> {
+    if data.table.is_some() {
+        return open(data).await;
+    }
+    let store = Store::new(Embedded::open(&data.data)?.client(), TABLE);
+    let random = SystemChance.bytes().iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+    store.create_table(&ulid::Ulid::from_parts(millis, random).to_string()).await?;
+    Ok(store)
+}
