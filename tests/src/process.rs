@@ -25,10 +25,12 @@ pub fn binary(name: &str) -> Result<PathBuf, String> {
     beside(&test, name)
 }
 
-/// `target/PROFILE/deps/TEST` or `target/PROFILE/TEST` has its neighbours in `target/PROFILE`.
+/// `target/PROFILE/deps/TEST`, `target/PROFILE/examples/TEST` or `target/PROFILE/TEST` has its neighbours in
+/// `target/PROFILE`.
 fn beside(test: &Path, name: &str) -> Result<PathBuf, String> {
     let folder = test.parent().unwrap_or(test);
-    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let inside = ["deps", "examples"].iter().any(|name| folder.ends_with(name));
+    let folder = if inside { folder.parent().unwrap_or(folder) } else { folder };
     let path = folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     if path.is_file() {
         return Ok(path);

@@ -16,18 +16,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dutykey-targets", INWARD),
     ("dutykey-runtime", INWARD),
     ("dutykey-embedded", &[]),
-    ("rotation-sync", PARTS),
-    ("webhook-ingest", PARTS),
-    ("access-requests", PARTS),
-    ("handoff", PARTS),
-    ("provisioning", PARTS),
-    ("revocation", PARTS),
+    ("rotation-sync", READS_PLATFORMS),
+    ("webhook-ingest", READS_PLATFORMS),
+    ("access-requests", HOLDS_NEITHER),
+    ("handoff", HOLDS_NEITHER),
+    ("provisioning", CALLS_APPS),
+    ("revocation", CALLS_APPS),
     ("dutykey", EVERYTHING),
     ("dutykey-tests", &[]),
 ];
 const INWARD: &[&str] = &["dutykey-engine", "dutykey-policy"];
-const PARTS: &[&str] =
-    &["dutykey-engine", "dutykey-platforms", "dutykey-policy", "dutykey-runtime", "dutykey-store", "dutykey-targets"];
+/// Each duty has one function: only two of them know how to speak to platforms, and two others how to speak to apps.
+const HOLDS_NEITHER: &[&str] = &["dutykey-engine", "dutykey-policy", "dutykey-runtime", "dutykey-store"];
+const READS_PLATFORMS: &[&str] =
+    &["dutykey-engine", "dutykey-platforms", "dutykey-policy", "dutykey-runtime", "dutykey-store"];
+const CALLS_APPS: &[&str] =
+    &["dutykey-engine", "dutykey-policy", "dutykey-runtime", "dutykey-store", "dutykey-targets"];
 const EVERYTHING: &[&str] = &[
     "access-requests",
     "dutykey-embedded",

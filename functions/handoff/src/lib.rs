@@ -1,6 +1,14 @@
 //! The function of each minute: what is due, to the second.
 
+use std::sync::Arc;
+
 use dutykey_engine::tick::{TickError, Ticked, Ticker};
+use dutykey_runtime::lambda::{ErrorType, Event, Failure, Job, Task};
+use dutykey_runtime::metrics::{Counter, Metrics};
+use serde_json::{Value, json};
+
+/// The function's name, in logs and metrics.
+pub const NAME: &str = "handoff";
 
 /// One tick.
 ///
@@ -8,4 +16,42 @@ use dutykey_engine::tick::{TickError, Ticked, Ticker};
 /// The table or a queue cannot be used; the next tick finds what this one left.
 pub async fn tick(ticker: &Ticker) -> Result<Ticked, TickError> {
     ticker.tick().await
+}
+
+/// What the function works with from its start to its end.
+#[derive(Debug)]
+pub struct Function {
+    /// Who does the work.
+    pub ticker: Ticker,
+    /// What is measured; written after each tick.
+    pub metrics: Arc<Metrics>,
+    /// The installation's name, a dimension of its metrics.
+    pub environment: String,
+}
+
+impl Function {
+    /// Takes a run of the `handoff` schedule, and answers what it has sent.
+    ///
+    /// # Errors
+    /// The event is for another function, or the tick failed.
+    pub async fn handle(&self, event: Event) -> Result<Value, Failure> {
+        let Event::Schedule(Job { task: Task::Handoff, .. }) = event else {
+            return Err(Failure::new(ErrorType::Input, "handoff takes runs of its own schedule only"));
+        };
+        let ticked = tick(&self.ticker).await;
+        if ticked.is_ok() {
+            self.metrics.add(Counter::HandoffRuns, 1);
+        }
+        self.metrics.publish(self.ticker.clock.now(), &self.environment, NAME);
+        let Ticked { starts, ends, rotations, notices } = ticked.map_err(failure)?;
+        Ok(json!({ "starts": starts, "ends": ends, "rotations": rotations, "notices": notices }))
+    }
+}
+
+fn failure(error: TickError) -> Failure {
+    let kind = match error {
+        TickError::Store(_) => ErrorType::Table,
+        TickError::Send(_) => ErrorType::Queue,
+    };
+    Failure::new(kind, error)
 }

@@ -1,6 +1,7 @@
 //! What the engine needs of the world, each as narrow as the power that it stands for.
 
 pub mod clock;
+pub mod hints;
 pub mod ledger;
 pub mod notify;
 pub mod platform;

@@ -160,8 +160,11 @@ impl Syncer {
         match read.await {
             Ok((users, teams, listed)) => {
                 let directory = Directory { read_at: Some(now), users, teams };
-                self.rota.keep_directory(&source.id, &directory).await?;
-                Ok((directory, listed))
+                match self.rota.keep_directory(&source.id, &directory).await {
+                    // Another read was faster, and kept what is as fresh as this.
+                    Ok(()) | Err(StoreError::Changed(_)) => Ok((directory, listed)),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => {
                 tracing::warn!(source.id = %source.id, error = %error, "the users of `{}` could not be read: {error}", source.id);

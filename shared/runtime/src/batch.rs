@@ -5,7 +5,8 @@
 
 use std::num::NonZeroUsize;
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::SqsMessage;
+pub use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 

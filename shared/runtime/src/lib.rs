@@ -9,5 +9,7 @@ pub mod config;
 pub mod environment;
 pub mod lambda;
 pub mod metrics;
+pub mod notify;
 pub mod secrets;
 pub mod telemetry;
+pub mod witness;

@@ -162,6 +162,14 @@ impl Metrics {
         out.flush()
     }
 
+    /// The same on standard output, where CloudWatch finds it: the last act of each invocation. A function must not fail
+    /// because its measurements cannot be written.
+    pub fn publish(&self, at: Timestamp, environment: &str, function: &str) {
+        if let Err(error) = self.flush(at, environment, function, &mut io::stdout().lock()) {
+            tracing::warn!(%error, "what was measured could not be written");
+        }
+    }
+
     /// What was measured since the process began, in Prometheus' text format.
     #[must_use]
     pub fn prometheus(&self, environment: &str) -> String {

@@ -24,6 +24,8 @@
 //! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
 //! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
 //! | `NOTICE#<id>` | `NOTICE` | a notice | batch get |
+//! | `HINT#<source>#<id>` | `HINT` | a webhook that was taken | batch get |
+//! | `HINT#<source>` | `READ#<what>`, `MINUTE#<when>` | the read that hints have asked for; how many reads in a minute | |
 //! | `SYSTEM` | `HEAD`, `EVIDENCE#<seq>` | the installation's own chain | |
 //!
 //! | index | keys | partitions | finds |
@@ -348,6 +350,25 @@ pub fn account(app: &AppId, account: &AccountId) -> Key {
 #[must_use]
 pub fn notice(it: &Notice) -> Key {
     key(format!("NOTICE#{}", part(&it.id)), "NOTICE")
+}
+
+/// A webhook that was taken.
+#[must_use]
+pub fn hint(source: &SourceId, id: &str) -> Key {
+    key(format!("HINT#{source}#{}", part(id)), "HINT")
+}
+
+/// The last read of something that hints of a source have asked for.
+#[must_use]
+pub fn hinted_read(source: &SourceId, what: &str) -> Key {
+    key(format!("HINT#{source}"), format!("READ#{}", part(what)))
+}
+
+/// How many reads hints of a source have asked for in the minute of this instant.
+#[must_use]
+pub fn hinted_minute(source: &SourceId, at: Timestamp) -> Key {
+    let minute: String = instant(at).chars().take(16).collect();
+    key(format!("HINT#{source}"), format!("MINUTE#{minute}"))
 }
 
 /// The partition of a chain's records.

@@ -21,6 +21,7 @@ mod due;
 mod error;
 mod evidence;
 mod export;
+mod hints;
 mod io;
 pub mod keys;
 mod ledger;

@@ -121,6 +121,23 @@ impl Store {
         Ok(page)
     }
 
+    /// Who these people are, of those who exist: two small items for each.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a record cannot be read.
+    pub async fn who(&self, people: &[PersonId]) -> Result<BTreeMap<PersonId, Person>, StoreError> {
+        let parts = [keys::person_links, keys::person_text];
+        let mut items = self.batch_get(people.iter().flat_map(|id| parts.map(|part| part(id)))).await?;
+        let mut found = BTreeMap::new();
+        for id in people {
+            let [links, words] = parts.map(|part| items.remove(&part(id)));
+            if links.is_some() || words.is_some() {
+                found.insert(id.clone(), identity(id, links, words)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Every hold that is not over; in each shard the one that ends first comes first.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 mod evidence;
 mod faults;
 mod harness;
+mod hints;
 mod ledger;
 mod lists;
 mod releases;

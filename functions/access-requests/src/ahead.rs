@@ -1,0 +1,145 @@
+//! The forecast of what is stored: nothing is asked of a platform.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::rota::{Directory, ReadRota as _, RotationHead};
+use dutykey_engine::ports::rules::ReadRules as _;
+use dutykey_policy::forecast::{self, Forecast, Gap, Input, Shown};
+use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
+use dutykey_policy::identity::{Doubt, first_match, verified_address};
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
+use dutykey_policy::rota::Shift;
+use dutykey_policy::time::{Span, earlier, later};
+use dutykey_store::Store;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+/// The longest window of a forecast: the longest horizon.
+pub const MAX_WINDOW: Duration = Duration::from_secs(90 * 86_400);
+
+/// How many rotations are read side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+type Users = BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>;
+
+/// Who will hold what over the window, by the shifts that stand, the links that were made and the profiles in force.
+///
+/// It reads the rotations of each source, one query of shifts for each rotation, and two small items for each person on
+/// call. A gap is one only as far as the last view of its rotation reached.
+///
+/// # Errors
+/// The table cannot be used.
+pub async fn forecast(store: &Store, window: Span) -> Result<Forecast, StoreError> {
+    let Some(configured) = store.installation().await? else {
+        return Ok(forecast::forecast(&Input {
+            window,
+            shifts: &BTreeMap::new(),
+            users: &BTreeMap::new(),
+            profiles: &[],
+        }));
+    };
+    let installation = configured.installation;
+    let wide = widened(window, &installation.profiles);
+    let (mut shifts, mut users, mut reach) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for source in installation.sources.iter().filter(|source| !source.retiring) {
+        let heads = store.rotations(&source.id).await?;
+        let of = |head: RotationHead| async move {
+            let known = store.known(&head.id, wide).await?;
+            let standing: Vec<Shift> =
+                known.into_iter().filter(|known| known.stands()).map(|known| known.shift).collect();
+            Ok::<_, StoreError>((head, standing))
+        };
+        let read: Vec<(RotationHead, Vec<Shift>)> =
+            stream::iter(heads.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let everybody: BTreeSet<UserId> =
+            read.iter().flat_map(|(_, shifts)| shifts).filter_map(|shift| shift.user.clone()).collect();
+        users.extend(identified(store, &installation, &source.id, everybody).await?);
+        for (head, standing) in read {
+            reach.insert(head.id.clone(), head.window);
+            shifts.insert(head.id, standing);
+        }
+    }
+    let mut forecast =
+        forecast::forecast(&Input { window, shifts: &shifts, users: &users, profiles: &installation.profiles });
+    forecast.gaps = forecast.gaps.into_iter().filter_map(|gap| seen(gap, &reach)).collect();
+    Ok(forecast)
+}
+
+/// The window with what lead and grace may bring into it.
+fn widened(window: Span, profiles: &[Profile]) -> Span {
+    let rules = || profiles.iter().filter_map(|profile| profile.enrollment.as_ref());
+    let lead = rules().map(|rule| rule.lead).max().unwrap_or_default();
+    let grace = rules().map(|rule| rule.grace).max().unwrap_or_default();
+    Span { start: earlier(window.start, grace), end: later(window.end, lead) }
+}
+
+/// What of a gap the rotation's last view has seen.
+fn seen(gap: Gap, reach: &BTreeMap<RotationId, Option<Span>>) -> Option<Gap> {
+    let end = reach.get(&gap.rotation).copied().flatten()?.end.min(gap.end);
+    (gap.start < end).then_some(Gap { end, ..gap })
+}
+
+/// Who the users of a source are: those who are linked, and whom the next sync would link.
+async fn identified(
+    store: &Store,
+    installation: &Installation,
+    source: &SourceId,
+    everybody: BTreeSet<UserId>,
+) -> Result<Users, StoreError> {
+    let everybody: Vec<UserId> = everybody.into_iter().collect();
+    let linked = store.people(source, &everybody).await?;
+    let ids: BTreeSet<PersonId> = linked.values().cloned().collect();
+    let people = store.who(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let mut users = BTreeMap::new();
+    let mut directory = None;
+    for user in everybody {
+        let who = match linked.get(&user) {
+            Some(id) => Ok(crate::views::shown(id, people.get(id))),
+            None => {
+                let directory = match &directory {
+                    Some(read) => read,
+                    None => directory.insert(store.directory(source).await?),
+                };
+                match address(installation, source, directory, &user) {
+                    Ok(address) => would_be(store, source, &user, address).await?,
+                    Err(doubt) => Err(doubt),
+                }
+            }
+        };
+        users.insert((source.clone(), user), who);
+    }
+    Ok(users)
+}
+
+/// The address by which a user would be matched.
+fn address(
+    installation: &Installation,
+    source: &SourceId,
+    directory: &Directory,
+    user: &UserId,
+) -> Result<String, Doubt> {
+    let domains = &installation.verified_domains;
+    let said = installation.links.iter().find(|link| link.sources.get(source).is_some_and(|id| id == user.as_str()));
+    if let Some(link) = said {
+        return verified_address(&link.person, domains).ok_or(Doubt::Unmatched);
+    }
+    let profile = directory.users.iter().find(|known| known.id == *user).ok_or(Doubt::Unmatched)?;
+    first_match(profile, &directory.users, domains)
+}
+
+/// The person whom the address would match; doubt where they have another user on the source.
+async fn would_be(
+    store: &Store,
+    source: &SourceId,
+    user: &UserId,
+    address: String,
+) -> Result<Result<Shown, Doubt>, StoreError> {
+    let Some(id) = store.find_person(&address).await? else {
+        return Ok(Ok(Shown { id: None, email: Some(address) }));
+    };
+    let people = store.who(std::slice::from_ref(&id)).await?;
+    let taken = people.get(&id).and_then(|person| person.users.get(source)).is_some_and(|other| other != user);
+    Ok(if taken { Err(Doubt::Ambiguous) } else { Ok(Shown { id: Some(id), email: Some(address) }) })
+}
