@@ -5,8 +5,8 @@ pub mod cli;
 mod demo;
 mod notices;
 mod output;
-mod process;
-mod queue;
+pub mod process;
+pub mod queue;
 
 use std::process::ExitCode;
 
