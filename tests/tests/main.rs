@@ -5,4 +5,6 @@ mod architecture;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 mod switch;

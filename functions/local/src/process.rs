@@ -25,7 +25,7 @@ use crate::queue::LocalQueues;
 /// How often the hand-off function runs.
 const TICK: Duration = Duration::from_secs(60);
 /// How many messages of one queue are worked on side by side.
-const SIDE_BY_SIDE: usize = 32;
+const SIDE_BY_SIDE: usize = 256;
 
 /// What the process is made of.
 #[derive(Clone)]
@@ -179,11 +179,17 @@ impl Process {
     /// Has every source read at its own pace.
     async fn syncs(&self) {
         let mut due: std::collections::BTreeMap<SourceId, jiff::Timestamp> = std::collections::BTreeMap::new();
+        let mut version = 0;
         loop {
             let now = self.clock.now();
             let mut next = later(now, TICK);
             match self.store.installation().await {
                 Ok(configured) => {
+                    let current = configured.as_ref().map_or(0, |configured| configured.version);
+                    if std::mem::replace(&mut version, current) != current {
+                        // What a new configuration drops ends now, and what it adds begins now.
+                        due.clear();
+                    }
                     for source in configured.into_iter().flat_map(|configured| configured.installation.sources) {
                         let at = due.entry(source.id.clone()).or_insert(now);
                         if *at <= now {

@@ -6,16 +6,17 @@ use dutykey_policy::enrollment::{Enrollment, Origin, Period, coverage, replan};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
+use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{End, KnownShift, users};
-use dutykey_policy::time::{Span, rfc3339};
-use dutykey_policy::wants::wants;
+use dutykey_policy::time::{Span, later, rfc3339};
+use dutykey_policy::wants::{READINESS, wants};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::look::{announce, nothing, soonest};
-use crate::ports::ledger::{Committed, PersonChange, StoreError};
+use crate::ports::ledger::{Committed, Notice, PersonChange, StoreError};
 use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
@@ -26,19 +27,19 @@ const RACES: usize = 16;
 
 impl Syncer {
     /// Plans the enrollments of everybody whose shifts are known; answers how many users on call, now or later, cannot
-    /// be matched.
+    /// be matched, and who must be told of those whose shift begins within a day.
     pub(crate) async fn enroll(
         &self,
         scope: &Scope<'_>,
         rotation: &RotationId,
         known: &[KnownShift],
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<(u32, Vec<Notice>), StoreError> {
         let everybody: Vec<UserId> = users(known.iter().map(|known| &known.shift)).into_iter().cloned().collect();
-        let ahead = known.iter().filter(|known| known.stands() && known.shift.end.or_max() > now);
-        let on_call: BTreeSet<&UserId> = users(ahead.map(|known| &known.shift));
+        let ahead = || known.iter().filter(|known| known.stands() && known.shift.end.or_max() > now);
+        let on_call: BTreeSet<&UserId> = users(ahead().map(|known| &known.shift));
         let mut people = self.rota.people(&scope.source.id, &everybody).await?;
-        let mut unmatched = 0;
+        let (mut unmatched, mut notices) = (0, Vec::new());
         for user in on_call {
             if people.contains_key(user) {
                 continue;
@@ -47,6 +48,9 @@ impl Syncer {
                 Ok(person) => drop(people.insert(user.clone(), person)),
                 Err(doubt) => {
                     unmatched += 1;
+                    let starts = ahead().filter(|known| known.shift.user.as_ref() == Some(user)).map(|k| k.shift.start);
+                    let soon = starts.min().filter(|start| *start <= later(now, READINESS));
+                    notices.extend(soon.map(|start| unmatched_notice(rotation, user, start, doubt, now)));
                     self.witness.saw(&Event::Unmatched { rotation: rotation.clone(), doubt });
                 }
             }
@@ -67,7 +71,7 @@ impl Syncer {
                 }
             }
         }
-        Ok(unmatched)
+        Ok((unmatched, notices))
     }
 
     async fn link(
@@ -198,6 +202,16 @@ impl Syncer {
         }
         Ok(())
     }
+}
+
+fn unmatched_notice(rotation: &RotationId, user: &UserId, start: Timestamp, doubt: Doubt, now: Timestamp) -> Notice {
+    let start = rfc3339(start);
+    let text = format!(
+        "the user {user} is on call in {rotation} from {start} and gets no access: {doubt}. Link them to a person, or \
+         correct their address on the platform."
+    );
+    let id = format!("unmatched/{rotation}/{user}/{start}/{doubt}");
+    Notice { id, topic: Topic::Unmatched, at: now, text, failures: 0, due: now }
 }
 
 /// The periods under a profile's rule. A profile that the rotation no longer gives ends now, without grace.

@@ -18,12 +18,13 @@ use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
 
 impl Worker {
-    /// Whether the directory must be asked again whether the person is active.
-    pub(crate) fn directory_is_due(&self, live: &LivePerson, snapshot: &Snapshot, now: Timestamp) -> bool {
-        let Some((app, _)) = directory_account(&live.person, snapshot) else { return false };
+    /// When the directory must be asked again whether the person is active: while they hold something, and can be asked
+    /// for.
+    pub(crate) fn directory_due(&self, live: &LivePerson, snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
+        let (app, _) = directory_account(&live.person, snapshot)?;
+        snapshot.target(&app).filter(|_| !live.holds.is_empty())?;
         let every = snapshot.installation.sync.directory_every;
-        let holds = live.holds.iter().any(|hold| !hold.is_over());
-        holds && snapshot.target(&app).is_some() && live.person.active_at.is_none_or(|at| later(at, every) <= now)
+        Some(live.person.active_at.map_or(now, |at| later(at, every)))
     }
 
     /// Looks up the accounts that are needed and whether the person is active, and pins what was found.

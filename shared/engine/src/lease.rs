@@ -5,6 +5,7 @@ use std::time::Duration;
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::time::{earlier, later};
+use dutykey_policy::wants::Freshness;
 use jiff::Timestamp;
 
 /// The lease of a rotation that no profile enrolls from.
@@ -42,13 +43,16 @@ pub(crate) fn stage(fresh_at: Option<Timestamp>, profiles: &[Profile], now: Time
     stages(fresh_at, profiles).into_iter().rev().find(|(_, at)| *at <= now).map_or(Stage::Fresh, |(stage, _)| stage)
 }
 
-/// Whether the lease of one of the profiles has ended after `since` and by `now`: the access that hangs on it must be
-/// looked at.
-pub(crate) fn ended_since(fresh_at: Option<Timestamp>, profiles: &[Profile], since: Timestamp, now: Timestamp) -> bool {
-    let Some(fresh_at) = fresh_at else { return false };
-    let ends =
-        profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| later(fresh_at, rule.lease)));
-    ends.into_iter().any(|end| since < end && end <= now)
+/// Whether the lease of one of the profiles, which by what was known `before` lasted beyond `since`, is over by what is
+/// known `after` it, at `now`: the access that hangs on it must be looked at.
+pub(crate) fn ended(
+    (before, since): (Option<Freshness>, Timestamp),
+    (after, now): (Option<Freshness>, Timestamp),
+    profiles: &[Profile],
+) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    let mut leases = profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease));
+    leases.any(|lease| before.lease_end(lease) > since && after.lease_end(lease) <= now)
 }
 
 /// When a rotation must be looked at for itself: at its next boundary, or when its lease has run down further.

@@ -1,16 +1,15 @@
 //! A worker's look at one person: all that is due for them on its side, in rounds of one transaction for the intents,
 //! the calls side by side, and one transaction for the results.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dutykey_policy::evidence::of_hold;
 use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, after_read, unreadable};
 use dutykey_policy::hold::{Hold, Observation, Side, State};
-use dutykey_policy::id::{AppId, PersonId};
+use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::Topic;
-use dutykey_policy::look::{Due, Planned, decision_time, look, must_tell};
+use dutykey_policy::look::{Due, Look, Planned, decision_time, look, must_tell};
 use dutykey_policy::time::{later, millis_between};
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -134,23 +133,16 @@ impl Worker {
         else {
             return Ok(Round::Until(None));
         };
-        let absent = self.provide(&live, &mut snapshot).await;
-        let (holds, asleep): (Vec<Hold>, Vec<Hold>) =
-            live.holds.iter().cloned().partition(|hold| !absent.contains(&hold.key.app));
-        let mut view = look(&live.person, &live.enrollments, &holds, &snapshot, now);
-        if !asleep.is_empty() || !absent.is_empty() {
-            // Without its adapter nothing of an app is decided: neither begun nor ended.
-            let due = Due { at: later(now, NO_ADAPTER), cause: "no adapter".to_owned() };
-            view.next_start = soonest(view.next_start, Some(due.clone()));
-            view.next_end = soonest(view.next_end, Some(due));
-        }
+        self.provide(&live, &mut snapshot).await;
+        let view = self.view(&live, &live.holds, &snapshot, now);
         if self.side == Side::Starts {
             for (entitlement, reason) in &view.observed {
                 let (entitlement, reason) = (entitlement.clone(), reason.clone());
                 self.witness.saw(&Event::WouldHold { person: id.clone(), entitlement, reason });
             }
-            let unresolved: Vec<AppId> = view.unresolved.iter().filter(|app| !absent.contains(*app)).cloned().collect();
-            if !unresolved.is_empty() || self.directory_is_due(&live, &snapshot, now) {
+            let asked = self.directory_due(&live, &snapshot, now).is_some_and(|at| at <= now);
+            if asked || !view.unresolved.is_empty() {
+                let unresolved = view.unresolved.into_iter().collect();
                 return self.identify(&live, &snapshot, unresolved, now).await.map(|()| Round::Again);
             }
         }
@@ -169,25 +161,39 @@ impl Worker {
         self.act(&live, &snapshot, mine, now).await.map(|()| Round::Again)
     }
 
-    /// Gets the adapters that a look needs; answers the apps for which there is none now.
-    async fn provide(&self, live: &LivePerson, snapshot: &mut Snapshot) -> BTreeSet<AppId> {
+    /// What is due for the person with these holds. Without its adapter nothing of an app is decided: neither begun nor
+    /// ended.
+    fn view(&self, live: &LivePerson, holds: &[Hold], snapshot: &Snapshot, now: Timestamp) -> Look {
+        let (asleep, awake): (Vec<Hold>, Vec<Hold>) =
+            holds.iter().cloned().partition(|hold| snapshot.misses(&hold.key.app));
+        let mut view = look(&live.person, &live.enrollments, &awake, snapshot, now);
+        if !asleep.is_empty() || snapshot.apps().iter().any(|app| snapshot.misses(app)) {
+            let due = Due { at: later(now, NO_ADAPTER), cause: "no adapter".to_owned() };
+            view.next_start = soonest(view.next_start, Some(due.clone()));
+            view.next_end = soonest(view.next_end, Some(due));
+        }
+        let asked = self.directory_due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
+        view.next_start = soonest(view.next_start, asked);
+        view
+    }
+
+    /// Gets the adapters that a look needs.
+    async fn provide(&self, live: &LivePerson, snapshot: &mut Snapshot) {
         let mut needed = snapshot.apps();
         needed.extend(live.holds.iter().map(|hold| hold.key.app.clone()));
-        let mut absent = BTreeSet::new();
         for id in needed {
             let Some(app) = snapshot.installation.apps.iter().find(|app| app.id == id).cloned() else {
-                absent.insert(id);
+                snapshot.miss(id);
                 continue;
             };
             match self.targets.target(&app).await {
                 Ok(target) => snapshot.provide(id, target),
                 Err(error) => {
                     tracing::warn!(app.id = %id, error = %error, "the adapter of `{id}` cannot be had now");
-                    absent.insert(id);
+                    snapshot.miss(id);
                 }
             }
         }
-        absent
     }
 
     /// Nothing is due here: the due times are written where they differ, and the other side is told where it has work.
@@ -319,7 +325,7 @@ impl Worker {
         let mut after = live.clone();
         after.holds.retain(|stored| !holds.iter().any(|hold| hold.key == stored.key));
         after.holds.extend(holds.iter().filter(|hold| !hold.is_over()).cloned());
-        let then = look(&live.person, &live.enrollments, &after.holds, snapshot, now);
+        let then = self.view(live, &after.holds, snapshot, now);
         let before = |hold: &Hold| live.holds.iter().find(|stored| stored.key == hold.key);
         let evidence = holds.iter().filter_map(|hold| of_hold(before(hold), hold, self.actor)).collect();
         let change = PersonChange {

@@ -29,6 +29,7 @@ pub struct Snapshot {
     blocks: Vec<Block>,
     resumed_at: Option<Timestamp>,
     targets: BTreeMap<AppId, Arc<dyn Target>>,
+    absent: BTreeSet<AppId>,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -75,6 +76,7 @@ impl Snapshot {
             blocks: rules.blocks().await?,
             resumed_at: resumed_at(&pulse, now),
             targets: BTreeMap::new(),
+            absent: BTreeSet::new(),
         }))
     }
 
@@ -87,6 +89,17 @@ impl Snapshot {
     /// Makes an app's adapter known.
     pub fn provide(&mut self, app: AppId, target: Arc<dyn Target>) {
         self.targets.insert(app, target);
+    }
+
+    /// Makes it known that an app's adapter cannot be had now.
+    pub fn miss(&mut self, app: AppId) {
+        self.absent.insert(app);
+    }
+
+    /// Whether an app's adapter cannot be had now: nothing of it is decided.
+    #[must_use]
+    pub fn misses(&self, app: &AppId) -> bool {
+        self.absent.contains(app)
     }
 
     /// An app's adapter, where it could be had.
@@ -131,7 +144,7 @@ impl Rules for Snapshot {
     }
 
     fn grants(&self, app: &AppId) -> bool {
-        self.installation.apps.iter().any(|known| known.id == *app && !known.retiring)
+        !self.misses(app) && self.installation.apps.iter().any(|known| known.id == *app && !known.retiring)
     }
 }
 

@@ -18,10 +18,11 @@ use crate::lease::{self, Stage};
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{Notice, StoreError, WriteLedger};
 use crate::ports::platform::{Platform, PlatformError, Platforms};
-use crate::ports::queue::{About, Enqueue, Message};
+use crate::ports::queue::{About, Enqueue, Message, Queue};
 use crate::ports::rota::{Directory, HeldChange, KnownChange, RotationChange, RotationHead, WriteRota};
 use crate::ports::rules::ReadRules;
 use crate::ports::witness::{Event, Witness};
+use crate::snapshot::{freshness, is_near, resumed_at};
 
 /// How far back a view reaches: far enough for what has just ended.
 const BACK: Duration = Duration::from_secs(3_600);
@@ -67,6 +68,8 @@ impl std::fmt::Debug for Syncer {
 /// What a read of one rotation is done with.
 pub(crate) struct Scope<'a> {
     pub(crate) installation: &'a Installation,
+    /// The version of the configuration.
+    pub(crate) version: u64,
     pub(crate) source: &'a Source,
     /// The profiles that the rotation gives without asking.
     pub(crate) profiles: Vec<Profile>,
@@ -94,7 +97,7 @@ impl Syncer {
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
-        let installation = configured.installation;
+        let (installation, version) = (configured.installation, configured.version);
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
@@ -119,7 +122,7 @@ impl Syncer {
             }
             let profiles =
                 profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
-            let scope = Scope { installation: &installation, source, profiles, directory: &directory };
+            let scope = Scope { installation: &installation, version, source, profiles, directory: &directory };
             let taken = match read {
                 Ok(view) => self.accept(&scope, head, view).await,
                 Err(error) => self.failed(&scope, head, &error).await,
@@ -340,19 +343,30 @@ impl Syncer {
     }
 
     fn gaps(&self, scope: &Scope<'_>, head: &RotationHead, view: &View, now: Timestamp) -> Vec<Notice> {
-        if scope.profiles.is_empty() || head.digest == digest(&view.shifts) {
+        if scope.profiles.is_empty() {
             return Vec::new();
         }
-        let Some(soon) = Span::new(now, later(now, GAP_AHEAD).min(view.window.end)) else { return Vec::new() };
+        // Told once: when the view shows it, or when it comes near.
+        let changed = head.digest != digest(&view.shifts);
+        let seen = head.fresh_at.map(|fresh| later(fresh, GAP_AHEAD));
+        let news = |gap: &Span| changed || seen.is_none_or(|seen| gap.start > seen);
         let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
-        let gaps = uncovered(covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect(), soon);
-        gaps.into_iter()
+        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
+        uncovered(covered, view.window)
+            .into_iter()
+            .filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD) && news(gap))
             .map(|gap| {
+                // What moves with the window names no gap: one that began before it is named by its end.
                 let (from, to) = (rfc3339(gap.start), rfc3339(gap.end));
+                let name = match (gap.start > view.window.start, gap.end < view.window.end) {
+                    (true, _) => from.as_str(),
+                    (false, true) => to.as_str(),
+                    (false, false) => "all",
+                };
                 let text =
                     format!("nobody is on call in {} from {from} to {to}; fill the gap on the platform.", head.id);
                 Notice {
-                    id: format!("gap/{}/{from}", head.id),
+                    id: format!("gap/{}/{name}", head.id),
                     topic: Topic::Gap,
                     at: now,
                     text,
@@ -403,12 +417,23 @@ impl Syncer {
             change.notices.push(Notice { id, topic: Topic::Stale, at: now, text, failures: 0, due: now });
         }
         let next = self.rota.change_rotation(&change).await?;
+        let near = next.due.as_ref().filter(|due| is_near(due.at, now)).map(|due| due.at);
+        if let Some(at) = near {
+            // The tick has the rotation read a little before; whether a lease is over is found when it is.
+            let again = Message::rota(next.id.source.clone(), Some(next.id.local()), "lease").at(at);
+            if let Err(error) = self.queues.send(Queue::Sync, vec![again]).await {
+                tracing::warn!(error = %error, "`{}` is read by the next tick: {error}", next.id);
+            }
+        }
+        let resumed = resumed_at(&self.rules.pulse().await?, now);
         let since = head.failed_at.or(head.fresh_at).unwrap_or(now);
-        let over = lease::ended_since(head.fresh_at, &scope.profiles, since, now);
+        let (before, after) = (freshness(&head, resumed), freshness(&next, resumed));
+        let over = lease::ended((before, since), (after, now), &scope.profiles);
         self.plan(scope, next, None, over, now).await
     }
 
-    /// Plans people's enrollments where what they follow from has changed since they were last planned.
+    /// Plans people's enrollments where what they follow from has changed since they were last planned. Where the
+    /// configuration has, everybody is looked at even if their periods stay: what a profile gives may be something else.
     async fn plan(
         &self,
         scope: &Scope<'_>,
@@ -421,8 +446,9 @@ impl Syncer {
             let profiles: Vec<String> =
                 scope.profiles.iter().map(|profile| format!("{}@{}", profile.id, profile.version)).collect();
             let directory = scope.directory.read_at.filter(|_| unmatched > 0).map(rfc3339).unwrap_or_default();
-            format!("{}/{}/{directory}", head.accepted, profiles.join(","))
+            format!("{}/{},{}/{directory}", head.accepted, scope.version, profiles.join(","))
         };
+        let rules = |planned: &str| planned.split('/').nth(1).map(str::to_owned);
         if head.planned == key(head.unmatched) {
             return if touch { self.touch(&head.id, now).await } else { Ok(()) };
         }
@@ -430,7 +456,8 @@ impl Syncer {
             Some(known) => known,
             None => self.rota.known(&head.id, at_hand(now)).await?,
         };
-        let unmatched = self.enroll(scope, &head.id, &known, now).await?;
+        let touch = touch || rules(&head.planned) != rules(&key(head.unmatched));
+        let (unmatched, notices) = self.enroll(scope, &head.id, &known, now).await?;
         let planned =
             RotationHead { generation: head.generation + 1, unmatched, planned: key(unmatched), ..head.clone() };
         let change = RotationChange {
@@ -439,7 +466,7 @@ impl Syncer {
             at: now,
             known: None,
             evidence: Vec::new(),
-            notices: Vec::new(),
+            notices,
         };
         self.rota.change_rotation(&change).await?;
         if touch { self.touch(&head.id, now).await } else { Ok(()) }

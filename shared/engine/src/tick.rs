@@ -21,6 +21,8 @@ const OVERDUE: Duration = Duration::from_secs(10);
 /// A rotation is read once more this long before its boundary: late enough to see a late override, early enough for
 /// the platform to answer.
 const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
+/// Rotations have no memory of what was sent: each tick looks only as far as the reads that fall before the next one.
+const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
 
 /// The tick.
 #[derive(Clone)]
@@ -74,11 +76,12 @@ impl Ticker {
 
     async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {
         let (to, overdue) = (later(now, AHEAD), earlier(now, OVERDUE));
-        let mut starts = self.due.due_starts(None, overdue).await?;
-        starts.extend(self.due.due_starts(pulse.starts_sent.max(Some(overdue)), to).await?);
-        let mut ends = self.due.due_ends(None, overdue).await?;
-        ends.extend(self.due.due_ends(pulse.ends_sent.max(Some(overdue)), to).await?);
-        let rotations = self.due.due_rotations(to).await?;
+        let unsent = |due: Vec<DueItem<PersonId>>, sent: Option<Timestamp>| -> Vec<DueItem<PersonId>> {
+            due.into_iter().filter(|due| due.at <= overdue || sent.is_none_or(|sent| due.at > sent)).collect()
+        };
+        let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent);
+        let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent);
+        let rotations = self.due.due_rotations(later(now, ROTATIONS_AHEAD)).await?;
         let mut ticked = Ticked { starts: starts.len(), ends: ends.len(), rotations: rotations.len(), notices: 0 };
         // Ends first: nothing that begins may delay them.
         self.queues.send(Queue::Revocation, messages(ends)).await?;

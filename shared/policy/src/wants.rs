@@ -144,7 +144,7 @@ pub trait Rules {
     fn blocks(&self) -> &[Block];
     /// Where an entitlement sits; `None` where its app is unknown or does not have it.
     fn slot(&self, entitlement: &EntitlementRef) -> Option<Slot>;
-    /// Whether the app takes new grants (it is not being retired).
+    /// Whether anything may be held in the app: it can be reached, and is not being retired.
     fn grants(&self, app: &AppId) -> bool;
 }
 
@@ -215,6 +215,9 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
                 wants.observed.extend(live.reason.clone().map(|reason| (entitlement.clone(), reason)));
                 continue;
             }
+            if !rules.grants(&entitlement.app) {
+                continue;
+            }
             let account = match person.accounts.get(&entitlement.app) {
                 Some(Account::Linked(account)) => account,
                 Some(Account::Doubtful { again, .. }) if *again > now => {
@@ -240,8 +243,7 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
             if inactive || denying(Reach::Revoke) {
                 continue;
             }
-            let frozen = !rules.grants(&entitlement.app)
-                || (denying(Reach::Freeze) && !matches!(enrollment.origin, Origin::BreakGlass(_)));
+            let frozen = denying(Reach::Freeze) && !matches!(enrollment.origin, Origin::BreakGlass(_));
             let key = HoldKey { app: entitlement.app.clone(), account: account.clone(), place: slot.place };
             let want = wants.places.entry(key).or_insert_with(|| Want {
                 shape: slot.shape.clone(),

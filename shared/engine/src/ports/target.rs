@@ -182,6 +182,9 @@ pub trait Target: Send + Sync {
     async fn grant(&self, order: &GrantOrder) -> Result<Accepted, TargetError>;
 
     /// Asks for a pending operation.
+    ///
+    /// An operation that has failed is `Conflict`, or `Permanent` where it can only fail again: it is over, and nothing
+    /// happened. `Transient`, `Throttled` and `Lost` say that the question failed, and it is asked again.
     async fn poll(&self, operation: &str) -> Result<Accepted, TargetError>;
 
     /// Moves the target's own end of what the receipt says is ours.

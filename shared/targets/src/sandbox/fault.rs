@@ -58,7 +58,7 @@ pub enum FaultKind {
     /// A write is accepted and, by the target's word, done; nothing happens.
     Lie,
     /// A write is accepted, is pending (for a second, on a target that is not asynchronous) and then fails; nothing
-    /// happens: a poll answers [`TargetError::Transient`].
+    /// happens: a poll answers [`TargetError::Conflict`].
     LateFailure,
     /// The call acts and is answered after the fault's `after` (the deadline where it has none). A client whose deadline
     /// comes first has lost the answer, and the write acts nevertheless, later.

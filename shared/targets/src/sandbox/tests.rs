@@ -294,7 +294,7 @@ async fn p5_an_operation_may_fail_late() {
         let Ok(Accepted::Pending { operation, after }) = take(&target, "cat", prod()).await else { panic!("pending") };
         assert!(matches!(target.poll(&operation).await, Ok(Accepted::Pending { .. })));
         sleep(after).await;
-        assert!(matches!(target.poll(&operation).await, Err(TargetError::Transient { .. })));
+        assert!(matches!(target.poll(&operation).await, Err(TargetError::Conflict(_))));
         assert_eq!(held(&target, "cat").await, Held::Direct);
     }
 }

@@ -305,8 +305,7 @@ impl World {
                 Ok(Accepted::Pending { operation: operation.to_owned(), after: super::adapter::POLL })
             }
             Some(pending) if pending.fails => {
-                let detail = "the operation was accepted and has failed".to_owned();
-                Err(TargetError::Transient { after: None, detail })
+                Err(TargetError::Conflict("the operation was accepted and has failed".to_owned()))
             }
             Some(pending) => Ok(Accepted::Done { receipt: None, native_end: pending.native_end }),
         }

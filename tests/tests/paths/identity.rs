@@ -1,0 +1,119 @@
+//! Doubt about who somebody is, and people who are gone.
+
+use dutykey_policy::installation::Topic;
+use dutykey_targets::sandbox::{Account, OthersAct};
+use serde_json::json;
+
+use super::world::*;
+
+fn account(id: &str, address: &str, active: bool) -> serde_json::Value {
+    json!({ "id": id, "address": address, "active": active })
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_doubt_about_an_account_denies_and_is_told_a_day_before() {
+    // Ann has no account, Bob has two, Cat's is not in use; Dan has one.
+    let accounts = json!([
+        account("b1", "bob@example.com", true),
+        account("b2", "bob@example.com", true),
+        account("c1", "cat@example.com", false),
+        account("acc-dan", "dan@example.com", true),
+    ]);
+    let people = ["ann", "bob", "cat", "dan"];
+    let shifts = people.map(|who| shift(who, "1443m", "1600m"));
+    let world = Company::of(people)
+        .shifts("primary", &shifts)
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .target("accounts", accounts)
+        .start()
+        .await;
+    world.run_until(m(2)).await;
+    assert!(world.notices(Topic::Unmatched).is_empty(), "more than a day ahead nobody is told");
+    world.run_until(m(5)).await;
+    assert_eq!(world.notices(Topic::Unmatched).len(), 3, "P8: {:?}", world.notices(Topic::Unmatched));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_doubt_is_looked_at_again_each_hour_and_passes_when_the_account_is_there() {
+    let world = Company::of(["ann"])
+        .shifts("primary", &[shift("ann", "1m", "100m")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .target("accounts", json!([]))
+        .start()
+        .await;
+    world.run_until(m(20)).await;
+    let made = Account { id: "acc-ann".parse().unwrap(), address: "ann@example.com".to_owned(), active: true };
+    world.target.others(OthersAct::Account(made));
+    world.run_until(m(63)).await;
+    assert!(world.has("ann", "prod"), "P8: found within the hour");
+    assert_eq!(world.notices(Topic::Unmatched).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p8_a_user_of_the_platform_whom_nobody_knows_is_told_and_passes_when_the_address_is_right() {
+    let stranger = json!([{ "id": "ann", "email": "ann@elsewhere.org" }, { "id": "bob", "email": "bob@example.com" }]);
+    let mut world = Company::of(["ann", "bob"])
+        .platform("users", stranger)
+        .shifts("primary", &[shift("ann", "5m", "40m"), shift("bob", "5m", "40m")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(2)).await;
+    let told = world.notices(Topic::Unmatched);
+    assert_eq!(told.len(), 1, "P8: shown before the shift starts: {told:?}");
+    world.run_until(m(6)).await;
+    assert_eq!(world.members("prod"), ["bob".to_owned()].into());
+    world
+        .configure(|installation| {
+            installation.links.push(dutykey_policy::installation::Link {
+                person: "ann@example.com".to_owned(),
+                sources: [("pd".parse().unwrap(), "ann".to_owned())].into(),
+                apps: Default::default(),
+            });
+        })
+        .await;
+    world.run_until(m(8)).await;
+    assert!(world.has("ann", "prod"), "a link by an administrator settles it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r5_an_account_belongs_to_the_person_who_claimed_it_first() {
+    let link = |person: &str| dutykey_policy::installation::Link {
+        person: format!("{person}@example.com"),
+        sources: Default::default(),
+        apps: [("directory".parse().unwrap(), "acc-ann".to_owned())].into(),
+    };
+    let world = Company::of(["ann", "bob"])
+        .shifts("primary", &[shift("ann", "1m", "10m"), shift("bob", "5m", "15m")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .installation(|installation| installation.links = vec![link("ann"), link("bob")])
+        .start()
+        .await;
+    world.run_until(m(8)).await;
+    assert_eq!(world.holds().await.len(), 1, "R5: one fact, one hold");
+    assert_eq!(world.notices(Topic::Unmatched).len(), 1, "R5: the second claim is shown");
+    world.run_until(m(17)).await;
+    world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_somebody_whom_the_directory_shows_inactive_loses_access_within_the_hour() {
+    let world = Company::of(["ann"])
+        .shifts("primary", &[shift("ann", "1m", "5h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .installation(|installation| {
+            installation.directory = Some("directory".to_owned());
+            installation.sync.directory_every = m(10);
+        })
+        .start()
+        .await;
+    world.run_until(m(12)).await;
+    assert!(world.has("ann", "prod"));
+    let gone = Account { id: "acc-ann".parse().unwrap(), address: "ann@example.com".to_owned(), active: false };
+    world.target.others(OthersAct::Account(gone));
+    world.run_until(m(25)).await;
+    assert!(!world.has("ann", "prod"), "R2: a leaver is blocked at once, without grace");
+    world.run_until(m(40)).await;
+    assert_eq!(world.changes("ann", "prod").len(), 2, "R2: and stays so");
+    world.is_over().await;
+}

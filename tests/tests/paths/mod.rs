@@ -1,0 +1,13 @@
+//! Whole paths: what happens to somebody's access from the rota to the app and back, on the real program under virtual
+//! time.
+
+mod apps;
+mod crash;
+mod edits;
+mod gate;
+mod handoff;
+mod identity;
+mod messages;
+mod rotas;
+mod views;
+mod world;
