@@ -1,5 +1,13 @@
 //! The commands beside the demonstration and the server, and what they share.
 
+/// A line of the answer. Whoever reads it may stop reading: a closed pipe is no fault.
+macro_rules! out {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod brake;
@@ -12,6 +20,7 @@ pub(crate) mod plan;
 mod reads;
 pub(crate) mod retire;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,6 +103,10 @@ fn called(person: &Shown) -> String {
 
 /// Prints an answer as JSON.
 fn print_json(answer: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(answer)?);
-    Ok(())
+    let mut text = serde_json::to_string_pretty(answer)?;
+    text.push('\n');
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

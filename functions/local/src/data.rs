@@ -23,7 +23,7 @@ pub(crate) async fn open(data: &cli::Data) -> anyhow::Result<Store> {
     })
 }
 
-/// The table; `None` where its data file does not exist yet.
+/// The table; `None` where its data file does not exist yet, or is empty.
 ///
 /// # Errors
 /// The data file cannot be used.
@@ -31,11 +31,18 @@ pub(crate) async fn open_if_there(data: &cli::Data) -> anyhow::Result<Option<Sto
     if let Some(table) = &data.table {
         return Ok(Some(Store::new(Aws::from_environment().await.dynamodb(), table)));
     }
-    let there = data.data.try_exists().with_context(|| format!("the data file {}", data.data.display()))?;
-    if !there {
-        return Ok(None);
+    let path = data.data.display();
+    match std::fs::metadata(&data.data) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        found => {
+            if found.with_context(|| format!("the data file {path}"))?.len() == 0 {
+                return Ok(None);
+            }
+        }
     }
-    Ok(Some(Store::new(Embedded::open(&data.data)?.client(), TABLE)))
+    let store = Store::new(Embedded::open(&data.data)?.client(), TABLE);
+    store.installation_id().await.with_context(|| format!("{path} is not a data file that Dutykey made"))?;
+    Ok(Some(store))
 }
 
 /// The table. A data file is made where it does not exist yet; a table in an account is made by its deployment.

@@ -26,7 +26,7 @@ pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<bool> {
             let only = chain.as_deref().map(parse_chain).transpose()?;
             let exported = export(data, only.as_ref(), Range { from: *from, to: *to }, out).await?;
             let Exported { chains, records } = exported;
-            println!("{}: {records} records in {chains} chains", out.display());
+            out!("{}: {records} records in {chains} chains", out.display());
             Ok(true)
         }
         AuditCommand::Verify { file, since, json } => {
@@ -90,10 +90,12 @@ impl Answer {
         let Self { chains, records, fault, .. } = self;
         let path = file.display();
         match fault {
-            None => println!("{path}: {records} records in {chains} chains, every link whole"),
+            None => out!("{path}: {records} records in {chains} chains, every link whole"),
             Some(Fault { chain, seq, problem }) => {
-                println!("{path}: BROKEN at chain {}, record {seq}: {}", plain(chain), plain(problem));
-                println!("what comes before it, {records} records, is whole");
+                let place = format!("chain {}, record {seq}", plain(chain));
+                let place = if chain.is_empty() { "the file itself" } else { &place };
+                out!("{path}: BROKEN at {place}: {}", plain(problem));
+                out!("what comes before it, {records} records, is whole");
             }
         }
     }
@@ -112,12 +114,9 @@ fn verify(file: &Path, since: Option<&Path>) -> anyhow::Result<Answer> {
     };
     Ok(match read(file, verifier)? {
         (Ok(Verified { heads, records }), _) => Answer { ok: true, chains: heads.len(), records, fault: None },
-        (Err(fault), progress) => Answer {
-            ok: false,
-            chains: progress.chains.len(),
-            records: progress.records,
-            fault: Some(progress.placed(fault)),
-        },
+        (Err(fault), progress) => {
+            Answer { ok: false, chains: progress.chains.len(), records: progress.records, fault: Some(fault) }
+        }
     })
 }
 
@@ -138,17 +137,27 @@ struct Place {
 }
 
 impl Progress {
-    /// A line that names no chain stands where the record after the last whole one should.
-    fn placed(&self, fault: Fault) -> Fault {
-        match &self.last {
-            Some(last) if fault.chain.is_empty() && !self.closed => Fault {
-                chain: last.chain.clone(),
-                seq: last.seq + 1,
-                problem: format!("{}, in line {} of the file", fault.problem, self.lines),
-            },
-            _ => fault,
+    /// A line that is no record names its place as far as its text still does; else it stands where the record after the
+    /// last whole one should.
+    fn placed(&self, fault: Fault, line: &[u8]) -> Fault {
+        if !fault.chain.is_empty() || line.is_empty() {
+            return fault;
         }
+        let follows = self.last.as_ref().filter(|_| !self.closed);
+        let follows = follows.map(|last| Place { chain: last.chain.clone(), seq: last.seq + 1 });
+        let place = legible(&String::from_utf8_lossy(line)).or(follows);
+        let Place { chain, seq } = place.unwrap_or(Place { chain: String::new(), seq: 0 });
+        Fault { chain, seq, problem: format!("{}: line {} of the file", fault.problem, self.lines) }
     }
+}
+
+/// The place that a broken record's text still names.
+fn legible(line: &str) -> Option<Place> {
+    let (_, rest) = line.split_once("\"chain\":\"")?;
+    let (chain, rest) = rest.split_once('"')?;
+    let (_, rest) = rest.split_once("\"seq\":")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(Place { chain: chain.to_owned(), seq: digits.parse().ok()? })
 }
 
 /// Checks a file line by line; one line at a time is in memory.
@@ -171,7 +180,7 @@ fn read(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Result<Verified,
         };
         let checked = line.map_err(nameless).and_then(|line| verifier.line(line).map(|()| line));
         match checked {
-            Err(fault) => return Ok((Err(fault), progress)),
+            Err(fault) => return Ok((Err(progress.placed(fault, &bytes)), progress)),
             Ok(line) => match serde_json::from_str::<Place>(line) {
                 Ok(place) => {
                     progress.records += 1;

@@ -32,6 +32,7 @@ enum Word {
 /// # Errors
 /// The table cannot be used, or the digest names no change or several.
 pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
+    let now = SystemClock.now();
     match command {
         BrakeCommand::List { data, json } => {
             let held = held(&crate::data::open(data).await?).await?;
@@ -42,10 +43,14 @@ pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
             }
         }
         BrakeCommand::Release { digest, data } => {
-            say(&crate::data::open(data).await?, digest, Word::Release, SystemClock.now()).await?;
+            let (digest, rotations) = say(&crate::data::open(data).await?, digest, Word::Release, now).await?;
+            rotations
+                .iter()
+                .for_each(|id| out!("{id}: {digest} is released; it passes with the next view that shows it"));
         }
         BrakeCommand::Discard { digest, data } => {
-            say(&crate::data::open(data).await?, digest, Word::Discard, SystemClock.now()).await?;
+            let (digest, rotations) = say(&crate::data::open(data).await?, digest, Word::Discard, now).await?;
+            rotations.iter().for_each(|id| out!("{id}: {digest} is discarded; what was believed before stays"));
         }
     }
     Ok(true)
@@ -60,7 +65,7 @@ async fn held(store: &Store) -> anyhow::Result<Vec<(RotationHead, HeldChange)>> 
         found.extend(page.items.into_iter().filter_map(|head| head.held.clone().map(|held| (head, held))));
         cursor = page.next;
         if cursor.is_none() {
-            found.sort_by(|(_, one), (_, other)| one.since.cmp(&other.since));
+            found.sort_by_key(|(_, held)| held.since);
             return Ok(found);
         }
     }
@@ -79,7 +84,7 @@ fn document((head, held): &(RotationHead, HeldChange)) -> Value {
 
 fn print(held: &[(RotationHead, HeldChange)]) {
     if held.is_empty() {
-        println!("the brake holds nothing");
+        out!("the brake holds nothing");
         return;
     }
     let shifts = |sign: char, shifts: &[Shift]| {
@@ -101,23 +106,21 @@ fn print(held: &[(RotationHead, HeldChange)]) {
         let (digest, since) = (held.digest.chars().take(12).collect::<String>(), rfc3339(held.since));
         table.add_row([plain(&head.id.to_string()), digest, since, plain(&held.why), waits, said.to_owned()]);
     }
-    println!("{table}");
+    out!("{table}");
 }
 
-/// Says it of the one change whose digest begins like this.
-async fn say(store: &Store, beginning: &str, word: Word, now: Timestamp) -> anyhow::Result<()> {
-    let beginning = beginning.trim().to_ascii_lowercase();
+/// Says it of the one change whose digest begins like this. Answers the digest and the rotations that have it: those that
+/// mirror each other have the same change under the same digest.
+async fn say(store: &Store, beginning: &str, word: Word, now: Timestamp) -> anyhow::Result<(String, Vec<RotationId>)> {
     let held = held(store).await?;
-    let digest = only(held.iter().map(|(_, held)| held.digest.as_str()), &beginning)?.to_owned();
-    // Rotations that mirror each other have the same change under the same digest: it is named, so it is meant.
+    let beginning = beginning.trim().to_ascii_lowercase();
+    let digest = only(held.iter().map(|(_, held)| held.digest.as_str()), &beginning)?;
+    let mut rotations = Vec::new();
     for (head, _) in held.iter().filter(|(_, held)| held.digest == digest) {
-        change(store, &head.id, &digest, word, now).await?;
-        match word {
-            Word::Release => println!("{}: {digest} is released and passes with the next view that shows it", head.id),
-            Word::Discard => println!("{}: {digest} is discarded; what was believed before stays", head.id),
-        }
+        change(store, &head.id, digest, word, now).await?;
+        rotations.push(head.id.clone());
     }
-    Ok(())
+    Ok((digest.to_owned(), rotations))
 }
 
 /// The one digest that begins like this.
@@ -201,7 +204,39 @@ fn said(head: RotationHead, digest: &str, word: Word, now: Timestamp) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use dutykey_embedded::Embedded;
+    use dutykey_policy::rota::{Cause, Difference, End};
+
     use super::*;
+
+    #[tokio::test]
+    async fn p7_a_release_is_recorded_once_and_only_what_was_named_passes() {
+        let (now, id) = (Timestamp::UNIX_EPOCH, "pager:primary".parse::<RotationId>().expect("a rotation"));
+        let store = Store::new(Embedded::memory().expect("a database").client(), "dutykey");
+        store.create_table("test").await.expect("a table");
+        let user = Some("u-ann".parse().expect("a user"));
+        let (cause, end) = (Cause::Unknown, End::Open);
+        let shift = Shift { start: now, end, user, cause, native_id: None, maker: None };
+        let change = Difference { removed: vec![shift], added: vec![] };
+        let digest = change.digest();
+        let why = "everybody is gone".to_owned();
+        let held = HeldChange { digest: digest.clone(), since: now, why, change, released: false, discarded: false };
+        let head = RotationHead { held: Some(held), ..RotationHead::new(id.clone(), "Primary".to_owned()) };
+        let first = RotationChange { expected: 0, head, at: now, known: None, evidence: vec![], notices: vec![] };
+        store.change_rotation(&first).await.expect("a head with a held change");
+        let stands = async || {
+            let head = store.heads(std::slice::from_ref(&id)).await.expect("a head").remove(&id).expect("it is there");
+            let held = head.held.expect("the brake holds it until the next view");
+            (held.released, held.discarded, head.chain.seq, head.generation)
+        };
+        say(&store, &digest[..8], Word::Discard, now).await.expect("it is held");
+        assert_eq!(stands().await, (false, true, 1, 2));
+        say(&store, &digest, Word::Release, now).await.expect("a second thought");
+        assert_eq!(stands().await, (true, false, 2, 3), "one word replaces the other, each with its record");
+        say(&store, &digest, Word::Release, now).await.expect("it is released already");
+        assert_eq!(stands().await, (true, false, 2, 3), "what is said already is not said twice");
+        assert_eq!(super::held(&store).await.expect("a list").len(), 1);
+    }
 
     #[test]
     fn a_beginning_that_names_no_change_or_several_is_refused() {

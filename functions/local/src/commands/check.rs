@@ -112,7 +112,7 @@ fn wrong(options: &cli::ConfigFile, answer: Answer) -> anyhow::Result<bool> {
     if options.json {
         print_json(&answer)?;
     } else {
-        answer.config.iter().for_each(|problem| println!("{problem}"));
+        answer.config.iter().for_each(|problem| out!("{problem}"));
     }
     anyhow::bail!("{} cannot be used; problems found: {}", options.config.display(), answer.config.len())
 }
@@ -214,7 +214,9 @@ async fn in_doubt(installation: &Installation, reads: &Reads, apps: &mut [Asked]
                 resolved.insert(
                     key.clone(),
                     doubt.unwrap_or_else(|fault| {
+                        // What fails once is not asked once for everybody.
                         asked.faults.push(fault);
+                        asked.target = None;
                         None
                     }),
                 );
@@ -287,18 +289,18 @@ impl Answer {
             let finding = app.error.as_deref().map_or_else(tenant, plain);
             connections.add_row(["app", app.id.as_str(), verdict(app.ok), &finding]);
         }
-        println!("{connections}");
+        out!("{connections}");
         if !self.people.is_empty() {
             let mut people = table(&["on call and gets nothing", "on", "because"]);
             for person in &self.people {
                 let place = person.app.as_ref().map_or_else(|| person.source.to_string(), ToString::to_string);
                 people.add_row([plain(person.user.as_str()), place, person.problem.to_string()]);
             }
-            println!("\n{people}\nCorrect their addresses, or link them under `people`.");
+            out!("\n{people}\nCorrect their addresses, or link them under `people`.");
         }
         if silent {
-            println!("\nwarning: no `notify` channel: what goes wrong is told to the log only");
+            out!("\nwarning: no `notify` channel: what goes wrong is told to the log only");
         }
-        println!("\n{} is {}", config.display(), if self.ok { "sound" } else { "NOT ready" });
+        out!("\n{} is {}", config.display(), if self.ok { "sound" } else { "NOT ready" });
     }
 }

@@ -18,12 +18,12 @@ pub(crate) fn init(options: &cli::Init) -> anyhow::Result<bool> {
     let mut file = File::create_new(&options.config)
         .with_context(|| format!("{path} cannot be made; an existing file is never overwritten"))?;
     file.write_all(config::template().as_bytes()).and_then(|()| file.sync_all()).with_context(|| path.to_string())?;
-    println!("{path} is written. It touches nothing as it is: its profile only observes. Next:");
-    println!("  1. put your rota beside it (rota.ics), your mail domains, and your app's address into it");
-    println!("  2. export the secrets that it names, for one SCIM_TOKEN");
-    println!("  3. dutykey check --config {path}");
-    println!("  4. dutykey forecast --config {path}");
-    println!("  5. dutykey serve --config {path}");
+    out!("{path} is written. It touches nothing as it is: its profile only observes. Next:");
+    out!("  1. put your rota beside it (rota.ics), your mail domains, and your app's address into it");
+    out!("  2. export the secrets that it names, for one SCIM_TOKEN");
+    out!("  3. dutykey check --config {path}");
+    out!("  4. dutykey forecast --config {path}");
+    out!("  5. dutykey serve --config {path}");
     Ok(true)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn backup(options: &cli::Backup) -> anyhow::Result<bool> {
     }
     Embedded::open(&options.data)?.backup(&options.file)?;
     File::open(&options.file).and_then(|file| file.sync_all()).with_context(|| copy.to_string())?;
-    println!("{copy} is a copy of {data}");
+    out!("{copy} is a copy of {data}");
     Ok(true)
 }
 

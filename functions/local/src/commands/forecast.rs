@@ -1,9 +1,10 @@
 //! The forecast, from what the platforms say now.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dutykey_policy::forecast::Forecast;
+use dutykey_policy::forecast::{Forecast, Forecasted};
 use dutykey_policy::time::{Span, later, rfc3339};
 use jiff::Timestamp;
 
@@ -42,28 +43,36 @@ pub(crate) async fn run(options: &cli::Forecast) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// The reasons of a hold in short; the JSON has them in full.
+fn why(hold: &Forecasted) -> String {
+    let rotations: BTreeSet<&str> = hold.reasons.iter().map(|reason| reason.reference.as_str()).collect();
+    let rotations = plain(&Vec::from_iter(rotations).join(", "));
+    let only = if hold.observed { "; only observed, nothing is granted" } else { "" };
+    format!("{}: on call in {rotations}{only}", hold.profile)
+}
+
 fn until(end: Option<Timestamp>) -> String {
     end.map_or_else(|| "open".to_owned(), rfc3339)
 }
 
 fn print(forecast: &Forecast) {
-    println!("{} to {}, in UTC\n", rfc3339(forecast.from), rfc3339(forecast.to));
+    out!("{} to {}, in UTC\n", rfc3339(forecast.from), rfc3339(forecast.to));
     if forecast.holds.is_empty() {
-        println!("nobody will hold anything");
+        out!("nobody will hold anything");
     } else {
         let mut holds = table(&["who", "what", "from", "until", "why"]);
         for hold in &forecast.holds {
             let what = plain(&format!("{}/{}/{}", hold.app, hold.kind, hold.id));
-            holds.add_row([called(&hold.person), what, rfc3339(hold.start), until(hold.end), plain(&hold.why)]);
+            holds.add_row([called(&hold.person), what, rfc3339(hold.start), until(hold.end), why(hold)]);
         }
-        println!("{holds}");
+        out!("{holds}");
     }
     if !forecast.gaps.is_empty() {
         let mut gaps = table(&["nobody on call in", "from", "until"]);
         for gap in &forecast.gaps {
             gaps.add_row([plain(&gap.rotation.to_string()), rfc3339(gap.start), rfc3339(gap.end)]);
         }
-        println!("\n{gaps}");
+        out!("\n{gaps}");
     }
     if !forecast.unmatched.is_empty() {
         let mut unmatched = table(&["on call and gets nothing", "in", "from", "because"]);
@@ -71,7 +80,7 @@ fn print(forecast: &Forecast) {
             let (user, rotation) = (plain(doubt.user.as_str()), plain(&doubt.rotation.to_string()));
             unmatched.add_row([user, rotation, rfc3339(doubt.start), doubt.problem.to_string()]);
         }
-        println!("\n{unmatched}");
+        out!("\n{unmatched}");
     }
     let mut shifts = table(&["rotation", "who", "from", "until"]);
     for shift in &forecast.shifts {
@@ -79,5 +88,5 @@ fn print(forecast: &Forecast) {
         let who = shift.person.as_ref().map_or_else(user, called);
         shifts.add_row([plain(&shift.rotation.to_string()), who, rfc3339(shift.start), until(shift.end)]);
     }
-    println!("\n{shifts}");
+    out!("\n{shifts}");
 }

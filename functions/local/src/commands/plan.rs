@@ -11,13 +11,13 @@ use dutykey_policy::hold::Hold;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::Installation;
 use dutykey_policy::time::{Span, later, rfc3339};
-use dutykey_store::{MAX_PAGE, Store};
+use dutykey_store::Store;
 use serde::Serialize;
 
 use super::difference::{Change, Key, Part, What, difference};
 use super::effect::{Ending, Stretch, ends_now, gained};
 use super::reads::{Breadth, faults, foreseen, read, widened};
-use super::retire::{Open, keep, moved};
+use super::retire::{Open, keep, moved, open_holds};
 use super::{World, called, plain, print_json};
 use crate::cli;
 use crate::output::table;
@@ -72,13 +72,12 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         Some(store) => store.installation().await?,
         None => None,
     };
-    let holds = match (store, &configured) {
+    let (holds, open) = match (store, &configured) {
         (Some(store), Some(_)) => open_holds(store).await?,
-        _ => Vec::new(),
+        _ => (Vec::new(), Open::default()),
     };
     let (version, stored) =
         configured.map_or((0, None), |Configured { version, installation }| (version, Some(installation)));
-    let open = Open::of(&holds);
     let retiring = keep(stored.as_ref(), &mut installation, &open);
     let targets = world.adapters.targets.as_ref();
     let mut plan = Plan {
@@ -100,19 +99,6 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         plan.ends_now = endings(store, &holds, &plan.installation).await?;
     }
     Ok(plan)
-}
-
-async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
-    let mut holds = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
-        holds.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(holds);
-        }
-    }
 }
 
 async fn endings(store: &Store, holds: &[Hold], next: &Installation) -> anyhow::Result<Vec<Ending>> {
@@ -167,16 +153,16 @@ impl Plan {
 
     /// Shows it on a terminal.
     pub(super) fn print(&self) {
-        self.refused.iter().for_each(|why| println!("REFUSED: {}", plain(why)));
+        self.refused.iter().for_each(|why| out!("REFUSED: {}", plain(why)));
         if self.is_empty() {
-            println!("no changes");
+            out!("no changes");
             return;
         }
         for change in &self.changes {
             print_change(change);
         }
         for why in &self.retiring {
-            println!("! {}; it retires, and apply wants --retire", plain(why));
+            out!("! {}; it retires, and apply wants --retire", plain(why));
         }
         if !self.ends_now.is_empty() {
             let mut now = table(&["loses at once", "what", "from profiles"]);
@@ -185,7 +171,7 @@ impl Plan {
                 let what = plain(&format!("{}/{}/{}", ending.app, ending.kind, ending.id));
                 now.add_row([called(&ending.person), what, profiles.join(", ")]);
             }
-            println!("\n{now}");
+            out!("\n{now}");
         }
         for (heading, stretches) in [("gains", &self.gains), ("loses", &self.losses)] {
             if stretches.is_empty() {
@@ -196,14 +182,14 @@ impl Plan {
                 let what = plain(&format!("{app}/{kind}/{id}"));
                 rows.add_row([called(person), what, rfc3339(*start), rfc3339(*end)]);
             }
-            println!("\nwithin the next 7 days, in UTC:\n{rows}");
+            out!("\nwithin the next 7 days, in UTC:\n{rows}");
         }
         if !self.unforeseen.is_empty() {
-            println!("\nnot everything can be foreseen, because not every rota can be read:");
-            self.unforeseen.iter().for_each(|fault| println!("  {}", plain(fault)));
+            out!("\nnot everything can be foreseen, because not every rota can be read:");
+            self.unforeseen.iter().for_each(|fault| out!("  {}", plain(fault)));
         }
         let gainers: BTreeSet<String> = self.gains.iter().map(|stretch| called(&stretch.person)).collect();
-        println!("\n{} changes; {} people gain access, {} lose some", self.changes.len(), gainers.len(), self.losers());
+        out!("\n{} changes; {} people gain access, {} lose some", self.changes.len(), gainers.len(), self.losers());
     }
 }
 
@@ -221,14 +207,14 @@ fn print_change(Change { what, part, id, keys }: &Change) {
         Part::Link => "link",
         Part::Profile => "profile",
     };
-    println!("{sign} {part} {}", plain(id));
+    out!("{sign} {part} {}", plain(id));
     for Key { key, before, after } in keys {
         let (key, value) = (plain(key), |value: &Option<String>| value.as_deref().map(plain));
         match (value(before), value(after)) {
-            (Some(before), Some(after)) => println!("    {key}: {before} -> {after}"),
-            (Some(before), None) => println!("    {key}: - {before}"),
-            (None, Some(after)) => println!("    {key}: + {after}"),
-            (None, None) => println!("    {key}"),
+            (Some(before), Some(after)) => out!("    {key}: {before} -> {after}"),
+            (Some(before), None) => out!("    {key}: - {before}"),
+            (None, Some(after)) => out!("    {key}: + {after}"),
+            (None, None) => out!("    {key}"),
         }
     }
 }
