@@ -52,7 +52,7 @@ impl Witness for Channel {
 ///
 /// # Errors
 /// The demonstration itself could not run.
-pub async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
+pub(crate) async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
     if options.show_config {
         print!("{CONFIG}");
         return Ok(true);

@@ -7,12 +7,13 @@ use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::ReadRules as _;
-use dutykey_policy::hold::Hold;
 use dutykey_policy::installation::Installation;
 use dutykey_policy::time::{Span, earlier, later};
 use dutykey_runtime::metrics::{Counter, Gauge, Metrics};
 use dutykey_store::{MAX_PAGE, Store};
 use jiff::Timestamp;
+
+use crate::commands::retire::open_holds;
 
 /// How often the table is asked whether there was a tick.
 const LOOK: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ pub(crate) async fn watch(store: Store, clock: Arc<dyn Clock>, metrics: Arc<Metr
 async fn count(store: &Store, now: Timestamp, metrics: &Metrics) -> Result<(), StoreError> {
     let Some(configured) = store.installation().await? else { return Ok(()) };
     let installation = configured.installation;
-    let overdue: Vec<Duration> = open_holds(store).await?.iter().filter_map(|hold| hold.overdue(now)).collect();
+    let overdue: Vec<Duration> = open_holds(store).await?.0.iter().filter_map(|hold| hold.overdue(now)).collect();
     metrics.set(Gauge::OverdueRevocations, overdue.len() as u64);
     metrics.set(Gauge::OverdueMinutes, overdue.iter().max().map_or(0, |oldest| oldest.as_secs() / 60));
     let heads = rotations(store).await?;
@@ -67,22 +68,6 @@ fn stale(installation: &Installation, heads: &[&RotationHead], now: Timestamp) -
         heads.iter().any(|head| head.id.source == source.id && head.fresh_at.is_none_or(|fresh| fresh < since))
     });
     stale.count() as u64
-}
-
-/// Every hold that is not over.
-///
-/// # Errors
-/// The table cannot be read.
-pub(crate) async fn open_holds(store: &Store) -> Result<Vec<Hold>, StoreError> {
-    let (mut holds, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
-        holds.extend(page.items);
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(holds),
-        }
-    }
 }
 
 async fn rotations(store: &Store) -> Result<Vec<RotationHead>, StoreError> {

@@ -79,8 +79,8 @@ async fn named_loopback(request: Request, next: Next) -> Response {
 
 fn is_loopback(host: &str) -> bool {
     let Ok(uri) = format!("http://{host}/").parse::<Uri>() else { return false };
-    let plain = uri.authority().is_some_and(|authority| authority.as_str() == host && !host.contains('@'));
     let name = uri.host().unwrap_or_default();
+    let plain = host == uri.port_u16().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     plain && (name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback()))
 }

@@ -6,7 +6,7 @@ use dutykey_engine::ports::notify::{Notify, NotifyError};
 
 /// Tells the log.
 #[derive(Debug, Clone, Copy)]
-pub struct LogNotices;
+pub(crate) struct LogNotices;
 
 #[async_trait]
 impl Notify for LogNotices {

@@ -29,21 +29,21 @@ const SIDE_BY_SIDE: usize = 32;
 
 /// What the process is made of.
 #[derive(Clone)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The table.
-    pub store: Store,
+    pub(crate) store: Store,
     /// Adapters of the sources.
-    pub platforms: Arc<dyn Platforms>,
+    pub(crate) platforms: Arc<dyn Platforms>,
     /// Adapters of the apps.
-    pub targets: Arc<dyn Targets>,
+    pub(crate) targets: Arc<dyn Targets>,
     /// Whom to tell.
-    pub notify: Arc<dyn Notify>,
+    pub(crate) notify: Arc<dyn Notify>,
     /// Time.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Chance.
-    pub chance: Arc<dyn Chance>,
+    pub(crate) chance: Arc<dyn Chance>,
     /// Whoever watches.
-    pub witness: Arc<dyn Witness>,
+    pub(crate) witness: Arc<dyn Witness>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Parts {
 
 /// Every function in one process.
 #[derive(Clone)]
-pub struct Process {
+pub(crate) struct Process {
     syncer: Syncer,
     provisioning: Worker,
     revocation: Worker,
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Process {
 impl Process {
     /// Puts the functions together.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let Parts { store, platforms, targets, notify, clock, chance, witness } = parts;
         let queues = LocalQueues::new(clock.clone());
         let shared = Arc::new(store.clone());
@@ -111,12 +111,12 @@ impl Process {
 
     /// Sends messages as a webhook or a command would.
     #[must_use]
-    pub fn queues(&self) -> Arc<dyn Enqueue> {
+    pub(crate) fn queues(&self) -> Arc<dyn Enqueue> {
         Arc::new(self.queues.clone())
     }
 
     /// Runs until `stop` turns true, then lets what has begun finish, for at most ten seconds.
-    pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(&self, mut stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         let permits: [Arc<Semaphore>; 3] = std::array::from_fn(|_| Arc::new(Semaphore::new(SIDE_BY_SIDE)));
         let stopped = async {

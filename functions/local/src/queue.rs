@@ -16,7 +16,7 @@ const MOST: usize = 100_000;
 
 /// The queues.
 #[derive(Clone)]
-pub struct LocalQueues {
+pub(crate) struct LocalQueues {
     inner: Arc<Inner>,
     clock: Arc<dyn Clock>,
 }
@@ -65,12 +65,12 @@ impl std::fmt::Debug for LocalQueues {
 impl LocalQueues {
     /// Empty queues.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { inner: Arc::new(Inner { waiting: Mutex::default(), changed: Notify::new() }), clock }
     }
 
     /// The next message whose time has come. Waits for it.
-    pub async fn next(&self) -> (Queue, Message) {
+    pub(crate) async fn next(&self) -> (Queue, Message) {
         loop {
             let changed = self.inner.changed.notified();
             let due = {

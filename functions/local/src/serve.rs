@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use dutykey_embedded::sole_server;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
-use dutykey_engine::ports::rules::{ReadRules as _, WriteRules as _};
+use dutykey_engine::ports::rules::{Pulse, ReadRules as _, WritePulse as _, WriteRules as _};
 use dutykey_engine::ports::secrets::ReadSecret;
 use dutykey_runtime::clock::SystemChance;
 use dutykey_runtime::metrics::Metrics;
@@ -18,13 +18,12 @@ use dutykey_runtime::notify::Notices;
 use dutykey_runtime::witness::Recorder;
 use dutykey_store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli;
 use crate::commands::World;
-use crate::commands::retire::{Open, keep, moved};
-use crate::gauges::open_holds;
+use crate::commands::retire::{keep, moved, open_holds};
 use crate::http::Health;
 use crate::process::{Parts, Process};
 
@@ -50,6 +49,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     let listener = bind(options.listen).await?;
     let address = listener.local_addr().context("the address that was taken")?;
     apply(&world, &store, installation, options.retire).await?;
+    forget_sent(&store).await?;
 
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(store.clone());
@@ -80,10 +80,12 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     });
     let server = tokio::spawn(server.into_future());
     let watching = tokio::spawn(crate::gauges::watch(store.clone(), world.clock.clone(), metrics));
+    // Whoever reads the first line may send the signal at once.
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     announce(address);
     tokio::select! {
         () = process.run(stop) => {}
-        () = reloads(options, &world, &store, process.queues()) => {}
+        () = reloads(hangup, options, &world, &store, process.queues()) => {}
     }
     watching.abort();
     if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
@@ -91,6 +93,12 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     }
     tracing::info!("stopped");
     Ok(true)
+}
+
+/// What was sent before waited in the memory of a process that is gone: the first tick sends it again.
+async fn forget_sent(store: &Store) -> Result<(), StoreError> {
+    let pulse = store.pulse().await?;
+    store.keep_pulse(&Pulse { starts_sent: None, ends_sent: None, ..pulse }).await
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -106,14 +114,7 @@ fn announce(address: SocketAddr) {
 }
 
 /// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
-async fn reloads(options: &cli::Serve, world: &World, store: &Store, queues: Arc<dyn Enqueue>) {
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => hangup,
-        Err(error) => {
-            tracing::warn!(error = %error, "the configuration is not read again on SIGHUP: {error}");
-            return std::future::pending().await;
-        }
-    };
+async fn reloads(mut hangup: Signal, options: &cli::Serve, world: &World, store: &Store, queues: Arc<dyn Enqueue>) {
     while hangup.recv().await.is_some() {
         match reload(&options.config, options.retire, world, store, queues.as_ref()).await {
             Ok(version) => {
@@ -146,7 +147,7 @@ async fn apply(
         let stored = store.installation().await?;
         let version = stored.as_ref().map_or(0, |configured| configured.version);
         let stored = stored.map(|configured| configured.installation);
-        let open = Open::of(&open_holds(store).await?);
+        let (_, open) = open_holds(store).await?;
         let refused = moved(stored.as_ref(), &installation, &open, world.adapters.targets.as_ref()).await;
         if !refused.is_empty() {
             bail!("{}", refused.join("; "));
