@@ -44,7 +44,6 @@ pub(crate) struct Api {
 }
 
 /// Everything under `/v1`. Who may call it is for whoever serves it to see to.
-#[must_use]
 pub fn router(store: Store, clock: Arc<dyn Clock>) -> Router {
     Router::new()
         .route("/v1/who", get(lists::who))

@@ -1,1 +1,212 @@
+use axum::body::{Body, to_bytes};
+use axum::http::Request as HttpRequest;
+use dutykey_embedded::Embedded;
+use dutykey_engine::ports::ledger::{PersonChange, ReadLedger as _, WriteLedger as _};
+use dutykey_engine::ports::rota::{UserLink, WriteRota as _};
+use dutykey_engine::ports::rules::WriteRules as _;
+use dutykey_policy::enrollment::{Enrollment, Origin, Period};
+use dutykey_policy::hold::{Act, Hold, Outcome, State};
+use dutykey_policy::id::{HoldKey, PersonId, Place};
+use dutykey_policy::rota::End;
+use dutykey_policy::wants::{Reason, Shape, Want};
+use dutykey_runtime::clock::VirtualClock;
+use jiff::Timestamp;
+use serde_json::Value;
+use tower::ServiceExt as _;
 
+use super::*;
+
+const CONFIG: &str = r#"
+version: 1
+verified_domains: [example.com]
+sources: [{ id: rota, platform: icalendar, url: ./rota.ics, rotation: primary }]
+apps: [{ id: toys, target: sandbox, script: {} }]
+profiles:
+  - id: on-call
+    name: On-call
+    entitlements: [{ app: toys, kind: group, id: ops }]
+    enrollment: { rotations: ["rota:primary"], lease: 4h }
+"#;
+
+/// An hour of the day.
+fn at(hour: u8) -> Timestamp {
+    format!("2026-11-23T{hour:02}:00:00Z").parse().unwrap()
+}
+
+struct World {
+    store: Store,
+    router: Router,
+}
+
+/// It is noon.
+async fn world() -> World {
+    let store = Store::new(Embedded::memory().unwrap().client(), "dutykey");
+    store.create_table("test").await.unwrap();
+    let document = dutykey_runtime::config::parse(CONFIG.as_bytes(), std::path::Path::new("/")).unwrap();
+    let installation = document.pin(|_| Err("it has no names".to_owned())).unwrap();
+    store.configure(0, &installation, at(1)).await.unwrap();
+    let clock = Arc::new(VirtualClock::starting_at(at(12)));
+    let router = router(store.clone(), clock).fallback(nowhere).layer(middleware::map_response(guarded));
+    World { store, router }
+}
+
+impl World {
+    async fn ask(&self, method: &str, path: &str) -> (u16, Value, Response) {
+        let request = HttpRequest::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 1 << 20).await.unwrap();
+        let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        (parts.status.as_u16(), value, Response::from_parts(parts, Body::empty()))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, value, _) = self.ask("GET", path).await;
+        assert_eq!(status, 200, "{path}: {value}");
+        value
+    }
+
+    /// A person with this name, on call from one hour to another, with a hold that is in this state.
+    async fn person(&self, number: u8, name: &str, hours: (u8, u8), state: State) -> PersonId {
+        let fresh: PersonId = format!("per_01JD00000000000000000000{number:02}").parse().unwrap();
+        let link = UserLink {
+            source: "rota".parse().unwrap(),
+            user: name.parse().unwrap(),
+            address: format!("{name}@example.com"),
+            name: None,
+            fresh: fresh.clone(),
+            said: false,
+            at: at(1),
+        };
+        let id = self.store.link_user(&link).await.unwrap().unwrap();
+        let live = self.store.load(&id).await.unwrap().unwrap();
+        let (from, until) = (at(hours.0), at(hours.1));
+        let origin = Origin::Coverage("rota:primary".parse().unwrap());
+        let profile: dutykey_policy::id::ProfileId = "on-call".parse().unwrap();
+        let known = at(1);
+        let reason = Reason {
+            profile: profile.clone(),
+            version: 1,
+            origin: origin.clone(),
+            from,
+            until,
+            rolling: false,
+            from_known: known,
+            until_known: known,
+        };
+        let key = HoldKey {
+            app: "toys".parse().unwrap(),
+            account: format!("acc-{name}").parse().unwrap(),
+            place: Place { kind: "group".to_owned(), id: "ops".to_owned() },
+        };
+        let want = Want { shape: Shape::Member, reasons: vec![reason], frozen: false };
+        let act = |at| Some(Act { due: at, known, started: at, done: Some(at) });
+        let over = matches!(state, State::Ended(_));
+        let held = Hold {
+            state,
+            since: if over { until } else { from },
+            granted: act(from),
+            revoked: act(until).filter(|_| over),
+            ..Hold::wanted(key, id.clone(), &want, from)
+        };
+        let period = Period { from, until: End::At(until), from_known: known, until_known: known };
+        let enrollment = Enrollment { person: id.clone(), profile, origin, periods: vec![period] };
+        let planned = state == State::Wanted;
+        let change = PersonChange {
+            person: id.clone(),
+            head: live.head,
+            at: at(2),
+            next_start: None,
+            next_end: None,
+            identity: None,
+            claims: Vec::new(),
+            enrollments: vec![enrollment],
+            holds: if planned { Vec::new() } else { vec![held] },
+            evidence: Vec::new(),
+            notices: Vec::new(),
+        };
+        self.store.commit(&change).await.unwrap();
+        id
+    }
+}
+
+fn names(holds: &Value) -> Vec<&str> {
+    holds["holds"].as_array().unwrap().iter().map(|hold| hold["person"]["email"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn who_holds_what_now_before_and_later() {
+    let world = world().await;
+    world.person(10, "ann", (10, 14), State::Held).await;
+    world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
+    world.person(12, "cat", (14, 18), State::Wanted).await;
+    let now = world.get("/v1/who").await;
+    assert_eq!(names(&now), ["ann@example.com"]);
+    let hold = &now["holds"][0];
+    assert_eq!((&hold["state"], &hold["until"]), (&"held".into(), &"2026-11-23T14:00:00.000Z".into()));
+    assert_eq!(hold["reasons"][0]["ref"], "rota:primary");
+    assert!(hold["why"].as_str().unwrap().starts_with("held because of coverage of rotation rota:primary"), "{hold}");
+    let then = world.get("/v1/who?at=2026-11-23T09:59:59Z").await;
+    assert_eq!((names(&then), &then["holds"][0]["state"]), (vec!["bob@example.com"], &"held".into()));
+    let after = world.get("/v1/who?at=2026-11-23T10:00:00Z").await;
+    assert_eq!(names(&after), ["ann@example.com"], "an end is not inside");
+    assert_eq!(names(&world.get("/v1/who?at=2026-11-23T05:59:59Z").await), Vec::<&str>::new());
+    let later = world.get("/v1/who?at=2026-11-23T14:00:00Z").await;
+    assert_eq!((names(&later), &later["holds"][0]["state"]), (vec!["cat@example.com"], &"forecast".into()));
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_and_each_thing_once() {
+    let world = world().await;
+    for number in 10..17 {
+        world.person(number, &format!("user{number}"), (10, 14), State::Held).await;
+    }
+    let (mut seen, mut path) = (Vec::new(), "/v1/holds?limit=3".to_owned());
+    loop {
+        let page = world.get(&path).await;
+        assert!(page["holds"].as_array().unwrap().len() <= 3);
+        seen.extend(names(&page).into_iter().map(str::to_owned));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/holds?limit=3&cursor={next}");
+    }
+    seen.sort();
+    assert_eq!(seen, (10..17).map(|number| format!("user{number}@example.com")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn p9_evidence_comes_as_the_text_that_its_hashes_are_of() {
+    let world = world().await;
+    let id = world.person(10, "ann", (10, 14), State::Held).await;
+    let page = world.get(&format!("/v1/evidence?chain=person/{id}&limit=1")).await;
+    let stored = world.store.evidence(&dutykey_policy::evidence::Chain::Person(id), 1, 1).await.unwrap();
+    assert_eq!(page["records"][0], stored[0].line.as_str());
+    assert_eq!(page["next_seq"], 2);
+    assert_eq!(world.get("/v1/evidence").await["chain"], "system");
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_a_problem_with_a_type_of_its_own() {
+    let world = world().await;
+    let long = format!("/v1/holds?cursor={}", "a".repeat(5_000));
+    for (method, path, status, name) in [
+        ("GET", "/v1/who?at=noon", 400, "invalid-parameter"),
+        ("GET", "/v1/who?when=now", 400, "invalid-parameter"),
+        ("GET", "/v1/holds?limit=201", 400, "invalid-parameter"),
+        ("GET", "/v1/holds?limit=1&limit=2", 400, "invalid-parameter"),
+        ("GET", "/v1/holds?cursor=xyz", 400, "invalid-cursor"),
+        ("GET", "/v1/holds?cursor=abcd", 400, "invalid-cursor"),
+        ("GET", long.as_str(), 414, "query-too-long"),
+        ("GET", "/v1/forecast?from=2026-11-23T00:00:00Z&to=2027-11-23T00:00:00Z", 400, "invalid-parameter"),
+        ("GET", "/v1/evidence?chain=person/ann", 400, "invalid-parameter"),
+        ("GET", "/v1/nothing", 404, "not-found"),
+        ("POST", "/v1/who", 405, "method-not-allowed"),
+    ] {
+        let (got, problem, response) = world.ask(method, path).await;
+        let expected = format!("urn:dutykey:problem:{name}");
+        assert_eq!((got, &problem["type"]), (status, &Value::from(expected)), "{method} {path}: {problem}");
+        assert_eq!(problem["status"], status);
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("content-type"), Some("application/problem+json"));
+        assert_eq!((header("x-content-type-options"), header("cache-control")), (Some("nosniff"), Some("no-store")));
+    }
+}

@@ -277,7 +277,8 @@ mod tests {
     fn readme_commands() -> Vec<String> {
         let readme = include_str!("../../../README.md");
         let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-        let lines = blocks.flat_map(str::lines).map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
+        let lines =
+            blocks.flat_map(str::lines).map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     }
 

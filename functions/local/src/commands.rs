@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dutykey_engine::ports::clock::Clock;
-use dutykey_engine::ports::secrets::{Secret, SecretError};
+use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_policy::forecast::Shown;
 use dutykey_policy::installation::Installation;
 use dutykey_runtime::aws::Aws;
@@ -40,26 +40,27 @@ use tokio::sync::OnceCell;
 use crate::adapters::{Adapters, adapters};
 
 /// What commands reach the world through.
-struct World {
-    clock: Arc<dyn Clock>,
-    adapters: Adapters,
+pub(crate) struct World {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Arc<dyn ReadSecret>,
+    pub(crate) adapters: Adapters,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let secrets = Secrets::new(
+        let secrets: Arc<dyn ReadSecret> = Arc::new(Secrets::new(
             |name| std::env::var(name).ok(),
             Some(Arc::new(Manager(OnceCell::new()))),
             clock.clone(),
             SECRET_TTL,
-        );
+        ));
         let now = clock.now();
-        Self { adapters: adapters(Arc::new(secrets), &clock, now), clock }
+        Self { adapters: adapters(secrets.clone(), &clock, now), secrets, clock }
     }
 
     /// The installation that a configuration file describes, its names looked up in the apps.
-    async fn installation(&self, path: &Path) -> anyhow::Result<Installation> {
+    pub(crate) async fn installation(&self, path: &Path) -> anyhow::Result<Installation> {
         let pinned = crate::pin::pin(load(path)?, self.adapters.targets.as_ref()).await;
         pinned.map_err(|problems| faulty(path, &problems))
     }

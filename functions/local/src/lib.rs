@@ -5,11 +5,16 @@ pub mod cli;
 mod commands;
 mod data;
 mod demo;
+mod explain;
+mod gauges;
+mod http;
 mod notices;
 mod output;
 mod pin;
 pub mod process;
 pub mod queue;
+mod serve;
+mod who;
 
 use std::process::ExitCode;
 
@@ -24,7 +29,11 @@ const WRONG: u8 = 2;
 
 /// Carries out what the command line asks for.
 pub async fn run(cli: Cli) -> ExitCode {
-    let logging = dutykey_runtime::telemetry::Logging::of_command(|name| std::env::var(name).ok());
+    let serving = matches!(cli.command, Some(Command::Serve(_)));
+    // A server's log says what it does; a command's only what is wrong.
+    let level = |name: &str| (serving && name == "DUTYKEY_LOG").then(|| "info".to_owned());
+    let logging =
+        dutykey_runtime::telemetry::Logging::of_command(|name| std::env::var(name).ok().or_else(|| level(name)));
     if let Err(error) = logging.begin() {
         eprintln!("{error}");
         return ExitCode::from(WRONG);
@@ -51,7 +60,9 @@ async fn answer(command: Command) -> anyhow::Result<bool> {
         Command::Init(options) => commands::files::init(&options),
         Command::Backup(options) => commands::files::backup(&options),
         Command::Schema => commands::files::schema(),
-        _ => anyhow::bail!("later"),
+        Command::Serve(options) => serve::run(&options, stopped()).await,
+        Command::Who(options) => who::run(&options).await,
+        Command::Explain(options) => explain::run(&options).await,
     }
 }
 

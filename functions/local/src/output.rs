@@ -9,3 +9,8 @@ pub(crate) fn table(headings: &[&str]) -> Table {
     table.set_header(headings.iter().map(Cell::new));
     table
 }
+
+/// Text of others as a terminal may show it: without control characters.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+}

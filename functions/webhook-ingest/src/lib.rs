@@ -64,16 +64,18 @@ impl std::fmt::Debug for Ports {
     }
 }
 
+/// The configuration, and when it was read.
+type Kept = (Timestamp, Arc<Installation>);
+
 #[derive(Clone)]
 struct Ingest {
     ports: Ports,
-    kept: Arc<Mutex<Option<(Timestamp, Arc<Installation>)>>>,
+    kept: Arc<Mutex<Option<Kept>>>,
 }
 
 /// `POST /webhooks/{source}`: 202, also for a duplicate; 403 for a bad signature or none; 404 for an unknown source, or
 /// one whose platform has no webhooks; 413 over 256 KiB; 400 for what is signed and cannot be understood; 503 where it
 /// should be delivered again.
-#[must_use]
 pub fn router(ports: Ports) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(take))

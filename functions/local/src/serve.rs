@@ -1,0 +1,167 @@
+//! The server: every function in one process over a data file, with a configuration file that it reads at its start and
+//! on SIGHUP.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use dutykey_embedded::sole_server;
+use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
+use dutykey_engine::ports::rules::{Pulse, ReadRules as _, WritePulse as _, WriteRules as _};
+use dutykey_engine::ports::secrets::ReadSecret;
+use dutykey_runtime::clock::SystemChance;
+use dutykey_runtime::metrics::Metrics;
+use dutykey_runtime::notify::Notices;
+use dutykey_runtime::witness::Recorder;
+use dutykey_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli;
+use crate::commands::World;
+use crate::commands::retire::{keep, moved, open_holds};
+use crate::http::Health;
+use crate::process::{Parts, Process};
+
+/// How often a configuration is applied again where somebody else was faster.
+const RACES: usize = 5;
+/// How long requests that have begun may take after the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Serves until it is stopped.
+///
+/// # Errors
+/// The configuration, the data file or the address cannot be used.
+pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
+    if !options.listen.ip().is_loopback() {
+        bail!("{} is not a loopback address; listen on 127.0.0.1 or [::1], and put a proxy before it", options.listen);
+    }
+    let world = World::new();
+    // Nothing is touched before the file is known to be sound.
+    let installation = world.installation(&options.config).await?;
+    let _sole = sole_server(&options.data)?;
+    let data = cli::Data { data: options.data.clone(), table: None };
+    let store = crate::data::open_or_create(&data, world.clock.as_ref()).await?;
+    let listener = bind(options.listen).await?;
+    let address = listener.local_addr().context("the address that was taken")?;
+    apply(&world, &store, installation, options.retire).await?;
+    forget_sent(&store).await?;
+
+    let metrics = Arc::new(Metrics::new());
+    let shared = Arc::new(store.clone());
+    let secrets: Arc<dyn ReadSecret> = world.secrets.clone();
+    let notify = Notices::new(shared.clone(), secrets.clone(), world.clock.clone(), None)?;
+    let process = Process::new(Parts {
+        store: store.clone(),
+        platforms: world.adapters.platforms.clone(),
+        targets: world.adapters.targets.clone(),
+        notify: Arc::new(notify),
+        clock: world.clock.clone(),
+        chance: Arc::new(SystemChance),
+        witness: Arc::new(Recorder::new(metrics.clone())),
+    });
+    let health =
+        Health { store: store.clone(), clock: world.clock.clone(), metrics: metrics.clone(), since: world.clock.now() };
+    let webhooks = webhook_ingest::Ports {
+        hints: shared.clone(),
+        rules: shared,
+        secrets,
+        queues: process.queues(),
+        clock: world.clock.clone(),
+    };
+    let router = crate::http::router(health, webhooks);
+    let mut stopped = stop.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    });
+    let server = tokio::spawn(server.into_future());
+    let watching = tokio::spawn(crate::gauges::watch(store.clone(), world.clock.clone(), metrics));
+    // Whoever reads the first line may send the signal at once.
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    announce(address);
+    tokio::select! {
+        () = process.run(stop) => {}
+        () = reloads(hangup, options, &world, &store, process.queues()) => {}
+    }
+    watching.abort();
+    if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
+        tracing::warn!("some requests were cut off");
+    }
+    tracing::info!("stopped");
+    Ok(true)
+}
+
+/// What was sent before waited in the memory of a process that is gone: the first tick sends it again.
+async fn forget_sent(store: &Store) -> Result<(), StoreError> {
+    let pulse = store.pulse().await?;
+    store.keep_pulse(&Pulse { starts_sent: None, ends_sent: None, ..pulse }).await
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; is it taken? see --listen"))
+}
+
+/// The first line of the answer. Whoever started the server may have closed its output.
+fn announce(address: SocketAddr) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
+    tracing::info!(address = %address, "serving on `{address}`");
+}
+
+/// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.
+async fn reloads(mut hangup: Signal, options: &cli::Serve, world: &World, store: &Store, queues: Arc<dyn Enqueue>) {
+    while hangup.recv().await.is_some() {
+        match reload(&options.config, options.retire, world, store, queues.as_ref()).await {
+            Ok(version) => {
+                tracing::info!(config.version = version, "version {version} of the configuration is in force")
+            }
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+    }
+    std::future::pending().await
+}
+
+async fn reload(path: &Path, retire: bool, world: &World, store: &Store, queues: &dyn Enqueue) -> anyhow::Result<u64> {
+    let installation = world.installation(path).await?;
+    let version = apply(world, store, installation, retire).await?;
+    // What changed takes effect with the next read, and that is now.
+    let sources = store.installation().await?.map(|configured| configured.installation.sources).unwrap_or_default();
+    let reads = sources.into_iter().map(|source| Message::rota(source.id, None, "configuration"));
+    queues.send(Queue::Sync, reads.collect()).await?;
+    Ok(version)
+}
+
+/// Puts the file's installation in force, beside what the table still ends (R23).
+async fn apply(
+    world: &World,
+    store: &Store,
+    installation: dutykey_policy::installation::Installation,
+    retire: bool,
+) -> anyhow::Result<u64> {
+    for _ in 0..RACES {
+        let stored = store.installation().await?;
+        let version = stored.as_ref().map_or(0, |configured| configured.version);
+        let stored = stored.map(|configured| configured.installation);
+        let (_, open) = open_holds(store).await?;
+        let refused = moved(stored.as_ref(), &installation, &open, world.adapters.targets.as_ref()).await;
+        if !refused.is_empty() {
+            bail!("{}", refused.join("; "));
+        }
+        let mut next = installation.clone();
+        let unsaid = keep(stored.as_ref(), &mut next, &open);
+        if !unsaid.is_empty() && !retire {
+            bail!("{}. With --retire it takes no new access, ends what it gave, and then goes", unsaid.join("; "));
+        }
+        match store.configure(version, &next, world.clock.now()).await {
+            Ok(version) => return Ok(version),
+            Err(StoreError::Changed(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("the configuration goes on being changed by somebody else; try again")
+}
