@@ -11,7 +11,7 @@ use dutykey_embedded::Embedded;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::ledger::Notice;
 use dutykey_engine::ports::notify::{Notify, NotifyError};
-use dutykey_engine::ports::rota::{Directory, ReadRota as _};
+use dutykey_engine::ports::rota::{Directory, ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::WriteRules as _;
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_policy::id::RotationId;
@@ -123,7 +123,7 @@ fn configuration(pager: &FakePagerDuty, scim: &FakeScim) -> String {
 version: 1
 verified_domains: [example.com]
 directory: directory
-sync: {{ every: 1s, directory_every: 15s, horizon: 14d }}
+sync: {{ every: 1s, directory_every: 12s, horizon: 14d }}
 sources:
   - id: pd
     platform: pagerduty
@@ -258,21 +258,18 @@ impl Story {
         self.until(&what, async || self.since(mark).iter().any(shown)).await;
     }
 
-    /// Lets PagerDuty behave again and waits until both rotations were read twice and nothing waits at the brake.
+    /// Lets PagerDuty behave again and waits until both rotations are read and nothing waits at the brake.
     pub(super) async fn heal(&self) {
         self.pager.heal();
-        let mark = self.mark();
-        for of in [PRIMARY, LEVEL] {
-            let read = |event: &&Event| matches!(event, Event::ViewRead { rotation, .. } if rotation.to_string() == of);
-            let twice = async || self.since(mark).iter().filter(read).count() > 1;
-            self.until(&format!("{of} is read again"), twice).await;
-            let id: RotationId = of.parse().unwrap();
-            let calm = async || {
-                let head = self.store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).unwrap();
-                head.held.is_none() && head.failure.is_none()
-            };
-            self.until(&format!("{of} has nothing to complain of"), calm).await;
-        }
+        let healed = SystemClock.now();
+        let rotations: [RotationId; 2] = [PRIMARY, LEVEL].map(|id| id.parse().unwrap());
+        let whole = async || {
+            let heads = self.store.heads(&rotations).await.unwrap();
+            let whole =
+                |head: &RotationHead| head.fresh_at > Some(healed) && head.failure.is_none() && head.held.is_none();
+            heads.len() == rotations.len() && heads.values().all(whole)
+        };
+        self.until("both rotations are read again, and nothing waits at the brake", whole).await;
     }
 
     /// Every shift that stands in the rotation and was not over when the story began.
