@@ -123,7 +123,7 @@ fn configuration(pager: &FakePagerDuty, scim: &FakeScim) -> String {
 version: 1
 verified_domains: [example.com]
 directory: directory
-sync: {{ every: 1s, directory_every: 12s, horizon: 14d }}
+sync: {{ every: 1s, directory_every: 10s, horizon: 14d }}
 sources:
   - id: pd
     platform: pagerduty
