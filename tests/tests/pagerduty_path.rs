@@ -184,8 +184,10 @@ async fn pass(story: &Story, trouble: &Trouble) {
     let (account, quiet, mark) = (story.pager.state(|account| account.clone()), story.changes(), story.mark());
     (trouble.begin)(story);
     for (rotation, words) in trouble.shown {
-        story.shows(mark, rotation, words).await;
+        let what = format!("{rotation} shows `{words}`, or access changes");
+        story.until(&what, async || story.changes() != quiet || story.has_shown(mark, rotation, words)).await;
     }
+    assert_eq!(story.changes(), quiet, "P6: {} changed access", trouble.name);
     story.pager.state(|now| *now = account);
     story.heal().await;
     assert_eq!(story.changes(), quiet, "P6: {} changed access", trouble.name);

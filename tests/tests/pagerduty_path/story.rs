@@ -246,16 +246,19 @@ impl Story {
         read(&self.events).split_off(mark)
     }
 
-    /// Waits until a failure or the brake shows these words of a rotation.
-    pub(super) async fn shows(&self, mark: usize, rotation: &str, words: &str) {
-        let shown = |event: &Event| match event {
+    /// Whether a failure or the brake has shown these words of a rotation since then.
+    pub(super) fn has_shown(&self, mark: usize, rotation: &str, words: &str) -> bool {
+        self.since(mark).iter().any(|event| match event {
             Event::ViewFailed { rotation: of, because } | Event::Braked { rotation: of, because } => {
                 of.to_string() == rotation && because.contains(words)
             }
             _ => false,
-        };
-        let what = format!("{rotation} shows `{words}`");
-        self.until(&what, async || self.since(mark).iter().any(shown)).await;
+        })
+    }
+
+    /// Waits until a failure or the brake shows these words of a rotation.
+    pub(super) async fn shows(&self, mark: usize, rotation: &str, words: &str) {
+        self.until(&format!("{rotation} shows `{words}`"), async || self.has_shown(mark, rotation, words)).await;
     }
 
     /// Lets PagerDuty behave again and waits until both rotations are read and nothing waits at the brake.
