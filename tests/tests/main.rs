@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod pagerduty_path;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod switch;
