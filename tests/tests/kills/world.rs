@@ -136,6 +136,7 @@ impl World {
         self.app.lead_to(app.address());
         let api = RuntimeApi::start().await.unwrap();
         let process = self.start(&api, self.act, table.address());
+        let event = self.event(1);
         let reached = async {
             match reached {
                 Some(reached) => reached.await,
@@ -145,7 +146,7 @@ impl World {
         tokio::select! {
             biased;
             () = reached => process.kill().await,
-            outcome = api.invoke(&self.event(1), ALLOWED) => {
+            outcome = api.invoke(&event, ALLOWED) => {
                 assert_eq!(outcome, done(), "{}", process.output());
                 assert_eq!(kill, None, "it made fewer requests: {:#?}", counter.requests());
             }
