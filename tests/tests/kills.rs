@@ -24,6 +24,8 @@ async fn wherever_it_is_killed(act: Act) {
     let requests = whole.life(None).await;
     let truth = whole.story().await;
     assert_eq!(truth.effective(act), 1, "without a kill: {truth:?} {requests:#?}");
+    let seen = ["TransactWriteItems", "PATCH"].map(|what| requests.iter().any(|request| request.contains(what)));
+    assert_eq!(seen, [true; 2], "table and app are both behind the proxies: {requests:#?}");
 
     let mut cases = JoinSet::new();
     for n in 1..=requests.len() {
