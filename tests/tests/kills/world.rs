@@ -136,7 +136,6 @@ impl World {
         self.app.lead_to(app.address());
         let api = RuntimeApi::start().await.unwrap();
         let process = self.start(&api, self.act, table.address());
-        let event = self.event(1);
         let reached = async {
             match reached {
                 Some(reached) => reached.await,
