@@ -193,7 +193,7 @@ async fn r3_two_profiles_on_one_role_leave_the_base_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r9_a_target_that_is_down_for_hours_with_a_hundred_ends_due_costs_a_bounded_number_of_calls() {
+async fn r9_a_target_that_is_down_for_an_hour_with_a_hundred_ends_due_costs_a_bounded_number_of_calls() {
     let people: Vec<String> = (0..100).map(|n| format!("p{n:03}")).collect();
     let shifts: Vec<_> = people.iter().map(|who| shift(who, "1m", "5m")).collect();
     let world = Company::of(people.iter().map(String::as_str))
