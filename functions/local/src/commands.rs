@@ -64,6 +64,12 @@ impl World {
         let pinned = crate::pin::pin(load(path)?, self.adapters.targets.as_ref()).await;
         pinned.map_err(|problems| faulty(path, &problems))
     }
+
+    /// The same for showing only, with warnings: an app that cannot be asked does not stop a forecast of its rota.
+    async fn installation_to_show(&self, path: &Path) -> anyhow::Result<(Installation, Vec<String>)> {
+        let pinned = crate::pin::pin_to_show(load(path)?, self.adapters.targets.as_ref()).await;
+        pinned.map_err(|problems| faulty(path, &problems))
+    }
 }
 
 /// Secrets Manager, asked for only where the configuration names a secret there.

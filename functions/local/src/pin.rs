@@ -15,16 +15,44 @@ const MAX_PAGES: usize = 10_000;
 /// # Errors
 /// A problem at its line for each name that the app's catalog has not, or has twice, or that could not be looked up.
 pub(crate) async fn pin(document: Document, targets: &dyn Targets) -> Result<Installation, Vec<ConfigProblem>> {
-    let apps: BTreeSet<AppId> = document.named().map(|named| named.app.clone()).collect();
-    let mut catalogs = BTreeMap::new();
-    for app in document.apps().iter().filter(|app| apps.contains(&app.id)) {
-        catalogs.insert(app.id.clone(), read(app, targets).await);
-    }
+    let catalogs = catalogs(&document, targets).await;
     document.pin(|named| match catalogs.get(&named.app) {
         Some(Ok(catalog)) => id_of(named, catalog),
         Some(Err(error)) => Err(format!("cannot be looked up in `{}`: {error}", named.app)),
         None => Err(format!("cannot be looked up: there is no app `{}`", named.app)),
     })
+}
+
+/// The installation for showing only: where an app cannot be asked, an entitlement keeps its name in place of an ID, and
+/// the second part says so. Nothing may act on it.
+///
+/// # Errors
+/// A problem at its line for each name that an app, which could be asked, has not or has twice.
+pub(crate) async fn pin_to_show(
+    document: Document,
+    targets: &dyn Targets,
+) -> Result<(Installation, Vec<String>), Vec<ConfigProblem>> {
+    let catalogs = catalogs(&document, targets).await;
+    let unasked = catalogs.iter().filter_map(|(app, catalog)| catalog.as_ref().err().map(|error| (app, error)));
+    let warnings =
+        unasked.map(|(app, error)| format!("`{app}` cannot be asked for IDs, names are shown: {error}")).collect();
+    let installation = document.pin(|named| match catalogs.get(&named.app) {
+        Some(Ok(catalog)) => id_of(named, catalog),
+        Some(Err(_)) | None => Ok(named.name.clone()),
+    })?;
+    Ok((installation, warnings))
+}
+
+async fn catalogs(
+    document: &Document,
+    targets: &dyn Targets,
+) -> BTreeMap<AppId, Result<Vec<Entitlement>, TargetError>> {
+    let apps: BTreeSet<AppId> = document.named().map(|named| named.app.clone()).collect();
+    let mut catalogs = BTreeMap::new();
+    for app in document.apps().iter().filter(|app| apps.contains(&app.id)) {
+        catalogs.insert(app.id.clone(), read(app, targets).await);
+    }
+    catalogs
 }
 
 /// The ID that a catalog has for a name.

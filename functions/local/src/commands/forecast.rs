@@ -22,7 +22,10 @@ const DAY: u64 = 86_400;
 /// shown as nobody on call (P6).
 pub(crate) async fn run(options: &cli::Forecast) -> anyhow::Result<bool> {
     let world = World::new();
-    let installation = world.installation(&options.config).await?;
+    let (installation, warnings) = world.installation_to_show(&options.config).await?;
+    for warning in warnings {
+        eprintln!("warning: {}", plain(&warning));
+    }
     let from = options.from.unwrap_or_else(|| world.clock.now());
     let span = Duration::from_secs(u64::from(options.days) * DAY);
     let window = Span::new(from, later(from, span)).context("there is no time after --from")?;
