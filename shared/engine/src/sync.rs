@@ -280,7 +280,8 @@ impl Syncer {
         }
         let others: Vec<(&RotationId, &[KnownShift])> =
             others.iter().map(|(id, shifts)| (id, shifts.as_slice())).collect();
-        let since = head.held.as_ref().map(|held| held.since);
+        // What an administrator has discarded waits for as long as the platform shows exactly that.
+        let waiting = head.held.as_ref().filter(|held| !held.discarded).map(|held| held.since);
         let judgement = judge(&Scene {
             now,
             horizon_end: view.window.end,
@@ -291,7 +292,7 @@ impl Syncer {
             first: head.fresh_at.is_none(),
             held: head.held.as_ref().map(|held| (&held.change, held.since)),
             confirmed: head.held.as_ref().filter(|held| held.released).map(|held| held.digest.as_str()),
-            lease_over: since.is_some_and(|since| later(since, lease::shortest(&scope.profiles)) <= now),
+            lease_over: waiting.is_some_and(|since| later(since, lease::shortest(&scope.profiles)) <= now),
         });
         let passed = json!({"added": judgement.pass.added.len(), "removed": judgement.pass.removed.len(), "digest": judgement.pass.digest()});
         if !judgement.pass.is_empty() {

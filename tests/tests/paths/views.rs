@@ -1,6 +1,6 @@
 //! Platforms that fall silent or say something else: leases, the brake, pauses of our own.
 
-use dutykey_engine::ports::rota::{ReadRota, RotationChange, RotationHead, WriteRota};
+use dutykey_engine::ports::rota::{HeldChange, ReadRota, RotationChange, RotationHead, WriteRota};
 use dutykey_platforms::sandbox::{Fault, FaultKind, Operation, Override, Shown};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::time::Span;
@@ -96,21 +96,44 @@ async fn p7_a_swap_passes_and_a_rotation_that_loses_its_only_one_waits_for_a_rel
     world.run_until(m(91)).await;
     assert_eq!(world.members("prod"), ["ann".to_owned()].into(), "P7: what nobody forecast waits, the rest goes on");
     assert_eq!(world.notices(Topic::Brake).len(), 1, "told once: {:?}", world.notices(Topic::Brake));
-    let before = head(&world, "primary").await;
-    let held = before.held.clone().expect("the change waits");
-    let released = dutykey_engine::ports::rota::HeldChange { released: true, ..held };
+    answer(&world, |held| held.released = true).await;
+    world.run_until(m(97)).await;
+    assert!(!world.has("ann", "prod"), "P7: released, it passes");
+    world.is_over().await;
+}
+
+/// An administrator's word on what the brake holds of `primary`.
+async fn answer(world: &World, word: impl Fn(&mut HeldChange)) {
+    let mut head = head(world, "primary").await;
+    word(head.held.as_mut().expect("the change waits"));
     let change = RotationChange {
-        expected: before.generation,
-        head: RotationHead { generation: before.generation + 1, held: Some(released), ..before },
+        expected: head.generation,
+        head,
         at: world.clock.now(),
         known: None,
         evidence: Vec::new(),
         notices: Vec::new(),
     };
     world.store.change_rotation(&change).await.unwrap();
-    world.run_until(m(97)).await;
-    assert!(!world.has("ann", "prod"), "P7: released, it passes");
-    world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p7_what_an_administrator_discards_does_not_pass_with_a_lease() {
+    for (discarded, holds) in [(false, false), (true, true)] {
+        let world = Company::of(["ann"])
+            .rotation(
+                "primary",
+                json!({ "shifts": [{ "user": "ann", "from": "1m", "to": "20h", "withdrawn": "72m" }] }),
+            )
+            .profile(profile("on-call", &["prod"], &["primary"]))
+            .start()
+            .await;
+        world.run_until(m(80)).await;
+        answer(&world, |held| held.discarded = discarded).await;
+        world.run_until(h(10)).await;
+        assert_eq!(world.has("ann", "prod"), holds, "P7: discarded is {discarded}");
+        assert_eq!(world.notices(Topic::Brake).len(), 1, "told once");
+    }
 }
 
 #[tokio::test(start_paused = true)]
