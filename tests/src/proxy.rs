@@ -41,7 +41,16 @@ pub struct Counter {
 #[derive(Debug, Default)]
 struct Counted {
     requests: Vec<String>,
-    stop: Option<(usize, Point)>,
+    stop: Option<Stop>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Stop {
+    /// Which requests count; `None` for all.
+    only: Option<String>,
+    n: usize,
+    point: Point,
 }
 
 /// What becomes of a request.
@@ -64,7 +73,17 @@ impl Counter {
     /// Stops at request `n`, counted from 1 over all proxies of this counter. The future resolves when that request is
     /// held at its point, which is when the test kills the process; it never does where the process makes fewer.
     pub fn stop_at(&self, n: usize, point: Point) -> impl Future<Output = ()> + Send + 'static {
-        self.state().stop = Some((n, point));
+        self.stop(Stop { only: None, n, point })
+    }
+
+    /// The same, where only requests that [`Counter::requests`] shows like this count: for a process whose other
+    /// requests come in no certain order.
+    pub fn stop_at_this(&self, request: &str, n: usize, point: Point) -> impl Future<Output = ()> + Send + 'static {
+        self.stop(Stop { only: Some(request.to_owned()), n, point })
+    }
+
+    fn stop(&self, stop: Stop) -> impl Future<Output = ()> + Send + 'static {
+        self.state().stop = Some(stop);
         let mut reached = self.reached.subscribe();
         async move {
             if reached.wait_for(|reached| *reached).await.is_err() {
@@ -89,13 +108,20 @@ impl Counter {
     fn take(&self, request: String) -> Fate {
         let mut state = self.state();
         state.requests.push(request);
-        let number = state.requests.len();
-        match state.stop {
-            Some((n, Point::Before)) if n == number => Fate::StopBefore,
-            Some((n, Point::After)) if n == number => Fate::StopAfter,
-            Some((n, _)) if n < number => Fate::Drop,
-            _ => Fate::Pass,
+        if state.stopped {
+            return Fate::Drop;
         }
+        let Some(Stop { only, n, point }) = &state.stop else { return Fate::Pass };
+        let counts = |request: &String| only.as_ref().is_none_or(|only| only == request);
+        if state.requests.iter().filter(|request| counts(request)).count() < *n {
+            return Fate::Pass;
+        }
+        let fate = match point {
+            Point::Before => Fate::StopBefore,
+            Point::After => Fate::StopAfter,
+        };
+        state.stopped = true;
+        fate
     }
 
     /// Tells the test, and holds the request for as long as its connection lives.

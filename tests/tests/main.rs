@@ -9,4 +9,6 @@ mod pagerduty_path;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod serve_kills;
+#[cfg(test)]
 mod switch;
