@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dutykey_engine::ports::queue::Queue;
 use dutykey_engine::tick::Ticker;
 use dutykey_runtime::aws::{self, Aws, SqsQueues};
-use dutykey_runtime::clock::SystemClock;
+use dutykey_runtime::clock::WatchedClock;
 use dutykey_runtime::environment::Environment;
 use dutykey_runtime::lambda::{self, ErrorType, Failure};
 use dutykey_runtime::metrics::Metrics;
@@ -32,8 +32,9 @@ async fn start() -> Result<Function, Failure> {
     Logging::of_function(lookup).begin().map_err(|error| Failure::new(ErrorType::Configuration, error))?;
     let environment = Environment::read(lookup, &[Queue::Sync, Queue::Provisioning, Queue::Revocation])
         .map_err(|error| Failure::new(ErrorType::Configuration, error))?;
-    let (aws, clock, metrics) = (Aws::from_environment().await, Arc::new(SystemClock), Arc::new(Metrics::new()));
-    let store = Arc::new(Store::new(aws.dynamodb(), &environment.table));
+    let (aws, clock, metrics) =
+        (Aws::from_environment().await, Arc::new(WatchedClock::default()), Arc::new(Metrics::new()));
+    let store = Arc::new(Store::new(aws.dynamodb_watched(&clock), &environment.table));
     let secrets = Arc::new(Secrets::new(lookup, Some(Arc::new(aws.secrets())), clock.clone(), environment.secret_ttl));
     let topic = environment.notice_topic.map(|arn| Topic { client: aws.sns(), arn });
     let notices = Notices::new(store.clone(), secrets, clock.clone(), topic)

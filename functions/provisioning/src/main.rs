@@ -8,7 +8,7 @@ use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::queue::Queue;
 use dutykey_policy::hold::Side;
 use dutykey_runtime::aws::{self, Aws, SqsQueues};
-use dutykey_runtime::clock::{SystemChance, SystemClock};
+use dutykey_runtime::clock::{SystemChance, WatchedClock};
 use dutykey_runtime::environment::Environment;
 use dutykey_runtime::lambda::{self, ErrorType, Failure};
 use dutykey_runtime::metrics::Metrics;
@@ -36,8 +36,10 @@ async fn start() -> Result<Function, Failure> {
     Logging::of_function(lookup).begin().map_err(|error| Failure::new(ErrorType::Configuration, error))?;
     let environment = Environment::read(lookup, &[Queue::Provisioning, Queue::Revocation])
         .map_err(|error| Failure::new(ErrorType::Configuration, error))?;
-    let (aws, clock, metrics) = (Aws::from_environment().await, Arc::new(SystemClock), Arc::new(Metrics::new()));
-    let (store, keep) = (Arc::new(Store::new(aws.dynamodb(), &environment.table)), environment.secret_ttl);
+    let (aws, clock, metrics) =
+        (Aws::from_environment().await, Arc::new(WatchedClock::default()), Arc::new(Metrics::new()));
+    let (store, keep) =
+        (Arc::new(Store::new(aws.dynamodb_watched(&clock), &environment.table)), environment.secret_ttl);
     let secrets = Arc::new(Secrets::new(lookup, Some(Arc::new(aws.secrets())), clock.clone(), keep));
     let sandbox = SandboxWorld::new(clock.now(), clock.clone());
     let worker = Worker {
