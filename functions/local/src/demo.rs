@@ -15,19 +15,19 @@ use dutykey_engine::ports::rules::WriteRules as _;
 use dutykey_engine::ports::target::Target as _;
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_policy::evidence::Verifier;
-use dutykey_policy::hold::Hold;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::{App, Installation, TargetSettings};
 use dutykey_policy::time::later;
 use dutykey_runtime::clock::{SystemChance, SystemClock};
 use dutykey_runtime::config::NamedEntitlement;
-use dutykey_store::{MAX_PAGE, Range, Store};
+use dutykey_store::{Range, Store};
 use dutykey_targets::sandbox::SandboxTarget;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::adapters::{Adapters, adapters, environment_secrets};
 use crate::cli;
+use crate::commands::retire::open_holds;
 use crate::notices::LogNotices;
 use crate::process::{Parts, Process};
 use show::{Line, Names, Tone, line, offset};
@@ -137,7 +137,7 @@ impl Watching {
                 () = clock.sleep_until(pause) => {
                     let now = clock.now();
                     screen.progress(self.epoch, now);
-                    let over = now > last && self.events.is_empty() && open_holds(&self.store).await?.is_empty();
+                    let over = now > last && self.events.is_empty() && open_holds(&self.store).await?.0.is_empty();
                     if over || now > end {
                         return Ok(true);
                     }
@@ -177,23 +177,10 @@ impl Watching {
             effects: &target.effects(),
             truth: &target.truth(),
             standing: &target.without_us(),
-            open: &open_holds(store).await?,
+            open: &open_holds(store).await?.0,
             evidence: &lines,
             verified: &checked.map_err(|fault| fault.to_string()),
         }))
-    }
-}
-
-async fn open_holds(store: &Store) -> anyhow::Result<Vec<Hold>> {
-    let mut holds = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await?;
-        holds.extend(page.items);
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(holds),
-        }
     }
 }
 

@@ -146,15 +146,12 @@ impl Worker {
                 return self.identify(&live, &snapshot, unresolved, now).await.map(|()| Round::Again);
             }
         }
-        let due = |planned: &&Planned| planned.step.side() == Some(self.side) && planned.step.due(now) <= Some(now);
+        let due = |planned: &Planned| {
+            planned.step.side() == Some(self.side) && planned.step.due(now).is_some_and(|at| at <= now)
+        };
         let tell = |planned: &Planned| self.side == Side::Ends && must_tell(&planned.hold, now);
-        let mine: Vec<Planned> = view
-            .holds
-            .iter()
-            .filter(|planned| (due(planned) && planned.step.due(now).is_some()) || tell(planned))
-            .take(MAX_HOLDS)
-            .cloned()
-            .collect();
+        let mine: Vec<Planned> =
+            view.holds.iter().filter(|planned| due(planned) || tell(planned)).take(MAX_HOLDS).cloned().collect();
         if mine.is_empty() {
             return self.rest(&live, view.next_start, view.next_end, now).await;
         }
