@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::lease::{self, Stage};
-use crate::ports::clock::{Chance, Clock, trusted};
+use crate::ports::clock::{Chance, Clock, trusted, within};
 use crate::ports::ledger::{Notice, StoreError, WriteLedger};
 use crate::ports::platform::{Platform, PlatformError, Platforms};
 use crate::ports::queue::{About, Enqueue, Message, Queue};
@@ -31,6 +31,8 @@ const BACK: Duration = Duration::from_secs(3_600);
 pub(crate) const AT_HAND: Duration = Duration::from_secs(7 * 86_400);
 /// The deadline of one rotation's read.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// The deadline of all reads of a source. What a platform that hangs has left unread by then has failed.
+const SOURCE_DEADLINE: Duration = Duration::from_secs(600);
 /// A boundary that is nearer than this was covered by the read that finds it.
 const BOUNDARY_COVERED: Duration = Duration::from_secs(60);
 /// Users are read again when somebody is on call whom they do not name, at most this often.
@@ -110,11 +112,12 @@ impl Syncer {
             },
             None => self.watched(source, &profiles, listed).await?,
         };
-        for (id, name) in rotations {
+        let deadline = later(self.clock.now(), SOURCE_DEADLINE);
+        for (id, name) in self.from_anywhere(rotations) {
             // The generation is taken before the read begins: a view that was begun on an older one never overwrites.
             let head = self.head(&id, name).await?;
             let read = match &platform {
-                Ok(platform) => self.read(platform.as_ref(), &installation, &id).await,
+                Ok(platform) => self.read(platform.as_ref(), &installation, &id, deadline).await,
                 Err(error) => Err(error.clone()),
             };
             if read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
@@ -134,6 +137,14 @@ impl Syncer {
             }
         }
         Ok(())
+    }
+
+    /// The same, begun at any place: what a deadline cuts off is not always the same.
+    fn from_anywhere<T>(&self, mut all: Vec<T>) -> Vec<T> {
+        let [a, b, ..] = self.chance.bytes();
+        let first = usize::from(u16::from_be_bytes([a, b])).checked_rem(all.len()).unwrap_or_default();
+        all.rotate_left(first);
+        all
     }
 
     async fn head(&self, id: &RotationId, name: Option<String>) -> Result<RotationHead, StoreError> {
@@ -210,16 +221,17 @@ impl Syncer {
         platform: &dyn Platform,
         installation: &Installation,
         id: &RotationId,
+        deadline: Timestamp,
     ) -> Result<View, PlatformError> {
         let now = self.clock.now();
+        let deadline = later(now, READ_DEADLINE).min(deadline);
         let (start, end) = (earlier(now, BACK), later(now, installation.sync.horizon));
         let Some(window) = Span::new(start, end) else {
             return Err(PlatformError::Misconfigured("the horizon is empty".to_owned()));
         };
-        tokio::select! {
-            shifts = platform.shifts(id, window) => Ok(View { window, read_at: self.clock.now(), shifts: shifts? }),
-            () = self.clock.sleep_until(later(now, READ_DEADLINE)) => Err(PlatformError::Unavailable("no answer in time".to_owned())),
-        }
+        let late = || PlatformError::Unavailable("no answer in time".to_owned());
+        let shifts = within(self.clock.as_ref(), deadline, platform.shifts(id, window)).await.ok_or_else(late)??;
+        Ok(View { window, read_at: self.clock.now(), shifts })
     }
 
     async fn accept(&self, scope: &Scope<'_>, head: RotationHead, view: View) -> Result<(), StoreError> {
@@ -383,6 +395,7 @@ impl Syncer {
         let now = self.clock.now();
         self.witness.saw(&Event::ViewFailed { rotation: head.id.clone(), because: error.to_string() });
         let stage = lease::stage(head.fresh_at, &scope.profiles, now);
+        let known = standing(&self.rota.known(&head.id, at_hand(now)).await?);
         let mut change = RotationChange {
             expected: head.generation,
             head: RotationHead {
@@ -390,7 +403,8 @@ impl Syncer {
                 failed_at: Some(now),
                 failure: Some(error.to_string().chars().take(500).collect()),
                 told_stale: head.told_stale.max(stage as u8),
-                due: lease::due(None, head.fresh_at.unwrap_or(now), &scope.profiles, now),
+                // A read that failed well before a boundary takes nothing from the one that comes as late as possible.
+                due: lease::due(boundary(&known, now), head.fresh_at.unwrap_or(now), &scope.profiles, now),
                 ..head.clone()
             },
             at: now,

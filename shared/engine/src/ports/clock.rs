@@ -34,3 +34,12 @@ pub trait Chance: Send + Sync {
 pub fn trusted(clock: &dyn Clock) -> Result<(), StoreError> {
     clock.doubt().map_or(Ok(()), |why| Err(StoreError::Unavailable(why)))
 }
+
+/// The answer, where it comes by the deadline. An answer that is there counts, however late it is looked at.
+pub async fn within<T>(clock: &dyn Clock, deadline: Timestamp, answer: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = clock.sleep_until(deadline) => None,
+    }
+}
