@@ -7,6 +7,7 @@ use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{DueItem, ReadDue};
 use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::time::later;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -62,11 +63,11 @@ impl Store {
             Some(from) => Sort::Between(keys::instant(later(from, Duration::from_millis(1))), last),
             None => Sort::UpTo(last),
         };
-        let mut due = Vec::new();
-        for shard in keys::shards(group) {
-            let items = self.query(&Query::index(index, shard, range.clone())).await?;
-            due.extend(items.iter().filter_map(|item| Some((at(item, index)?, key_of(item)))));
-        }
+        let queries: Vec<_> =
+            keys::shards(group).into_iter().map(|shard| Query::index(index, shard, range.clone())).collect();
+        let shards = try_join_all(queries.iter().map(|query| self.query(query))).await?;
+        let mut due: Vec<_> =
+            shards.iter().flatten().filter_map(|item| Some((at(item, index)?, key_of(item)))).collect();
         due.sort();
         Ok(due)
     }
