@@ -113,7 +113,7 @@ impl Syncer {
             None => self.watched(source, &profiles, listed).await?,
         };
         let deadline = later(self.clock.now(), SOURCE_DEADLINE);
-        for (id, name) in self.from_anywhere(rotations) {
+        for (id, name) in self.begun_anywhere(rotations) {
             // The generation is taken before the read begins: a view that was begun on an older one never overwrites.
             let head = self.head(&id, name).await?;
             let read = match &platform {
@@ -140,7 +140,7 @@ impl Syncer {
     }
 
     /// The same, begun at any place: what a deadline cuts off is not always the same.
-    fn from_anywhere<T>(&self, mut all: Vec<T>) -> Vec<T> {
+    fn begun_anywhere<T>(&self, mut all: Vec<T>) -> Vec<T> {
         let [a, b, ..] = self.chance.bytes();
         let first = usize::from(u16::from_be_bytes([a, b])).checked_rem(all.len()).unwrap_or_default();
         all.rotate_left(first);

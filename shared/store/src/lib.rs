@@ -23,6 +23,7 @@ mod evidence;
 mod export;
 mod hints;
 mod io;
+mod kept;
 pub mod keys;
 mod ledger;
 mod link;
@@ -36,6 +37,8 @@ mod write;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+
+use crate::kept::Kept;
 
 pub use crate::evidence::Line;
 pub use crate::export::{Exported, Range};
@@ -52,6 +55,7 @@ const KEPT_SECONDS: i64 = 400 * 86_400;
 pub struct Store {
     client: Client,
     table: Arc<str>,
+    kept: Arc<Kept>,
 }
 
 impl Store {
@@ -59,6 +63,6 @@ impl Store {
     /// retries are the caller's choice.
     #[must_use]
     pub fn new(client: Client, table: &str) -> Self {
-        Self { client, table: table.into() }
+        Self { client, table: table.into(), kept: Arc::default() }
     }
 }
