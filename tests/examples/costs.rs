@@ -7,8 +7,8 @@
 //!
 //! The program is the real one, the process of `dutykey serve`, on the embedded table with a simulated platform and a
 //! simulated app, under virtual time. Each rotation has two people who take turns, and gives two groups. Capacity units
-//! are the embedded DynamoDB's count. The machine's time is for comparing the rows: machines differ, a row's ratio to the
-//! first does not.
+//! are the embedded DynamoDB's count. The machine's time is for comparing one release with another on one machine; it
+//! grows with the company because every look compares the simulated app's whole script, which real apps don't have.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
