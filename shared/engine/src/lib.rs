@@ -5,6 +5,7 @@
 //! read then.
 #![warn(missing_docs)]
 
+pub mod block;
 mod call;
 mod enroll;
 mod identify;
@@ -14,3 +15,4 @@ pub mod ports;
 pub mod snapshot;
 pub mod sync;
 pub mod tick;
+mod touch;

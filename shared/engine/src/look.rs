@@ -22,6 +22,7 @@ use crate::ports::ledger::{
 use crate::ports::queue::{About, Enqueue, Message, Queue};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
+use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{Snapshot, is_near};
@@ -48,6 +49,8 @@ pub struct Worker {
     pub rota: Arc<dyn ReadRota>,
     /// Profiles, blocks, the installation.
     pub rules: Arc<dyn ReadRules>,
+    /// Sweeps, which the side of beginnings works off.
+    pub sweeps: Arc<dyn WorkSweeps>,
     /// Adapters of the apps.
     pub targets: Arc<dyn Targets>,
     /// The queues of both sides.
@@ -83,14 +86,18 @@ struct Intended {
 }
 
 impl Worker {
-    /// Takes a message: waits until its time, then looks. A message that is not about a person is not for a worker.
+    /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation is not for a
+    /// worker.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn take(&self, message: &Message) -> Result<(), StoreError> {
-        let About::Person { person } = &message.about else { return Ok(()) };
         self.clock.sleep_until(message.not_before.unwrap_or(Timestamp::MIN)).await;
-        self.look(person).await
+        match &message.about {
+            About::Person { person } => self.look(person).await,
+            About::Sweep { sweep } => self.sweep(sweep).await,
+            About::Rota { .. } => Ok(()),
+        }
     }
 
     /// Takes everything that is due for the person on this side.

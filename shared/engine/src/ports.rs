@@ -1,5 +1,6 @@
 //! What the engine needs of the world, each as narrow as the power that it stands for.
 
+pub mod blocks;
 pub mod clock;
 pub mod hints;
 pub mod ledger;
@@ -9,5 +10,6 @@ pub mod queue;
 pub mod rota;
 pub mod rules;
 pub mod secrets;
+pub mod sweep;
 pub mod target;
 pub mod witness;

@@ -11,6 +11,7 @@
 //! [`StoreError::Changed`]: dutykey_engine::ports::ledger::StoreError::Changed
 #![warn(missing_docs)]
 
+mod block;
 mod codec;
 mod commit;
 mod configure;
@@ -30,6 +31,7 @@ mod list;
 mod notice;
 mod rota;
 mod rules;
+mod sweep;
 mod table;
 mod write;
 
