@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod blocks;
 mod evidence;
 mod faults;
 mod harness;
