@@ -90,6 +90,7 @@ mod lambda {
                 claims: Vec::new(),
                 enrollments: Vec::new(),
                 holds: Vec::new(),
+                roll: None,
                 evidence: Vec::new(),
                 notices: vec![notice],
             };

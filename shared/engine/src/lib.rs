@@ -7,6 +7,7 @@
 
 pub mod block;
 mod call;
+mod directory;
 mod enroll;
 mod identify;
 mod lease;

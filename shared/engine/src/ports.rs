@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod notify;
 pub mod platform;
 pub mod queue;
+pub mod roll;
 pub mod rota;
 pub mod rules;
 pub mod secrets;

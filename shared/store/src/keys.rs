@@ -11,6 +11,7 @@
 //! | | `HEAD`, `EVIDENCE#<seq>` | the profile's own chain | |
 //! | `BLOCK` | `BLOCK#<id>` | a block | query by prefix |
 //! | | `TEXT#<id>` | the reason of a block, which can be erased; of one on a person it lies with the person | get |
+//! | `ROLL#<directory>` | `ROLL` | whom a directory shows inactive, and whom of them the brake holds | get |
 //! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
 //! | `PULSE` | `PULSE` | when Dutykey last ran | get |
 //! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
@@ -36,7 +37,7 @@
 //! |---|---|---|---|
 //! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `rotations#N`, `profiles#N`, `holds#N`, `profile#<profile>` | pages of things |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `profile#<profile>` | pages of things |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -91,6 +92,10 @@ pub const NOTICES: &str = "notice";
 pub const SWEEPS: &str = "sweep";
 /// In the lists: profiles that have a chain of their own.
 pub const PROFILES: &str = "profiles";
+/// In the lists: people whom the directory has shown active, by when it was last asked.
+pub const ACTIVE: &str = "active";
+/// Comes after every instant in a key.
+pub const AFTER_INSTANTS: &str = "~";
 /// In the lists: people.
 pub const PEOPLE: &str = "people";
 /// In the lists: rotations.
@@ -205,6 +210,18 @@ pub fn block(id: &str) -> Key {
 #[must_use]
 pub fn block_text(of: Option<&PersonId>, id: &str) -> Key {
     key(of.map_or_else(|| BLOCKS.to_owned(), person), format!("TEXT#{}", part(id)))
+}
+
+/// The roll of a directory.
+#[must_use]
+pub fn roll(directory: &str) -> Key {
+    key(format!("ROLL#{}", part(directory)), "ROLL")
+}
+
+/// The place of somebody active in the lists.
+#[must_use]
+pub fn active_list(id: &PersonId, asked: Timestamp) -> (String, String) {
+    (shard(ACTIVE, id.as_str()), format!("{}#{id}", instant(asked)))
 }
 
 /// A sweep.

@@ -29,6 +29,7 @@ mod ledger;
 mod link;
 mod list;
 mod notice;
+mod roll;
 mod rota;
 mod rules;
 mod sweep;

@@ -2,7 +2,11 @@
 
 use dutykey_engine::block::{BlockError, Denial};
 use dutykey_engine::ports::queue::{Message, Queue};
+use dutykey_engine::ports::roll::{ReadRoll, RollChange, WriteRoll};
 use dutykey_policy::block::{Denied, Reach};
+use dutykey_policy::installation::Topic;
+use dutykey_policy::roll::Word;
+use dutykey_targets::sandbox::{Account, OthersAct};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -164,4 +168,105 @@ async fn r2_a_block_without_author_reason_or_future_is_refused() {
     assert_eq!(world.blocks().lift("B0", "").await, Err(BlockError::NoAuthor));
     world.run_until(m(185)).await;
     assert_eq!(world.members("prod").len(), 3, "nothing is denied");
+}
+
+/// A company whose app says who is active, each asked again every ten minutes.
+fn known_by_the_directory(people: &[&str], shifts: &[serde_json::Value]) -> Company {
+    Company::of(people.iter().copied())
+        .shifts("primary", shifts)
+        .profile(with(profile("on-call", &["prod"], &["primary"]), |rule| rule.lease = h(2)))
+        .installation(|installation| {
+            installation.directory = Some("directory".to_owned());
+            installation.sync.directory_every = m(10);
+        })
+}
+
+fn shown(world: &World, who: &str, active: bool) {
+    let account = Account { id: format!("acc-{who}").parse().unwrap(), address: format!("{who}@example.com"), active };
+    world.target.others(OthersAct::Account(account));
+}
+
+const FIVE: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
+
+/// Five people on call of whom the directory shows three inactive after a quarter of an hour; now it is 00:40.
+async fn three_of_five_inactive() -> World {
+    let shifts = FIVE.map(|who| shift(who, "1m", "8h"));
+    let world = known_by_the_directory(&FIVE, &shifts).start().await;
+    world.run_until(m(15)).await;
+    FIVE.iter().take(3).for_each(|who| shown(&world, who, false));
+    world.run_until(m(40)).await;
+    assert_eq!(world.members("prod").len(), 5, "R2: many at once are held, the first of them too");
+    let told = world.notices(Topic::Brake);
+    assert_eq!(told.len(), 1, "R2: somebody is told, once: {told:?}");
+    world
+}
+
+async fn waiting(world: &World) -> Option<(String, usize)> {
+    let roll = world.store.roll("directory").await.unwrap();
+    roll.group(Word::Waiting).map(|(digest, people)| (digest, people.len()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_r7_half_a_company_inactive_at_once_is_held_until_somebody_releases_it() {
+    let world = three_of_five_inactive().await;
+    let (digest, people) = waiting(&world).await.expect("the brake holds them");
+    assert_eq!(people, 3);
+    let mut roll = world.store.roll("directory").await.unwrap();
+    assert_eq!(roll.say(&digest, Word::Released), Some(3));
+    let change = RollChange { directory: "directory".to_owned(), roll, evidence: Vec::new() };
+    world.store.say(&change, &[], world.clock.now()).await.unwrap();
+    world.run_until(m(43)).await;
+    assert_eq!(world.members("prod"), ["dan".to_owned(), "eve".to_owned()].into(), "R2: a release cuts off at once");
+    let roll = world.store.roll("directory").await.unwrap();
+    assert!(roll.held.is_empty(), "nobody is held any more: {:?}", roll.held);
+
+    shown(&world, "ann", true);
+    shown(&world, "dan", false);
+    world.run_until(m(65)).await;
+    let expected = ["ann".to_owned(), "eve".to_owned()].into();
+    assert_eq!(world.members("prod"), expected, "R2: whoever is back is granted again, and one leaver is cut off");
+    assert_eq!(world.notices(Topic::Brake).len(), 1, "P7: what was confirmed trips nothing");
+    let evidence = world.evidence().await;
+    assert!(evidence.iter().any(|record| record["act"] == "brake.held" && record["chain"] == "system"));
+    assert_eq!(evidence.iter().filter(|record| record["act"] == "person.held").count(), 6, "held, and let go");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_r7_what_nobody_releases_passes_at_the_end_of_a_lease_and_what_recovers_is_forgotten() {
+    let world = three_of_five_inactive().await;
+    shown(&world, "cat", true);
+    world.run_until(m(60)).await;
+    assert_eq!(waiting(&world).await.map(|(_, people)| people), Some(2), "who is active again waits no longer");
+    world.run_until(m(130)).await;
+    assert_eq!(world.members("prod").len(), 5, "held until a lease has passed");
+    world.run_until(m(150)).await;
+    let left = ["cat", "dan", "eve"].map(str::to_owned).into();
+    assert_eq!(world.members("prod"), left, "R7: held removals pass at the lease's end");
+    assert_eq!(waiting(&world).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_a_discarded_finding_stays_for_as_long_as_the_directory_shows_it() {
+    let world = three_of_five_inactive().await;
+    let mut roll = world.store.roll("directory").await.unwrap();
+    let (digest, _) = waiting(&world).await.unwrap();
+    roll.say(&digest, Word::Discarded).unwrap();
+    let change = RollChange { directory: "directory".to_owned(), roll, evidence: Vec::new() };
+    world.store.say(&change, &[], world.clock.now()).await.unwrap();
+    world.run_until(m(180)).await;
+    assert_eq!(world.members("prod").len(), 5, "R7: what was discarded does not pass with a lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_a_leaver_is_cut_off_at_once_and_gets_nothing_at_the_next_shift() {
+    let shifts = [shift("ann", "1m", "30m"), shift("ann", "2h", "3h"), shift("bob", "1m", "3h")];
+    let world = known_by_the_directory(&["ann", "bob"], &shifts).start().await;
+    world.run_until(m(60)).await;
+    shown(&world, "ann", false);
+    world.run_until(m(130)).await;
+    assert_eq!(world.changes("ann", "prod").len(), 2, "R2: nothing is granted, not even for a moment");
+    assert!(world.has("bob", "prod") && world.notices(Topic::Brake).is_empty(), "one of two is not many");
+    shown(&world, "ann", true);
+    world.run_until(m(150)).await;
+    assert!(world.has("ann", "prod"), "R2: back at work");
 }

@@ -122,6 +122,7 @@ fn linked() -> Person {
         name: None,
         active: None,
         active_at: None,
+        held_since: None,
         users: BTreeMap::new(),
         accounts: [(id("directory"), Account::Linked(account))].into(),
     }
