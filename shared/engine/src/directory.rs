@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::{AccountId, AppId, PersonId, SourceId, UserId};
-use dutykey_policy::identity::{Account, Person};
+use dutykey_policy::identity::{Account, Doubt, Person};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::roll::{Census, Roll, SAMPLE, Verdict, Word};
 use dutykey_policy::time::{earlier, later, rfc3339};
@@ -26,6 +26,8 @@ use crate::snapshot::Snapshot;
 enum Asked {
     Account(Arc<dyn Target>, AccountId),
     User(SourceId, UserId),
+    /// The look-up of the account has shown already that it is not in use.
+    NotInUse,
 }
 
 /// What the directory has said of a person, and what is to be written of it.
@@ -43,8 +45,11 @@ pub(crate) fn directory_app(snapshot: &Snapshot) -> Option<AppId> {
 fn asked(person: &Person, snapshot: &Snapshot) -> Option<Asked> {
     let directory = snapshot.installation.directory.as_deref()?;
     if let Some(app) = directory_app(snapshot) {
-        let Some(Account::Linked(account)) = person.accounts.get(&app) else { return None };
-        return Some(Asked::Account(snapshot.target(&app)?.clone(), account.clone()));
+        return match person.accounts.get(&app)? {
+            Account::Linked(account) => Some(Asked::Account(snapshot.target(&app)?.clone(), account.clone())),
+            Account::Doubtful { doubt: Doubt::Inactive, .. } => Some(Asked::NotInUse),
+            Account::Doubtful { .. } => None,
+        };
     }
     let (source, user) = person.users.iter().find(|(source, _)| source.as_str() == directory)?;
     Some(Asked::User(source.clone(), user.clone()))
@@ -144,7 +149,7 @@ impl Worker {
     /// The users of the source that is asked.
     async fn users(&self, asked: &Asked) -> Result<Option<Directory>, StoreError> {
         match asked {
-            Asked::Account(..) => Ok(None),
+            Asked::Account(..) | Asked::NotInUse => Ok(None),
             Asked::User(source, _) => self.rota.directory(source).await.map(Some),
         }
     }
@@ -190,6 +195,7 @@ async fn is_active(asked: &Asked, users: Option<&Directory>) -> Option<bool> {
                 None
             }
         },
+        Asked::NotInUse => Some(false),
         Asked::User(_, user) => {
             let users = users.filter(|users| users.read_at.is_some())?;
             Some(users.users.iter().any(|known| known.id == *user && known.active != Some(false)))

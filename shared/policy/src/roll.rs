@@ -126,7 +126,6 @@ impl Roll {
     }
 
     /// Judges a finding and enters it. `others` are those whom the directory knew as active, without this person.
-    #[must_use]
     pub fn found(&mut self, person: &PersonId, others: &BTreeSet<PersonId>, census: Census, now: Timestamp) -> Verdict {
         let brakes = self.brakes(now);
         self.forget(now);

@@ -4,7 +4,7 @@ use dutykey_engine::block::{BlockError, Denial};
 use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_engine::ports::roll::{ReadRoll, RollChange, WriteRoll};
 use dutykey_policy::block::{Denied, Reach};
-use dutykey_policy::installation::Topic;
+use dutykey_policy::installation::{App, PlatformSettings, TargetSettings, Topic};
 use dutykey_policy::roll::Word;
 use dutykey_targets::sandbox::{Account, OthersAct};
 use jiff::Timestamp;
@@ -269,4 +269,42 @@ async fn r2_a_leaver_is_cut_off_at_once_and_gets_nothing_at_the_next_shift() {
     shown(&world, "ann", true);
     world.run_until(m(150)).await;
     assert!(world.has("ann", "prod"), "R2: back at work");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_the_directory_may_be_an_app_that_no_profile_names() {
+    let account = |who: &str, active: bool| json!({ "id": format!("okta-{who}"), "address": format!("{who}@example.com"), "active": active });
+    let script = json!({ "accounts": [account("ann", false), account("bob", true)] });
+    let shifts = [shift("ann", "1m", "1h"), shift("bob", "1m", "1h")];
+    let world = known_by_the_directory(&["ann", "bob"], &shifts)
+        .installation(|installation| {
+            installation.directory = Some("okta".to_owned());
+            let settings = TargetSettings::Sandbox { script };
+            installation.apps.push(App { id: "okta".parse().unwrap(), settings, retiring: false });
+        })
+        .start()
+        .await;
+    world.run_until(m(30)).await;
+    assert_eq!(world.members("prod"), ["bob".to_owned()].into(), "R2, P8: whoever is not active there gets nothing");
+    assert_eq!(world.live("ann").await.person.active, Some(false));
+    assert_eq!(world.live("bob").await.person.active, Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r2_the_directory_may_be_a_source() {
+    let shifts = ["ann", "bob"].map(|who| shift(who, "1m", "3h"));
+    let mut world = known_by_the_directory(&["ann", "bob"], &shifts)
+        .installation(|installation| installation.directory = Some("pd".to_owned()))
+        .start()
+        .await;
+    world.run_until(m(12)).await;
+    assert_eq!(world.members("prod").len(), 2);
+    world
+        .configure(|installation| {
+            let PlatformSettings::Sandbox { script } = &mut installation.sources[0].settings else { return };
+            script["users"][0]["active"] = json!(false);
+        })
+        .await;
+    world.run_until(m(40)).await;
+    assert_eq!(world.members("prod"), ["bob".to_owned()].into(), "R2: its users say who is active");
 }

@@ -15,5 +15,6 @@ mod hints;
 mod ledger;
 mod lists;
 mod releases;
+mod roll;
 mod rota;
 mod rules;
