@@ -122,6 +122,7 @@ impl World {
             claims: Vec::new(),
             enrollments: vec![enrollment],
             holds: if planned { Vec::new() } else { vec![held] },
+            roll: None,
             evidence: Vec::new(),
             notices: Vec::new(),
         };

@@ -43,8 +43,8 @@ impl Function {
             self.metrics.add(Counter::HandoffRuns, 1);
         }
         self.metrics.publish(self.ticker.clock.now(), &self.environment, NAME);
-        let Ticked { starts, ends, rotations, notices } = ticked.map_err(failure)?;
-        Ok(json!({ "starts": starts, "ends": ends, "rotations": rotations, "notices": notices }))
+        let Ticked { starts, ends, rotations, sweeps, notices } = ticked.map_err(failure)?;
+        Ok(json!({ "starts": starts, "ends": ends, "rotations": rotations, "sweeps": sweeps, "notices": notices }))
     }
 }
 

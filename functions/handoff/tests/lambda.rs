@@ -90,6 +90,7 @@ mod lambda {
                 claims: Vec::new(),
                 enrollments: Vec::new(),
                 holds: Vec::new(),
+                roll: None,
                 evidence: Vec::new(),
                 notices: vec![notice],
             };
@@ -118,7 +119,7 @@ mod lambda {
         let somebody = world.somebody().await;
         let process = world.start();
         let ticked = |starts, ends, notices| {
-            Outcome::Answered(json!({"starts": starts, "ends": ends, "rotations": 0, "notices": notices}))
+            Outcome::Answered(json!({"starts": starts, "ends": ends, "rotations": 0, "sweeps": 0, "notices": notices}))
         };
         assert_eq!(world.tick(1).await, ticked(1, 1, 1), "{}", process.output());
         only(&world.aws.messages("provisioning"), &somebody, 90);
@@ -155,7 +156,7 @@ mod lambda {
         world.aws.fail(Operation::Publish, Fault::Denied, 1);
         let process = world.start();
         let outcome = world.tick(1).await;
-        let answer = json!({"starts": 1, "ends": 1, "rotations": 0, "notices": 0});
+        let answer = json!({"starts": 1, "ends": 1, "rotations": 0, "sweeps": 0, "notices": 0});
         assert_eq!(outcome, Outcome::Answered(answer), "{}", process.output());
         assert!(process.stdout().contains("Ann still has prod"), "the log is always told: {}", process.output());
     }

@@ -83,6 +83,7 @@ impl Process {
             ledger: shared.clone(),
             rota: shared.clone(),
             rules: shared.clone(),
+            sweeps: shared.clone(),
             targets: targets.clone(),
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),

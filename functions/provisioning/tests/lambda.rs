@@ -106,6 +106,7 @@ mod lambda {
                 claims: Vec::new(),
                 enrollments: vec![enrollment],
                 holds: Vec::new(),
+                roll: None,
                 evidence: Vec::new(),
                 notices: Vec::new(),
             };

@@ -48,6 +48,7 @@ async fn start() -> Result<Function, Failure> {
         ledger: store.clone(),
         rota: store.clone(),
         rules: store.clone(),
+        sweeps: store.clone(),
         targets: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, keep)),
         queues: Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone())),
         clock,

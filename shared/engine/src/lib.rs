@@ -5,7 +5,9 @@
 //! read then.
 #![warn(missing_docs)]
 
+pub mod block;
 mod call;
+mod directory;
 mod enroll;
 mod identify;
 mod lease;
@@ -14,3 +16,4 @@ pub mod ports;
 pub mod snapshot;
 pub mod sync;
 pub mod tick;
+mod touch;

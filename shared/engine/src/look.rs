@@ -7,7 +7,8 @@ use std::time::Duration;
 use dutykey_policy::evidence::of_hold;
 use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, after_read, unreadable};
 use dutykey_policy::hold::{Hold, Observation, Side, State};
-use dutykey_policy::id::PersonId;
+use dutykey_policy::id::{AppId, PersonId};
+use dutykey_policy::identity::Account;
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::{Due, Look, Planned, decision_time, look, must_tell};
 use dutykey_policy::time::{later, millis_between};
@@ -15,6 +16,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::call::{Caller, unread};
+use crate::directory::{self, directory_app};
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
@@ -22,6 +24,7 @@ use crate::ports::ledger::{
 use crate::ports::queue::{About, Enqueue, Message, Queue};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
+use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{Snapshot, is_near};
@@ -48,6 +51,8 @@ pub struct Worker {
     pub rota: Arc<dyn ReadRota>,
     /// Profiles, blocks, the installation.
     pub rules: Arc<dyn ReadRules>,
+    /// Sweeps, which the side of beginnings works off.
+    pub sweeps: Arc<dyn WorkSweeps>,
     /// Adapters of the apps.
     pub targets: Arc<dyn Targets>,
     /// The queues of both sides.
@@ -83,14 +88,18 @@ struct Intended {
 }
 
 impl Worker {
-    /// Takes a message: waits until its time, then looks. A message that is not about a person is not for a worker.
+    /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation is not for a
+    /// worker.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn take(&self, message: &Message) -> Result<(), StoreError> {
-        let About::Person { person } = &message.about else { return Ok(()) };
         self.clock.sleep_until(message.not_before.unwrap_or(Timestamp::MIN)).await;
-        self.look(person).await
+        match &message.about {
+            About::Person { person } => self.look(person).await,
+            About::Sweep { sweep } => self.sweep(sweep).await,
+            About::Rota { .. } => Ok(()),
+        }
     }
 
     /// Takes everything that is due for the person on this side.
@@ -134,15 +143,21 @@ impl Worker {
             return Ok(Round::Until(None));
         };
         self.provide(&live, &mut snapshot).await;
+        if let (Some(_), Some(directory)) = (live.person.held_since, snapshot.installation.directory.clone()) {
+            snapshot.know_roll(self.ledger.roll(&directory).await?);
+        }
         let view = self.view(&live, &live.holds, &snapshot, now);
         if self.side == Side::Starts {
             for (entitlement, reason) in &view.observed {
                 let (entitlement, reason) = (entitlement.clone(), reason.clone());
                 self.witness.saw(&Event::WouldHold { person: id.clone(), entitlement, reason });
             }
-            let asked = self.directory_due(&live, &snapshot, now).is_some_and(|at| at <= now);
+            let asked = directory::due(&live, &snapshot, now).is_some_and(|at| at <= now);
             if asked || !view.unresolved.is_empty() {
-                let unresolved = view.unresolved.into_iter().collect();
+                let mut unresolved = view.unresolved;
+                let unlinked = |app: &AppId| !matches!(live.person.accounts.get(app), Some(Account::Linked(_)));
+                unresolved.extend(directory_app(&snapshot).filter(|app| asked && unlinked(app)));
+                let unresolved = unresolved.into_iter().collect();
                 return self.identify(&live, &snapshot, unresolved, now).await.map(|()| Round::Again);
             }
         }
@@ -169,7 +184,7 @@ impl Worker {
             view.next_start = soonest(view.next_start, Some(due.clone()));
             view.next_end = soonest(view.next_end, Some(due));
         }
-        let asked = self.directory_due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
+        let asked = directory::due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
         view.next_start = soonest(view.next_start, asked);
         view
     }
@@ -178,6 +193,7 @@ impl Worker {
     async fn provide(&self, live: &LivePerson, snapshot: &mut Snapshot) {
         let mut needed = snapshot.apps();
         needed.extend(live.holds.iter().map(|hold| hold.key.app.clone()));
+        needed.extend(directory_app(snapshot));
         for id in needed {
             let Some(app) = snapshot.installation.apps.iter().find(|app| app.id == id).cloned() else {
                 snapshot.miss(id);
@@ -418,6 +434,7 @@ pub(crate) fn nothing(live: &LivePerson, now: Timestamp) -> PersonChange {
         claims: Vec::new(),
         enrollments: Vec::new(),
         holds: Vec::new(),
+        roll: None,
         evidence: Vec::new(),
         notices: Vec::new(),
     }

@@ -52,6 +52,8 @@ pub struct Ticked {
     pub ends: usize,
     /// Rotations to be read.
     pub rotations: usize,
+    /// Sweeps to go on with.
+    pub sweeps: usize,
     /// Notices delivered.
     pub notices: usize,
 }
@@ -82,9 +84,18 @@ impl Ticker {
         let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent);
         let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent);
         let rotations = self.due.due_rotations(later(now, ROTATIONS_AHEAD)).await?;
-        let mut ticked = Ticked { starts: starts.len(), ends: ends.len(), rotations: rotations.len(), notices: 0 };
+        let sweeps = self.due.due_sweeps(now).await?;
+        let mut ticked = Ticked {
+            starts: starts.len(),
+            ends: ends.len(),
+            rotations: rotations.len(),
+            sweeps: sweeps.len(),
+            notices: 0,
+        };
         // Ends first: nothing that begins may delay them.
         self.queues.send(Queue::Revocation, messages(ends)).await?;
+        let sweeps = sweeps.iter().map(|sweep| Message::sweep(&sweep.id, "tick")).collect();
+        self.queues.send(Queue::Provisioning, sweeps).await?;
         self.queues.send(Queue::Provisioning, messages(starts)).await?;
         let reads = rotations.into_iter().map(|due| {
             let at = earlier(due.at, BEFORE_BOUNDARY).max(now);

@@ -21,6 +21,7 @@ pub mod installation;
 pub mod look;
 pub mod profile;
 pub mod retry;
+pub mod roll;
 pub mod rota;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{DueItem, ReadDue};
+use dutykey_engine::ports::sweep::Sweep;
 use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::time::later;
 use futures_util::future::try_join_all;
@@ -33,6 +34,13 @@ impl ReadDue for Store {
         let mut due: Vec<_> = due.filter(|due| due.at <= to).collect();
         due.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
         Ok(due)
+    }
+
+    async fn due_sweeps(&self, to: Timestamp) -> Result<Vec<Sweep>, StoreError> {
+        let mut sweeps: Vec<Sweep> = self.due_items(keys::SWEEPS, to).await?;
+        sweeps.retain(|sweep| sweep.due <= to);
+        sweeps.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
+        Ok(sweeps)
     }
 
     async fn due_notices(&self, to: Timestamp) -> Result<Vec<Notice>, StoreError> {

@@ -11,6 +11,7 @@
 //! [`StoreError::Changed`]: dutykey_engine::ports::ledger::StoreError::Changed
 #![warn(missing_docs)]
 
+mod block;
 mod codec;
 mod commit;
 mod configure;
@@ -29,8 +30,10 @@ mod ledger;
 mod link;
 mod list;
 mod notice;
+mod roll;
 mod rota;
 mod rules;
+mod sweep;
 mod table;
 mod write;
 

@@ -70,7 +70,7 @@ impl ReadRules for Store {
     }
 
     async fn blocks(&self) -> Result<Vec<Block>, StoreError> {
-        let items = self.query(&Query::items(keys::BLOCKS, Sort::All)).await?;
+        let items = self.query(&Query::items(keys::BLOCKS, Sort::Begins(keys::BLOCK.to_owned()))).await?;
         items.into_iter().map(decode).collect()
     }
 

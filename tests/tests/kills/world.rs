@@ -306,6 +306,7 @@ async fn seed(store: &Store, act: Act, app: &Switch) -> PersonId {
         claims: Vec::new(),
         enrollments: vec![enrollment],
         holds: if act == Act::Revoke { vec![held] } else { Vec::new() },
+        roll: None,
         evidence: Vec::new(),
         notices: Vec::new(),
     };

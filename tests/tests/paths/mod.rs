@@ -2,6 +2,7 @@
 //! time.
 
 mod apps;
+mod blocks;
 mod crash;
 mod edits;
 mod gate;

@@ -11,6 +11,8 @@ use dutykey_policy::look::Due;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::roll::{ReadRoll, RollChange};
+
 /// At most this many holds in one transaction: with their evidence and the head they stay under the table's 100 items.
 pub const MAX_HOLDS: usize = 40;
 
@@ -105,6 +107,8 @@ pub struct PersonChange {
     pub enrollments: Vec<Enrollment>,
     /// Holds; one that is over leaves the live items.
     pub holds: Vec<Hold>,
+    /// The roll of the directory, where it changes with the person.
+    pub roll: Option<RollChange>,
     /// What is recorded.
     pub evidence: Vec<Draft>,
     /// Whom to tell what.
@@ -129,7 +133,7 @@ pub trait ReadLedger: Send + Sync {
 
 /// The power to change people's items.
 #[async_trait]
-pub trait WriteLedger: ReadLedger {
+pub trait WriteLedger: ReadLedger + ReadRoll {
     /// Makes the change, its evidence and its notices one transaction.
     async fn commit(&self, change: &PersonChange) -> Result<Committed, StoreError>;
 }
