@@ -51,7 +51,7 @@ impl Adapters {
         Ok(match &source.settings {
             PlatformSettings::Pagerduty { base_url, token, .. } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
-                Arc::new(PagerDuty::new(source.id.clone(), base_url, token)?)
+                Arc::new(PagerDuty::new(source.id.clone(), base_url, token)?.heard_by(self.clock.clone()))
             }
             PlatformSettings::Icalendar { location, rotation, identify_by, time_zone } => {
                 let location = match location {
@@ -61,7 +61,8 @@ impl Adapters {
                     }
                 };
                 let settings = Settings { identify_by: *identify_by, time_zone: time_zone.clone() };
-                Arc::new(ICalendar::new(source.id.clone(), rotation.clone(), location, settings)?)
+                let calendar = ICalendar::new(source.id.clone(), rotation.clone(), location, settings)?;
+                Arc::new(calendar.heard_by(self.clock.clone()))
             }
             PlatformSettings::Sandbox { script } => {
                 let platform = self.sandbox.platform(&source.id, script);

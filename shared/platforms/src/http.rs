@@ -1,12 +1,16 @@
-//! What every platform's HTTP has in common: deadlines, bounded bodies and the time that a server asks to wait.
+//! What every platform's HTTP has in common: deadlines, bounded bodies, the time that it is there and the time that a
+//! server asks to wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::{Clock, Dated};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Error, RequestBuilder, Response, Url};
+use tokio::time::Instant;
 
 /// How we name ourselves. Some servers answer HTML to a client that does not.
 const USER_AGENT: &str = concat!("dutykey/", env!("CARGO_PKG_VERSION"));
@@ -48,6 +52,18 @@ pub(crate) fn is_safe(url: &Url) -> bool {
         "http" => here(),
         _ => false,
     }
+}
+
+/// Sends a request, and tells the clock what time its answer says it is there.
+pub(crate) async fn send(request: RequestBuilder, clock: Option<&Arc<dyn Clock>>) -> Result<Response, Error> {
+    let asked = Instant::now();
+    let response = request.send().await?;
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let from = response.url().host_str().unwrap_or_default();
+    if let (Some(clock), Some(answer)) = (clock, Dated::new(from, text(DATE), text(AGE), asked.elapsed())) {
+        clock.hear(&answer);
+    }
+    Ok(response)
 }
 
 /// Why a body could not be read.

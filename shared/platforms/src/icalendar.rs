@@ -31,7 +31,10 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_policy::id::{RotationId, SourceId};
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
@@ -70,6 +73,12 @@ impl ICalendar {
         let time_zone = settings.time_zone.clone();
         let id = RotationId { source, key: rotation.clone(), level: None };
         Ok(Self { rotation: Rotation { id, name: rotation, time_zone }, feed: Feed::new(location)?, settings })
+    }
+
+    /// The same, whose answers tell this clock what time it is there.
+    #[must_use]
+    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { feed: self.feed.heard_by(clock), ..self }
     }
 
     /// Reads the calendar and asks it something, off the threads that wait for I/O: a large one takes a while.

@@ -25,9 +25,10 @@ mod schedule;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_policy::id::{RotationId, SourceId, UserId};
@@ -100,6 +101,12 @@ impl PagerDuty {
     fn limited(source: SourceId, base_url: &str, token: Secret, limits: Limits) -> Result<Self, PlatformError> {
         let http = Http::new(base_url, token, limits)?;
         Ok(Self { source, http, kinds: Mutex::default(), makers: Makers::default() })
+    }
+
+    /// The same, whose answers tell this clock what time it is there.
+    #[must_use]
+    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { http: self.http.heard_by(clock), ..self }
     }
 
     fn rotation(&self, key: &str, level: Option<u16>) -> RotationId {

@@ -51,7 +51,8 @@ impl Adapters {
             TargetSettings::Scim { base_url, token } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
                 let scim = Scim::new(app.id.clone(), base_url, token);
-                Arc::new(scim.map_err(|error| TargetError::Permanent(error.to_string()))?)
+                let scim = scim.map_err(|error| TargetError::Permanent(error.to_string()))?;
+                Arc::new(scim.heard_by(self.clock.clone()))
             }
             TargetSettings::Sandbox { script } => {
                 let target = self.sandbox.target(&app.id, script);

@@ -14,9 +14,11 @@ mod tests;
 mod users;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError};
 use dutykey_policy::hold::{Capabilities, Observation};
@@ -86,6 +88,12 @@ impl Scim {
     #[must_use]
     pub fn with_propagation(self, propagation: Duration) -> Self {
         Self { propagation, ..self }
+    }
+
+    /// The same, whose answers tell this clock what time it is there.
+    #[must_use]
+    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { http: self.http.heard_by(clock), ..self }
     }
 
     fn call(&self) -> Call<'_> {

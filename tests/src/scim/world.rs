@@ -87,6 +87,8 @@ pub struct World {
     pub ignore_start_index: bool,
     /// What it says of the number of results, where that is not the truth.
     pub total_results: Option<u64>,
+    /// What its answers say of the time, where that is not the truth (a `Date` as RFC 9110 §5.6.7 has it).
+    pub date: Option<String>,
     pub(super) effects: BTreeMap<(String, String), Effect>,
 }
 
@@ -107,6 +109,7 @@ impl World {
             page_limit: 100,
             ignore_start_index: false,
             total_results: None,
+            date: None,
             effects: BTreeMap::new(),
         }
     }

@@ -2,6 +2,7 @@
 //! time.
 
 mod apps;
+mod clocks;
 mod crash;
 mod edits;
 mod gate;

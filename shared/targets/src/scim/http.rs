@@ -1,13 +1,15 @@
 //! One request and its answer: the deadline, the bounds, and what each way to fail means.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::{Clock, Dated};
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{MAX_DETAIL, TargetError};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect, retry};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,7 @@ pub(super) struct Http {
     base: Url,
     bearer: HeaderValue,
     token: Secret,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl Http {
@@ -54,7 +57,23 @@ impl Http {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ScimError::Client(error.without_url().to_string()))?;
-        Ok(Self { client, base, bearer, token })
+        Ok(Self { client, base, bearer, token, clock: None })
+    }
+
+    /// The same, whose answers tell this clock what time it is there.
+    pub(super) fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let asked = Instant::now();
+        let response = request.send().await?;
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let from = self.base.host_str().unwrap_or_default();
+        if let (Some(clock), Some(answer)) = (&self.clock, Dated::new(from, text(DATE), text(AGE), asked.elapsed())) {
+            clock.hear(&answer);
+        }
+        Ok(response)
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -202,7 +221,7 @@ impl Call<'_> {
         let asked = format!("GET {}", path.join("/"));
         let transient = |detail: String| TargetError::Transient { after: None, detail: format!("{asked}: {detail}") };
         let request = self.request(Method::GET, path, query)?;
-        let response = request.send().await.map_err(|error| Fault::Failed(transient(told(error))))?;
+        let response = self.http.send(request).await.map_err(|error| Fault::Failed(transient(told(error))))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(|error| Fault::Failed(transient(told(error))))?;
         if status != StatusCode::OK {
@@ -232,7 +251,7 @@ impl Call<'_> {
                 TargetError::Lost(detail)
             })
         };
-        let response = request.send().await.map_err(lost)?;
+        let response = self.http.send(request).await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(lost)?;
         match status {
