@@ -124,7 +124,7 @@ impl Target for Scim {
         Capabilities {
             native_end: false,
             tells_owner: false,
-            asynchronous: false,
+            asynchronous: None,
             propagation: self.propagation,
             deadline: self.deadline,
             // SCIM says nothing of sessions.
