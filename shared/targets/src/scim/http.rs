@@ -200,6 +200,10 @@ impl From<Refusal> for TargetError {
             401 => permanent("put a valid token where the configuration points"),
             403 => permanent("give the token the right to read users and to change members of groups"),
             404 => permanent("check base_url and the ID"),
+            // Cursors grow old (RFC 9865 §2.3); the list is read again from its beginning.
+            400 if matches!(refusal.scim_type.as_str(), "expiredCursor" | "invalidCursor") => {
+                Self::Transient { after, detail }
+            }
             409 if refusal.scim_type != "uniqueness" => Self::Conflict(detail),
             412 => Self::Conflict(detail),
             _ => permanent("the server takes the request as wrong"),
