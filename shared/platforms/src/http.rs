@@ -1,10 +1,9 @@
 //! What every platform's HTTP has in common: deadlines, bounded bodies, the time that it is there and the time that a
 //! server asks to wait.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use dutykey_engine::ports::clock::{Clock, Dated};
+use dutykey_engine::ports::clock::Listener;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
@@ -54,14 +53,14 @@ pub(crate) fn is_safe(url: &Url) -> bool {
     }
 }
 
-/// Sends a request, and tells the clock what time its answer says it is there.
-pub(crate) async fn send(request: RequestBuilder, clock: Option<&Arc<dyn Clock>>) -> Result<Response, Error> {
+/// Sends a request, and has a clock hear what time its answer says it is there.
+pub(crate) async fn send(request: RequestBuilder, listener: Option<&Listener>) -> Result<Response, Error> {
     let asked = Instant::now();
     let response = request.send().await?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let from = response.url().host_str().unwrap_or_default();
-    if let (Some(clock), Some(answer)) = (clock, Dated::new(from, text(DATE), text(AGE), asked.elapsed())) {
-        clock.hear(&answer);
+    let host = response.url().host_str().unwrap_or_default();
+    if let Some(listener) = listener {
+        listener.hear(host, text(DATE), text(AGE), asked.elapsed());
     }
     Ok(response)
 }

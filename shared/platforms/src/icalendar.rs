@@ -31,10 +31,8 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_policy::id::{RotationId, SourceId};
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
@@ -75,10 +73,10 @@ impl ICalendar {
         Ok(Self { rotation: Rotation { id, name: rotation, time_zone }, feed: Feed::new(location)?, settings })
     }
 
-    /// The same, whose answers tell this clock what time it is there.
+    /// The same, whose answers say to the listener what time it is there.
     #[must_use]
-    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { feed: self.feed.heard_by(clock), ..self }
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { feed: self.feed.heard_by(listener), ..self }
     }
 
     /// Reads the calendar and asks it something, off the threads that wait for I/O: a large one takes a while.

@@ -25,10 +25,10 @@ mod schedule;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_policy::id::{RotationId, SourceId, UserId};
@@ -103,10 +103,10 @@ impl PagerDuty {
         Ok(Self { source, http, kinds: Mutex::default(), makers: Makers::default() })
     }
 
-    /// The same, whose answers tell this clock what time it is there.
+    /// The same, whose answers say to the listener what time it is there.
     #[must_use]
-    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { http: self.http.heard_by(clock), ..self }
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { http: self.http.heard_by(listener), ..self }
     }
 
     fn rotation(&self, key: &str, level: Option<u16>) -> RotationId {

@@ -14,11 +14,10 @@ mod tests;
 mod users;
 mod wire;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError};
 use dutykey_policy::hold::{Capabilities, Observation};
@@ -90,10 +89,10 @@ impl Scim {
         Self { propagation, ..self }
     }
 
-    /// The same, whose answers tell this clock what time it is there.
+    /// The same, whose answers say to the listener what time it is there.
     #[must_use]
-    pub fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { http: self.http.heard_by(clock), ..self }
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { http: self.http.heard_by(listener), ..self }
     }
 
     fn call(&self) -> Call<'_> {

@@ -47,9 +47,9 @@ impl Clock for Settable {
     }
 }
 
-/// Ann is on call for two hours, then Bob for eight.
+/// Ann is on call until two, then Bob until half past four.
 async fn company() -> (World, Arc<Settable>) {
-    let shifts = [shift("ann", "10m", "2h"), shift("bob", "2h", "10h")];
+    let shifts = [shift("ann", "10m", "2h"), shift("bob", "2h", "270m")];
     let company = Company::of(["ann", "bob"]).shifts("r", &shifts).profile(profile("on-call", &["prod"], &["r"]));
     let mut world = company.stopped().await;
     let wall = Arc::new(Settable::over(world.truth.clone()));
@@ -85,7 +85,7 @@ async fn r25_a_worker_whose_clock_is_wrong_decides_nothing_until_it_agrees_again
             !since.is_empty() && since.iter().all(|at| (&*right..=&*now).contains(at)),
             "R25: nothing is recorded by a wrong clock, and what is has the time of a right one: {since:?}"
         );
-        world.run_until(h(11)).await;
+        world.run_until(h(5)).await;
         world.stop().await;
         world.is_over().await;
     }
@@ -101,7 +101,7 @@ async fn r25_a_laptop_that_slept_goes_on_as_soon_as_its_clock_is_confirmed() {
     assert_eq!(world.clock.now(), world.at(h(4)));
     world.run_until(h(4) + s(20)).await;
     assert_eq!(story(&world), [("ann", "added", 10), ("ann", "removed", 240), ("bob", "added", 240)]);
-    world.run_until(h(11)).await;
+    world.run_until(h(5)).await;
     world.stop().await;
     world.is_over().await;
 }

@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
-use dutykey_engine::ports::clock::{Clock, Dated};
+use dutykey_engine::ports::clock::{Clock, Listener};
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError, Targets};
 use dutykey_policy::hold::{Capabilities, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
@@ -44,19 +44,19 @@ struct State {
 pub(crate) struct Gate {
     state: Arc<Mutex<State>>,
     dead: Arc<Notify>,
-    listener: Arc<Mutex<Option<Listener>>>,
+    listener: Arc<Mutex<Option<Heard>>>,
 }
 
 /// Who hears what time it is at the app, and the clock there.
 #[derive(Clone)]
-struct Listener {
-    clock: Arc<dyn Clock>,
+struct Heard {
+    by: Listener,
     there: Arc<dyn Clock>,
 }
 
-impl std::fmt::Debug for Listener {
+impl std::fmt::Debug for Heard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").finish_non_exhaustive()
+        f.debug_struct("Heard").finish_non_exhaustive()
     }
 }
 
@@ -79,13 +79,13 @@ impl Gate {
 
     /// Has this clock hear from each answer of the app what time it is there.
     pub(crate) fn heard_by(&self, clock: Arc<dyn Clock>, there: Arc<dyn Clock>) {
-        *self.listener.lock().unwrap() = Some(Listener { clock, there });
+        *self.listener.lock().unwrap() = Some(Heard { by: Listener::new(clock, &"directory"), there });
     }
 
     fn tell_the_time(&self) {
-        if let Some(Listener { clock, there }) = self.listener.lock().unwrap().clone() {
+        if let Some(Heard { by, there }) = self.listener.lock().unwrap().clone() {
             let date = there.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-            clock.hear(&Dated { from: "app.example.com", date: &date, took: Duration::ZERO });
+            by.hear("app.example.com", Some(&date), None, Duration::ZERO);
         }
     }
 

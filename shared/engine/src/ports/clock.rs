@@ -1,5 +1,6 @@
 //! Time and chance come in as parameters, so that every line can run under a virtual clock and repeat itself exactly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,21 +11,43 @@ use super::ledger::StoreError;
 /// An answer from elsewhere that says when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dated<'a> {
-    /// Whose it is: a host.
+    /// Whose it is: a source's or an app's ID, for a person to read.
     pub from: &'a str,
+    /// The host that gave it. It may be a secret, and is told to nobody.
+    pub host: &'a str,
     /// Its `Date` (RFC 9110 §6.6.1).
     pub date: &'a str,
     /// How long ago it was asked for.
     pub took: Duration,
 }
 
-impl<'a> Dated<'a> {
-    /// The answer of a host with these headers. `None` where it has no `Date`, or comes out of a cache (`Age`, RFC 9111
-    /// §5.1): then it was made before it was asked for.
+/// Tells a clock what the answers of one source or app say of the time there.
+#[derive(Clone)]
+pub struct Listener {
+    clock: Arc<dyn Clock>,
+    from: String,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// For the source or app with this ID.
     #[must_use]
-    pub fn new(from: &'a str, date: Option<&'a str>, age: Option<&str>, took: Duration) -> Option<Self> {
+    pub fn new(clock: Arc<dyn Clock>, from: &impl ToString) -> Self {
+        Self { clock, from: from.to_string() }
+    }
+
+    /// Takes in the `Date` and the `Age` of an answer that a host gave. One without a date says nothing, nor does one out
+    /// of a cache (`Age`, RFC 9111 §5.1): it was made before it was asked for.
+    pub fn hear(&self, host: &str, date: Option<&str>, age: Option<&str>, took: Duration) {
         let fresh = age.is_none_or(|age| age.trim() == "0");
-        date.filter(|_| fresh).map(|date| Self { from, date, took })
+        if let Some(date) = date.filter(|_| fresh) {
+            self.clock.hear(&Dated { from: &self.from, host, date, took });
+        }
     }
 }
 

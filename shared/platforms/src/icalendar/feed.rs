@@ -5,10 +5,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use reqwest::{Client, StatusCode, Url};
@@ -45,7 +44,7 @@ impl Location {
 /// A location that can be read.
 pub(super) enum Feed {
     File(PathBuf),
-    Address { url: Url, client: Client, clock: Option<Arc<dyn Clock>> },
+    Address { url: Url, client: Client, listener: Option<Listener> },
 }
 
 impl fmt::Debug for Feed {
@@ -70,13 +69,13 @@ impl Feed {
         let url = Url::parse(&format!("{scheme}:{rest}")).ok().filter(http::is_safe).ok_or_else(wrong)?;
         let client = http::client(DEADLINE)
             .map_err(|error| PlatformError::Unavailable(format!("TLS cannot be set up: {}", error.without_url())))?;
-        Ok(Self::Address { url, client, clock: None })
+        Ok(Self::Address { url, client, listener: None })
     }
 
-    /// The same, whose answers tell this clock what time it is there.
-    pub(super) fn heard_by(self, listener: Arc<dyn Clock>) -> Self {
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
         match self {
-            Self::Address { url, client, .. } => Self::Address { url, client, clock: Some(listener) },
+            Self::Address { url, client, .. } => Self::Address { url, client, listener: Some(listener) },
             Self::File(path) => Self::File(path),
         }
     }
@@ -84,7 +83,7 @@ impl Feed {
     /// The whole text, within the deadline.
     pub(super) async fn read(&self) -> Result<String, PlatformError> {
         let bytes = match self {
-            Self::Address { url, client, clock } => fetch(client, url.clone(), clock.as_ref()).await?,
+            Self::Address { url, client, listener } => fetch(client, url.clone(), listener.as_ref()).await?,
             Self::File(path) => {
                 let path = path.clone();
                 let reading = tokio::task::spawn_blocking(move || load(&path));
@@ -120,9 +119,9 @@ fn load(path: &Path) -> Result<Vec<u8>, PlatformError> {
     if bytes.len() > MAX_BYTES { Err(too_long()) } else { Ok(bytes) }
 }
 
-async fn fetch(client: &Client, url: Url, clock: Option<&Arc<dyn Clock>>) -> Result<Vec<u8>, PlatformError> {
+async fn fetch(client: &Client, url: Url, listener: Option<&Listener>) -> Result<Vec<u8>, PlatformError> {
     let request = client.get(url).header(reqwest::header::ACCEPT, "text/calendar, */*;q=0.1");
-    let response = http::send(request, clock).await.map_err(|error| broken(&error))?;
+    let response = http::send(request, listener).await.map_err(|error| broken(&error))?;
     let what = "the calendar's address";
     match response.status() {
         StatusCode::OK => {}

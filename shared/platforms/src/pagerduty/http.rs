@@ -1,9 +1,8 @@
 //! One request to PagerDuty: serial, bounded in time and size, tried again where that may help, and typed when it fails.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use jiff::Timestamp;
@@ -92,7 +91,7 @@ pub(super) struct Http {
     base: Url,
     token: Secret,
     limits: Limits,
-    clock: Option<Arc<dyn Clock>>,
+    listener: Option<Listener>,
     turn: Mutex<()>,
 }
 
@@ -109,12 +108,12 @@ impl Http {
         let client = builder
             .build()
             .map_err(|e| PlatformError::Misconfigured(format!("no HTTP client can be made: {}", causes(&e))))?;
-        Ok(Self { client, base, token, limits, clock: None, turn: Mutex::new(()) })
+        Ok(Self { client, base, token, limits, listener: None, turn: Mutex::new(()) })
     }
 
-    /// The same, whose answers tell this clock what time it is there.
-    pub(super) fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..self }
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Where requests go, for a person to read.
@@ -171,7 +170,7 @@ impl Http {
             error: PlatformError::Unavailable(format!("{what}: {}", self.clean(&causes(&e.without_url())))),
         };
         let request = self.client.get(url.clone()).timeout(left);
-        let response = crate::http::send(request, self.clock.as_ref()).await.map_err(unavailable)?;
+        let response = crate::http::send(request, self.listener.as_ref()).await.map_err(unavailable)?;
         let status = response.status();
         let head = response.headers().clone();
         if status != StatusCode::OK {

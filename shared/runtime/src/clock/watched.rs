@@ -112,13 +112,13 @@ impl Clock for WatchedClock {
     }
 
     fn hear(&self, answer: &Dated<'_>) {
-        let Dated { from, date, took } = *answer;
+        let Dated { from, host, date, took } = *answer;
         // What is no date says nothing.
         let Some(date) = httpdate::parse_http_date(date).ok().and_then(|date| Timestamp::try_from(date).ok()) else {
             return;
         };
         let mut seen = self.seen();
-        let answer = Answer { from, date, took, elsewhere: !is_here(from) };
+        let answer = Answer { from, date, took, elsewhere: !is_here(host) };
         if let Some(ahead_ms) = seen.trust.hear(&answer, self.reading()) {
             tracing::warn!(from, ahead_ms, "the clock of {from} differs from this machine's by {} ms", ahead_ms.abs());
         }
@@ -170,7 +170,7 @@ impl Intercept for Watcher {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let (Some(Sent(at)), Some(date)) = (config.load::<Sent>(), context.response().headers().get("date")) {
-            self.0.hear(&Dated { from: TABLE, date, took: at.elapsed() });
+            self.0.hear(&Dated { from: TABLE, host: TABLE, date, took: at.elapsed() });
         }
         Ok(())
     }
@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::clock::VirtualClock;
     use aws_sdk_dynamodb::config::{Credentials, Region};
+    use dutykey_engine::ports::clock::Listener;
     use dutykey_policy::time::{earlier, later};
 
     fn date(at: Timestamp) -> String {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     fn hears(clock: &WatchedClock, from: &str, date: &str) {
-        clock.hear(&Dated { from, date, took: Duration::ZERO });
+        clock.hear(&Dated { from, host: from, date, took: Duration::ZERO });
     }
 
     #[test]
@@ -211,9 +212,15 @@ mod tests {
 
     #[test]
     fn r25_an_answer_out_of_a_cache_says_nothing_of_the_time() {
-        let dated = |date, age| Dated::new("pd", date, age, Duration::ZERO).is_some();
-        assert!(dated(Some("x"), None) && dated(Some("x"), Some("0")), "it was made when it was asked for");
-        assert!(!dated(Some("x"), Some("7")) && !dated(None, None));
+        let clock = WatchedClock::default();
+        let pd = Listener::new(Arc::new(clock.clone()), &"pd");
+        let old = date(earlier(clock.now(), Duration::from_secs(60)));
+        pd.hear("api.example.com", Some(&old), Some("60"), Duration::ZERO);
+        pd.hear("api.example.com", None, None, Duration::ZERO);
+        assert_eq!(clock.doubt(), None, "it was made before it was asked for");
+        pd.hear("api.example.com", Some(&old), Some("0"), Duration::ZERO);
+        let why = clock.doubt().expect("it was made when it was asked for");
+        assert!(why.contains("pd") && !why.contains("example.com"), "an address may be a secret: {why}");
     }
 
     /// A clock that runs beside the steady one for as long as nobody sets it.

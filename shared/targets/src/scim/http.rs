@@ -1,10 +1,9 @@
 //! One request and its answer: the deadline, the bounds, and what each way to fail means.
 
 use std::error::Error as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dutykey_engine::ports::clock::{Clock, Dated};
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{MAX_DETAIL, TargetError};
 use jiff::Timestamp;
@@ -32,7 +31,7 @@ pub(super) struct Http {
     base: Url,
     bearer: HeaderValue,
     token: Secret,
-    clock: Option<Arc<dyn Clock>>,
+    listener: Option<Listener>,
 }
 
 impl Http {
@@ -57,21 +56,21 @@ impl Http {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ScimError::Client(error.without_url().to_string()))?;
-        Ok(Self { client, base, bearer, token, clock: None })
+        Ok(Self { client, base, bearer, token, listener: None })
     }
 
-    /// The same, whose answers tell this clock what time it is there.
-    pub(super) fn heard_by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..self }
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         let asked = Instant::now();
         let response = request.send().await?;
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let from = self.base.host_str().unwrap_or_default();
-        if let (Some(clock), Some(answer)) = (&self.clock, Dated::new(from, text(DATE), text(AGE), asked.elapsed())) {
-            clock.hear(&answer);
+        if let Some(listener) = &self.listener {
+            let host = self.base.host_str().unwrap_or_default();
+            listener.hear(host, text(DATE), text(AGE), asked.elapsed());
         }
         Ok(response)
     }
