@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const NOD: Duration = Duration::from_secs(1);
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The first pause between two questions, which doubles up to four times it: a doubt may last until a person comes.
+/// The first pause between two questions, and half of each further one: a doubt may last until a person comes.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Waits until the clock is trusted.
@@ -38,10 +38,10 @@ pub(crate) async fn pause(clock: &dyn Clock, pause: Duration) {
 
 /// Asks whenever the clock is in doubt, for ever.
 pub(crate) async fn asks(clock: &dyn Clock, store: &Store, platforms: &dyn Platforms, targets: &dyn Targets) {
-    let mut asked = 0;
+    let mut wait = PAUSE;
     loop {
         if clock.doubt().is_none() {
-            asked = 0;
+            wait = PAUSE;
             pause(clock, LOOK).await;
             continue;
         }
@@ -51,10 +51,10 @@ pub(crate) async fn asks(clock: &dyn Clock, store: &Store, platforms: &dyn Platf
             () = agreed(clock) => continue,
         }
         tokio::select! {
-            () = pause(clock, PAUSE * (1 << asked)) => {}
+            () = pause(clock, wait) => {}
             () = agreed(clock) => {}
         }
-        asked = (asked + 1).min(2);
+        wait = PAUSE * 2;
     }
 }
 
