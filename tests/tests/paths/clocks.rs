@@ -69,7 +69,7 @@ fn story(world: &World) -> Vec<(&'static str, &'static str, u64)> {
 async fn r25_a_worker_whose_clock_is_wrong_decides_nothing_until_it_agrees_again() {
     for wrong in [SignedDuration::from_hours(3), SignedDuration::from_secs(-5)] {
         let (mut world, wall) = company().await;
-        world.run_until(m(60)).await;
+        world.run_until(m(115)).await;
         assert_eq!(story(&world), [("ann", "added", 10)]);
         wall.set(wrong);
         world.run_until(m(130)).await;
@@ -77,7 +77,7 @@ async fn r25_a_worker_whose_clock_is_wrong_decides_nothing_until_it_agrees_again
         wall.set(SignedDuration::ZERO);
         world.run_until(m(131)).await;
         assert_eq!(story(&world), [("ann", "added", 10), ("ann", "removed", 130), ("bob", "added", 130)]);
-        let [set, right, now] = [m(60), m(130), m(131)].map(|after| rfc3339(world.at(after)));
+        let [set, right, now] = [m(115), m(130), m(131)].map(|after| rfc3339(world.at(after)));
         let evidence = world.evidence().await;
         let since: Vec<&str> =
             evidence.iter().filter_map(|record| record["at"].as_str()).filter(|at| *at > &*set).collect();
