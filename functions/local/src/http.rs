@@ -50,6 +50,7 @@ pub(crate) fn router(health: Health, webhooks: webhook_ingest::Ports) -> Router 
 
 async fn healthz(State(health): State<Health>) -> Response {
     let now = health.clock.now();
+    let mut reasons: Vec<String> = health.clock.doubt().into_iter().collect();
     let problem = match tokio::time::timeout(PATIENCE, health.store.pulse()).await {
         Err(_) => Some("the table does not answer".to_owned()),
         Ok(Err(error)) => Some(format!("the table cannot be read: {error}")),
@@ -59,12 +60,11 @@ async fn healthz(State(health): State<Health>) -> Response {
             late.then(|| format!("nothing has looked for what is due since {}", rfc3339(last)))
         }
     };
-    match problem {
-        None => Json(json!({"status": "ok"})).into_response(),
-        Some(why) => {
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "failing", "reasons": [why]}))).into_response()
-        }
+    reasons.extend(problem);
+    if reasons.is_empty() {
+        return Json(json!({"status": "ok"})).into_response();
     }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "failing", "reasons": reasons}))).into_response()
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

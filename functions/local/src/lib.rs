@@ -1,6 +1,7 @@
 //! `dutykey`: every function in one process over an embedded table, and the command line.
 
 mod adapters;
+mod agree;
 pub mod cli;
 mod commands;
 mod data;

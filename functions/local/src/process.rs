@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::clock::{Chance, Clock};
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::notify::Notify;
 use dutykey_engine::ports::platform::Platforms;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
@@ -20,6 +21,7 @@ use dutykey_store::Store;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::agree;
 use crate::queue::LocalQueues;
 
 /// How often the hand-off function runs.
@@ -129,12 +131,15 @@ impl Process {
         };
         tokio::pin!(stopped);
         let (mut ticks, mut syncs) = (std::pin::pin!(self.ticks()), std::pin::pin!(self.syncs()));
+        let (platforms, targets) = (self.syncer.platforms.as_ref(), self.provisioning.targets.as_ref());
+        let mut asks = std::pin::pin!(agree::asks(self.clock.as_ref(), &self.store, platforms, targets));
         loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
                 () = &mut ticks => {}
                 () = &mut syncs => {}
+                () = &mut asks => {}
                 (queue, message) = self.queues.next() => {
                     let [sync, starts, ends] = &permits;
                     let permits = match queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
@@ -154,26 +159,35 @@ impl Process {
         }
     }
 
-    /// One message, by the function of its queue. A failed message is sent again after a while, as SQS would.
+    /// One message, by the function of its queue, once the clock is trusted. A failed message is sent again after a
+    /// while, as SQS would.
     async fn handle(&self, queue: Queue, message: &Message) {
+        agree::agreed(self.clock.as_ref()).await;
         let done = match queue {
             Queue::Sync => rotation_sync::take(&self.syncer, message).await,
             Queue::Provisioning => provisioning::take(&self.provisioning, message).await,
             Queue::Revocation => revocation::take(&self.revocation, message).await,
         };
         if let Err(error) = done {
-            tracing::error!(error = %error, "a message failed and is tried again: {error}");
-            let again = message.clone().at(later(self.clock.now(), Duration::from_secs(5)));
+            let again = match &error {
+                // It waits until the clock is trusted, and nobody knows when that is.
+                StoreError::Doubt(_) => message.clone(),
+                _ => {
+                    tracing::error!(error = %error, "a message failed and is tried again: {error}");
+                    message.clone().at(later(self.clock.now(), Duration::from_secs(5)))
+                }
+            };
             let _ = self.queues.send(queue, vec![again]).await;
         }
     }
 
     async fn ticks(&self) {
         loop {
+            agree::agreed(self.clock.as_ref()).await;
             if let Err(error) = handoff::tick(&self.ticker).await {
                 tracing::error!(error = %error, "the tick failed; the next one finds what it left: {error}");
             }
-            self.clock.sleep_until(later(self.clock.now(), TICK)).await;
+            agree::pause(self.clock.as_ref(), TICK).await;
         }
     }
 
@@ -193,6 +207,8 @@ impl Process {
                     }
                     for source in configured.into_iter().flat_map(|configured| configured.installation.sources) {
                         let at = due.entry(source.id.clone()).or_insert(now);
+                        // A turn further off than the next one was taken by a clock that has been set back.
+                        *at = (*at).min(later(now, source.every));
                         if *at <= now {
                             *at = later(now, source.every);
                             let _ = self
@@ -205,7 +221,8 @@ impl Process {
                 }
                 Err(error) => tracing::error!(error = %error, "the installation cannot be read: {error}"),
             }
-            self.clock.sleep_until(next).await;
+            let until_next = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+            agree::pause(self.clock.as_ref(), until_next).await;
         }
     }
 }

@@ -41,8 +41,9 @@ impl Caller<'_> {
         ended: (Timestamp, Timestamp),
     ) -> Hold {
         let Some(attempt) = &hold.open else { return hold.clone() };
-        let deadline = later(self.clock.now(), self.capabilities(hold).deadline);
-        if deadline > attempt.not_after {
+        let (now, caps) = (self.clock.now(), self.capabilities(hold));
+        let deadline = later(now, caps.deadline);
+        if later(now, caps.acts_for()) > attempt.not_after {
             // Writing the intent took so long that the call could outlive its fence. It is not made.
             let because = "the record took too long to write; the call was not made".to_owned();
             return after_answer(

@@ -238,6 +238,8 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let decided = join_all(mine.iter().map(|planned| self.decide(planned, snapshot, now))).await;
+        // What was read may have contradicted the clock that all this was decided by: then nothing is called.
+        trusted(self.clock.as_ref())?;
         let (mut written, mut intended) = (Vec::new(), Vec::new());
         for (verdict, seen, ended) in decided {
             match verdict {

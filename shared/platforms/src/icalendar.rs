@@ -32,6 +32,7 @@ mod zone;
 mod tests;
 
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_policy::id::{RotationId, SourceId};
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
@@ -70,6 +71,12 @@ impl ICalendar {
         let time_zone = settings.time_zone.clone();
         let id = RotationId { source, key: rotation.clone(), level: None };
         Ok(Self { rotation: Rotation { id, name: rotation, time_zone }, feed: Feed::new(location)?, settings })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { feed: self.feed.heard_by(listener), ..self }
     }
 
     /// Reads the calendar and asks it something, off the threads that wait for I/O: a large one takes a while.

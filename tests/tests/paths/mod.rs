@@ -3,6 +3,7 @@
 
 mod apps;
 mod blocks;
+mod clocks;
 mod crash;
 mod edits;
 mod gate;

@@ -37,6 +37,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::clocks::Settable;
 use super::gate::{Gate, GatedTable, GatedTargets};
 
 const EPOCH: &str = "2026-11-23T00:00:00Z";
@@ -180,7 +181,8 @@ impl Company {
     /// Everything but the process.
     pub(crate) async fn stopped(mut self) -> World {
         let epoch = self.epoch;
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(epoch));
+        let truth = Arc::new(Settable::over(Arc::new(VirtualClock::starting_at(epoch))));
+        let clock: Arc<dyn Clock> = truth.clone();
         if self.installation.sources.is_empty() {
             let settings = PlatformSettings::Sandbox { script: self.platform.clone() };
             let rotations = Default::default();
@@ -213,6 +215,7 @@ impl Company {
             installation: self.installation,
             version,
             epoch,
+            truth,
             clock,
             store,
             platform,
@@ -268,6 +271,8 @@ pub(crate) struct World {
     pub(crate) installation: Installation,
     version: u64,
     pub(crate) epoch: Timestamp,
+    /// The clock of everything, which jumps where the machine sleeps.
+    pub(crate) truth: Arc<Settable>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) platform: SandboxPlatform,

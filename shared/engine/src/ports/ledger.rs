@@ -25,6 +25,9 @@ pub enum StoreError {
     /// The table could not be reached, or asks to slow down: nobody knows whether it happened. Read again.
     #[error("the table cannot be used now: {0}")]
     Unavailable(String),
+    /// The clock of whoever decides cannot be trusted now, so nothing is decided. Read again.
+    #[error("nothing is decided now: {0}")]
+    Doubt(String),
     /// A limit of the product.
     #[error("{0}")]
     Limit(String),

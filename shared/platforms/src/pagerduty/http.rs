@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use jiff::Timestamp;
@@ -90,6 +91,7 @@ pub(super) struct Http {
     base: Url,
     token: Secret,
     limits: Limits,
+    listener: Option<Listener>,
     turn: Mutex<()>,
 }
 
@@ -106,7 +108,12 @@ impl Http {
         let client = builder
             .build()
             .map_err(|e| PlatformError::Misconfigured(format!("no HTTP client can be made: {}", causes(&e))))?;
-        Ok(Self { client, base, token, limits, turn: Mutex::new(()) })
+        Ok(Self { client, base, token, limits, listener: None, turn: Mutex::new(()) })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Where requests go, for a person to read.
@@ -162,7 +169,8 @@ impl Http {
             status: None,
             error: PlatformError::Unavailable(format!("{what}: {}", self.clean(&causes(&e.without_url())))),
         };
-        let response = self.client.get(url.clone()).timeout(left).send().await.map_err(unavailable)?;
+        let request = self.client.get(url.clone()).timeout(left);
+        let response = crate::http::send(request, self.listener.as_ref()).await.map_err(unavailable)?;
         let status = response.status();
         let head = response.headers().clone();
         if status != StatusCode::OK {
