@@ -64,8 +64,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         chance: Arc::new(SystemChance),
         witness: Arc::new(Recorder::new(metrics.clone())),
     });
-    let health =
-        Health { store: store.clone(), clock: world.clock.clone(), metrics: metrics.clone(), since: world.clock.now() };
+    let health = Health { store: store.clone(), clock: world.clock.clone(), metrics, since: world.clock.now() };
     let webhooks = webhook_ingest::Ports {
         hints: shared.clone(),
         rules: shared,
@@ -79,7 +78,6 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         let _ = stopped.wait_for(|stop| *stop).await;
     });
     let server = tokio::spawn(server.into_future());
-    let watching = tokio::spawn(crate::gauges::watch(store.clone(), world.clock.clone(), metrics));
     // Whoever reads the first line may send the signal at once.
     let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     announce(address);
@@ -87,7 +85,6 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         () = process.run(stop) => {}
         () = reloads(hangup, options, &world, &store, process.queues()) => {}
     }
-    watching.abort();
     if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
         tracing::warn!("some requests were cut off");
     }

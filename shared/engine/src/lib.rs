@@ -12,5 +12,6 @@ mod lease;
 pub mod look;
 pub mod ports;
 pub mod snapshot;
+pub mod summary;
 pub mod sync;
 pub mod tick;

@@ -9,5 +9,6 @@ pub mod queue;
 pub mod rota;
 pub mod rules;
 pub mod secrets;
+pub mod summary;
 pub mod target;
 pub mod witness;

@@ -35,8 +35,12 @@ const READ_DEADLINE: Duration = Duration::from_secs(60);
 const BOUNDARY_COVERED: Duration = Duration::from_secs(60);
 /// Users are read again when somebody is on call whom they do not name, at most this often.
 const STRANGER: Duration = Duration::from_secs(60);
-/// A gap is told when it is this near.
-const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A gap is told, and counted, when it is this near.
+pub(crate) const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// Gaps that begin within this time are kept: those of the day ahead, for as long as the view may stand.
+const GAPS_KEPT: Duration = Duration::from_secs(48 * 3_600);
+/// At most so many gaps of one rotation are kept.
+const MOST_GAPS: usize = 100;
 
 /// Reads platforms and plans enrollments.
 #[derive(Clone)]
@@ -74,6 +78,16 @@ pub(crate) struct Scope<'a> {
     /// The profiles that the rotation gives without asking.
     pub(crate) profiles: Vec<Profile>,
     pub(crate) directory: &'a Directory,
+}
+
+impl Scope<'_> {
+    /// When nobody is on call, now or beginning within `ahead`. What gives no profile may have gaps as it likes.
+    fn gaps(&self, view: &View, ahead: Duration, now: Timestamp) -> impl Iterator<Item = Span> {
+        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
+        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
+        let gaps = if self.profiles.is_empty() { Vec::new() } else { uncovered(covered, view.window) };
+        gaps.into_iter().filter(move |gap| gap.end > now && gap.start <= later(now, ahead))
+    }
 }
 
 impl Syncer {
@@ -234,6 +248,7 @@ impl Syncer {
             failure: None,
             told_stale: 0,
             digest: said,
+            gaps: scope.gaps(&view, GAPS_KEPT, now).take(MOST_GAPS).collect(),
             window: Some(view.window),
             due: lease::due(boundary(&view.shifts, now), now, &scope.profiles, now),
             ..head.clone()
@@ -344,18 +359,13 @@ impl Syncer {
     }
 
     fn gaps(&self, scope: &Scope<'_>, head: &RotationHead, view: &View, now: Timestamp) -> Vec<Notice> {
-        if scope.profiles.is_empty() {
-            return Vec::new();
-        }
         // Told once: when the view shows it, or when it comes near.
         let changed = head.digest != digest(&view.shifts);
         let seen = head.fresh_at.map(|fresh| later(fresh, GAP_AHEAD));
         let news = |gap: &Span| changed || seen.is_none_or(|seen| gap.start > seen);
-        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
-        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
-        uncovered(covered, view.window)
-            .into_iter()
-            .filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD) && news(gap))
+        scope
+            .gaps(view, GAP_AHEAD, now)
+            .filter(news)
             .map(|gap| {
                 // What moves with the window names no gap: one that began before it is named by its end.
                 let (from, to) = (rfc3339(gap.start), rfc3339(gap.end));

@@ -14,7 +14,10 @@ use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::notify::Notify;
 use crate::ports::queue::{Enqueue, Message, Queue};
 use crate::ports::rules::{DueItem, Pulse, WritePulse};
+use crate::ports::summary::ReadSummary;
+use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{AHEAD, resumed_at};
+use crate::summary::Standing;
 
 /// What is past due for so long was sent and has not been applied.
 const OVERDUE: Duration = Duration::from_secs(10);
@@ -23,18 +26,24 @@ const OVERDUE: Duration = Duration::from_secs(10);
 const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
 /// Rotations have no memory of what was sent: each tick looks only as far as the reads that fall before the next one.
 const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
+/// Counting is given up after this time: what is due must not wait for numbers.
+const COUNTING: Duration = Duration::from_secs(10);
 
 /// The tick.
 #[derive(Clone)]
 pub struct Ticker {
     /// What is due, and the tick's own memory.
     pub due: Arc<dyn WritePulse>,
+    /// What is counted.
+    pub numbers: Arc<dyn ReadSummary>,
     /// All three queues.
     pub queues: Arc<dyn Enqueue>,
     /// Whom to tell.
     pub notify: Arc<dyn Notify>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whoever watches.
+    pub witness: Arc<dyn Witness>,
 }
 
 impl std::fmt::Debug for Ticker {
@@ -66,12 +75,31 @@ impl Ticker {
         trusted(self.clock.as_ref())?;
         let now = self.clock.now();
         let resumed = resumed_at(&pulse, now);
-        if resumed != pulse.resumed_at {
+        let ticked = if resumed == pulse.resumed_at {
+            self.send(pulse, now).await?
+        } else {
             // Before anything is sent: whoever looks from here on must know of the pause.
             self.due.keep_pulse(&Pulse { resumed_at: resumed, ..pulse.clone() }).await?;
-            return self.send(Pulse { resumed_at: resumed, rev: pulse.rev + 1, ..pulse }, now).await;
+            self.send(Pulse { resumed_at: resumed, rev: pulse.rev + 1, ..pulse }, now).await?
+        };
+        self.count().await;
+        self.witness.saw(&Event::Ticked);
+        Ok(ticked)
+    }
+
+    /// Counts how Dutykey stands. Without these numbers everything else goes on.
+    async fn count(&self) {
+        let now = self.clock.now();
+        let counted = tokio::select! {
+            read = Standing::read(self.numbers.as_ref(), now) => read.map_err(|error| error.to_string()),
+            () = self.clock.sleep_until(later(now, COUNTING)) => Err(format!("not done in {} s", COUNTING.as_secs())),
+        };
+        match counted {
+            Ok(standing) => self.witness.saw(&Event::Counted(standing.summary())),
+            Err(error) => {
+                tracing::warn!(error, "how Dutykey stands could not be counted, and its numbers are old: {error}");
+            }
         }
-        self.send(pulse, now).await
     }
 
     async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {

@@ -49,7 +49,7 @@ metrics! {
     }
     /// A number as it is now.
     enum Gauge {
-        /// Holds past their end that are not proven gone.
+        /// Holds past their end that are not proven gone; at most 2,000 are counted.
         OverdueRevocations,
         /// How long the oldest of them has been overdue.
         OverdueMinutes,
@@ -59,7 +59,7 @@ metrics! {
         BrakesWaiting,
         /// People on call, now or soon, whom nothing matches.
         UnmatchedOnCall,
-        /// Times ahead when nobody is on call.
+        /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
         GapsAhead,
     }
     /// How often something happened.

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dutykey_engine::ports::target::MAX_DETAIL;
 use dutykey_engine::ports::witness::{Event, Witness};
+use dutykey_engine::summary::Summary;
 use dutykey_policy::hold::{Act, Hold, State};
 use dutykey_policy::id::RotationId;
 
-use crate::metrics::{Counter, Lag, Metrics};
+use crate::metrics::{Counter, Gauge, Lag, Metrics};
 
 /// Logs and counts.
 #[derive(Debug)]
@@ -51,6 +52,20 @@ impl Recorder {
             tracing::warn!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, hold.state = ?hold.state, retry.failures = retry.failures, retry.at = %retry.at, error = because, "`{kind}/{place}` of `{app}` for `{}` failed and is tried again at {}: {because}", hold.person, retry.at);
         } else {
             tracing::debug!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, retry.failures = retry.failures, error = because, "`{kind}/{place}` of `{app}` for `{}` failed again: {because}", hold.person);
+        }
+    }
+
+    fn counted(&self, summary: &Summary) {
+        let gauges = [
+            (Gauge::OverdueRevocations, summary.overdue as u64),
+            (Gauge::OverdueMinutes, summary.oldest.as_secs() / 60),
+            (Gauge::StaleSources, summary.stale_sources as u64),
+            (Gauge::BrakesWaiting, summary.brakes as u64),
+            (Gauge::UnmatchedOnCall, summary.unmatched),
+            (Gauge::GapsAhead, summary.gaps as u64),
+        ];
+        for (gauge, value) in gauges {
+            self.metrics.set(gauge, value);
         }
     }
 
@@ -115,6 +130,8 @@ impl Witness for Recorder {
                     "the brake holds a change of `{name}`: {because}; see `dutykey brake list`"
                 );
             }
+            Event::Ticked => self.metrics.add(Counter::HandoffRuns, 1),
+            Event::Counted(summary) => self.counted(summary),
             Event::Unmatched { rotation, doubt } => {
                 let name = bounded(&rotation.to_string());
                 tracing::warn!(rotation.id = name, doubt = %doubt, "somebody on call in `{name}` is {doubt}: nothing is granted to them; `dutykey check` names them");

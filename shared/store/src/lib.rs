@@ -30,6 +30,7 @@ mod list;
 mod notice;
 mod rota;
 mod rules;
+mod summary;
 mod table;
 mod write;
 
