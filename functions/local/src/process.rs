@@ -176,10 +176,11 @@ impl Process {
 
     async fn ticks(&self) {
         loop {
+            let next = later(self.clock.now(), TICK);
             if let Err(error) = handoff::tick(&self.ticker).await {
                 tracing::error!(error = %error, "the tick failed; the next one finds what it left: {error}");
             }
-            self.clock.sleep_until(later(self.clock.now(), TICK)).await;
+            self.clock.sleep_until(next).await;
         }
     }
 

@@ -15,3 +15,4 @@ pub mod snapshot;
 pub mod summary;
 pub mod sync;
 pub mod tick;
+mod told;

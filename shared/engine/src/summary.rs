@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dutykey_policy::hold::Hold;
+use dutykey_policy::look::TELL_OVERDUE;
 use dutykey_policy::time::{earlier, later};
 use jiff::Timestamp;
 
@@ -63,6 +64,13 @@ impl Standing {
             unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
             gaps: near.count(),
         }
+    }
+
+    /// When the last of the notices is written that the next tick would tell too late: of access that is past its end
+    /// and comes to be told before that tick.
+    pub(crate) fn told_at(&self) -> Option<Timestamp> {
+        let untold = self.past_due.iter().filter(|hold| !hold.told && hold.overdue(self.now).is_some());
+        untold.map(|hold| later(hold.due, TELL_OVERDUE)).filter(|at| *at >= self.now).max()
     }
 }
 
