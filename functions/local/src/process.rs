@@ -141,13 +141,13 @@ impl Process {
                 () = &mut stopped => break,
                 () = &mut ticks => {}
                 () = &mut syncs => {}
-                (queue, message) = self.queues.next() => {
+                taken = self.queues.next() => {
                     let [sync, starts, ends] = &permits;
-                    let permits = match queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
+                    let permits = match taken.queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
                     let process = self.clone();
                     tasks.spawn(async move {
                         let _permit = permits.acquire_owned().await;
-                        process.handle(queue, &message).await;
+                        process.handle(taken.queue, &taken.message).await;
                     });
                 }
                 Some(_) = tasks.join_next() => {}
@@ -184,7 +184,7 @@ impl Process {
         }
     }
 
-    /// Has every source read at its own pace.
+    /// Has every source read at its own pace. A source whose last read is not over by then is read when it is due again.
     async fn syncs(&self) {
         let mut due: std::collections::BTreeMap<SourceId, jiff::Timestamp> = std::collections::BTreeMap::new();
         let mut version = 0;
@@ -194,18 +194,20 @@ impl Process {
             match self.store.installation().await {
                 Ok(configured) => {
                     let current = configured.as_ref().map_or(0, |configured| configured.version);
-                    if std::mem::replace(&mut version, current) != current {
-                        // What a new configuration drops ends now, and what it adds begins now.
+                    let changed = std::mem::replace(&mut version, current) != current;
+                    if changed {
+                        // What a new configuration drops ends now, and what it adds begins now: a read that has begun
+                        // knows the one before.
                         due.clear();
                     }
                     for source in configured.into_iter().flat_map(|configured| configured.installation.sources) {
                         let at = due.entry(source.id.clone()).or_insert(now);
                         if *at <= now {
                             *at = later(now, source.every);
-                            let _ = self
-                                .queues
-                                .send(Queue::Sync, vec![Message::rota(source.id.clone(), None, "schedule")])
-                                .await;
+                            if changed || !self.queues.reads(&source.id) {
+                                let read = Message::rota(source.id.clone(), None, "schedule");
+                                let _ = self.queues.send(Queue::Sync, vec![read]).await;
+                            }
                         }
                         next = next.min(*at);
                     }
