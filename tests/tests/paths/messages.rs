@@ -124,5 +124,8 @@ async fn r15_a_source_that_takes_longer_than_its_pace_is_read_once_at_a_time() {
     let before = world.platform.calls(Operation::Shifts);
     world.run_until(m(64)).await;
     let reads = world.platform.calls(Operation::Shifts) - before;
-    assert!((100..=140).contains(&reads), "{reads} rotations were read in an hour: six reads of twenty, or a little more");
+    assert!(
+        (100..=140).contains(&reads),
+        "{reads} rotations were read in an hour: six reads of twenty, or a little more"
+    );
 }
