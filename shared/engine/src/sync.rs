@@ -72,8 +72,8 @@ impl std::fmt::Debug for Syncer {
 /// What a read of one rotation is done with.
 pub(crate) struct Scope<'a> {
     pub(crate) installation: &'a Installation,
-    /// The version of the configuration.
-    pub(crate) version: u64,
+    /// What of the installation people's looks follow from.
+    pub(crate) about_people: &'a str,
     pub(crate) source: &'a Source,
     /// The profiles that the rotation gives without asking.
     pub(crate) profiles: Vec<Profile>,
@@ -111,7 +111,8 @@ impl Syncer {
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
-        let (installation, version) = (configured.installation, configured.version);
+        let installation = configured.installation;
+        let about_people = installation.about_people();
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
@@ -136,7 +137,8 @@ impl Syncer {
             }
             let profiles =
                 profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
-            let scope = Scope { installation: &installation, version, source, profiles, directory: &directory };
+            let directory = &directory;
+            let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {
                 Ok(view) => self.accept(&scope, head, view).await,
                 Err(error) => self.failed(&scope, head, &error).await,
@@ -444,7 +446,8 @@ impl Syncer {
     }
 
     /// Plans people's enrollments where what they follow from has changed since they were last planned. Where the
-    /// configuration has, everybody is looked at even if their periods stay: what a profile gives may be something else.
+    /// configuration has, in what concerns them, everybody is looked at even if their periods stay: what a profile gives
+    /// may be something else.
     async fn plan(
         &self,
         scope: &Scope<'_>,
@@ -454,10 +457,12 @@ impl Syncer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = |unmatched: u32| {
-            let profiles: Vec<String> =
-                scope.profiles.iter().map(|profile| format!("{}@{}", profile.id, profile.version)).collect();
+            let offering = scope.installation.profiles.iter().filter(|p| !scope.source.retiring && p.offers(&head.id));
+            let profiles: BTreeSet<String> =
+                scope.profiles.iter().chain(offering).map(|p| format!("{}@{}", p.id, p.version)).collect();
+            let profiles: Vec<String> = profiles.into_iter().collect();
             let directory = scope.directory.read_at.filter(|_| unmatched > 0).map(rfc3339).unwrap_or_default();
-            format!("{}/{},{}/{directory}", head.accepted, scope.version, profiles.join(","))
+            format!("{}/{},{}/{directory}", head.accepted, scope.about_people, profiles.join(","))
         };
         let rules = |planned: &str| planned.split('/').nth(1).map(str::to_owned);
         if head.planned == key(head.unmatched) {
