@@ -135,6 +135,11 @@ impl Syncer {
             if read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
                 directory = self.refresh(source, platform.as_ref().ok(), STRANGER, false).await?.0;
             }
+            // With what was asked for the directory, and what others ask of the same adapter meanwhile.
+            let asked = platform.as_ref().map_or(0, |platform| platform.take_requests());
+            if asked > 0 {
+                self.witness.saw(&Event::PlatformAsked(asked));
+            }
             let profiles =
                 profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
             let directory = &directory;

@@ -66,11 +66,11 @@ metrics! {
     enum Counter {
         /// Ticks of the hand-off.
         HandoffRuns,
-        /// Calls to on-call platforms.
+        /// Requests to on-call platforms, those that were sent again included.
         PlatformCalls,
-        /// Calls to apps.
+        /// Calls to apps that grant, revoke or extend; reads are not among them.
         TargetCalls,
-        /// Calls to apps that failed.
+        /// Tries at apps that failed, those of reads included.
         TargetErrors,
     }
 }

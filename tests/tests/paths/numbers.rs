@@ -10,7 +10,7 @@ use dutykey_engine::ports::summary::{Followed, ReadSummary};
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_engine::summary::Summary;
 use dutykey_engine::tick::Ticker;
-use dutykey_platforms::sandbox::{Fault, FaultKind};
+use dutykey_platforms::sandbox::{Fault, FaultKind, Operation};
 use dutykey_policy::hold::Hold;
 use dutykey_targets::sandbox;
 use jiff::Timestamp;
@@ -65,6 +65,23 @@ async fn p1_p6_p7_p8_what_somebody_must_look_at_is_counted_each_minute() {
     world.platform.inject(Fault { from: world.at(m(80)), ..Fault::always(FaultKind::Outage) });
     world.run_until(m(101)).await;
     assert_eq!(counted(&world).stale_sources, 1, "P6: three reads were missed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_every_request_to_a_platform_is_counted_not_every_rotation() {
+    let world = Company::of(["ann"])
+        .shifts("primary", &[shift("ann", "1m", "10h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(64)).await;
+    let asked = |(_, event)| match event {
+        Event::PlatformAsked(requests) => Some(requests),
+        _ => None,
+    };
+    let counted: u64 = world.events().into_iter().filter_map(asked).sum();
+    let kinds = [Operation::Check, Operation::Users, Operation::Teams, Operation::Rotations, Operation::Shifts];
+    assert_eq!(counted, kinds.map(|kind| world.platform.calls(kind)).iter().sum::<u64>());
 }
 
 /// A table that does not answer when it is to be counted.

@@ -43,6 +43,8 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// So many requests were sent to a platform.
+    PlatformAsked(u64),
     /// A complete view was read.
     ViewRead {
         /// Of which rotation.
