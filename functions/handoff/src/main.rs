@@ -13,6 +13,7 @@ use dutykey_runtime::metrics::Metrics;
 use dutykey_runtime::notify::{Notices, Topic};
 use dutykey_runtime::secrets::Secrets;
 use dutykey_runtime::telemetry::Logging;
+use dutykey_runtime::witness::Recorder;
 use dutykey_store::Store;
 use handoff::Function;
 
@@ -40,8 +41,14 @@ async fn start() -> Result<Function, Failure> {
     let notices = Notices::new(store.clone(), secrets, clock.clone(), topic)
         .map_err(|error| Failure::new(ErrorType::Configuration, error))?;
     let queues = SqsQueues::new(aws.sqs(), environment.queues, clock.clone());
-    let ticker =
-        Ticker { due: store.clone(), queues: Arc::new(queues), notify: Arc::new(notices), clock: clock.clone() };
+    let ticker = Ticker {
+        due: store.clone(),
+        numbers: store.clone(),
+        queues: Arc::new(queues),
+        notify: Arc::new(notices),
+        clock: clock.clone(),
+        witness: Arc::new(Recorder::new(metrics.clone())),
+    };
     aws::warm(store.installation_id()).await;
     Ok(Function { ticker, metrics, environment: environment.name })
 }

@@ -7,19 +7,22 @@ mod lambda {
 
     use dutykey_embedded::Embedded;
     use dutykey_engine::ports::clock::Clock;
-    use dutykey_engine::ports::ledger::{Notice, PersonChange, ReadLedger, WriteLedger};
-    use dutykey_engine::ports::rota::{UserLink, WriteRota};
-    use dutykey_engine::ports::rules::ReadRules;
-    use dutykey_policy::id::PersonId;
+    use dutykey_engine::ports::ledger::{Notice, PersonChange, PersonHead, ReadLedger, WriteLedger};
+    use dutykey_engine::ports::rota::{RotationChange, RotationHead, UserLink, WriteRota};
+    use dutykey_engine::ports::rules::{ReadRules, WriteRules};
+    use dutykey_policy::hold::{Hold, State};
+    use dutykey_policy::id::{HoldKey, PersonId, Place};
     use dutykey_policy::installation::Topic;
     use dutykey_policy::look::Due;
-    use dutykey_policy::time::later;
+    use dutykey_policy::time::{Span, earlier, later};
+    use dutykey_policy::wants::{Shape, Want};
     use dutykey_runtime::clock::SystemClock;
     use dutykey_store::Store;
     use dutykey_tests::aws::{FakeAws, Fault, Operation, Sent};
     use dutykey_tests::events;
     use dutykey_tests::process::Process;
     use dutykey_tests::runtime_api::{Outcome, RuntimeApi};
+    use jiff::Timestamp;
     use serde_json::json;
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
@@ -76,30 +79,70 @@ mod lambda {
                 at: now,
             };
             let id = self.store.link_user(&link).await.unwrap().unwrap();
-            let live = self.store.load(&id).await.unwrap().unwrap();
+            let head = self.store.load(&id).await.unwrap().unwrap().head;
             let due = |seconds| Some(Due { at: later(now, Duration::from_secs(seconds)), cause: "test".to_owned() });
             let text = "Ann still has prod".to_owned();
             let notice = Notice { id: "n-1".to_owned(), topic: Topic::Overdue, at: now, text, failures: 0, due: now };
-            let change = PersonChange {
-                person: id.clone(),
-                head: live.head,
-                at: now,
-                next_start: due(90),
-                next_end: due(60),
-                identity: None,
-                claims: Vec::new(),
-                enrollments: Vec::new(),
-                holds: Vec::new(),
-                roll: None,
-                evidence: Vec::new(),
-                notices: vec![notice],
-            };
+            let (next_start, next_end, notices) = (due(90), due(60), vec![notice]);
+            let change = PersonChange { head, next_start, next_end, notices, ..change_of(&id, now) };
             self.store.commit(&change).await.unwrap();
             id
         }
 
+        /// A source whose rotation was never read, and access of somebody that should have ended five minutes ago.
+        async fn trouble(&self) {
+            let now = SystemClock.now();
+            let installation = json!({
+                "verified_domains": ["example.com"], "apps": [], "profiles": [],
+                "sources": [{ "id": "pd", "settings": { "platform": "sandbox", "script": {} }, "every": "5m" }],
+            });
+            self.store.configure(0, &serde_json::from_value(installation).unwrap(), now).await.unwrap();
+            let gap =
+                Span::new(later(now, Duration::from_secs(3_600)), later(now, Duration::from_secs(7_200))).unwrap();
+            let head = RotationHead {
+                unmatched: 2,
+                gaps: vec![gap],
+                ..RotationHead::new("pd:P1".parse().unwrap(), "Primary".to_owned())
+            };
+            let change =
+                RotationChange { expected: 0, head, at: now, known: None, evidence: Vec::new(), notices: Vec::new() };
+            self.store.change_rotation(&change).await.unwrap();
+            let ann = self.somebody().await;
+            let key = HoldKey {
+                app: "directory".parse().unwrap(),
+                account: "acc-ann".parse().unwrap(),
+                place: Place { kind: "group".to_owned(), id: "prod".to_owned() },
+            };
+            let want = Want { shape: Shape::Member, reasons: Vec::new(), frozen: false };
+            let due = earlier(now, Duration::from_secs(300));
+            let wanted = Hold::wanted(key, ann.clone(), &want, now);
+            let hold = Hold { state: State::Ending, touched: true, told: true, due, ..wanted };
+            let live = self.store.load(&ann).await.unwrap().unwrap();
+            let change =
+                PersonChange { holds: vec![hold], head: live.head, notices: Vec::new(), ..change_of(&ann, now) };
+            self.store.commit(&change).await.unwrap();
+        }
+
         async fn tick(&self, attempt: u32) -> Outcome {
             self.api.invoke(&events::schedule("handoff", SystemClock.now(), attempt), SOON).await
+        }
+    }
+
+    /// A change that changes nothing yet.
+    fn change_of(person: &PersonId, at: Timestamp) -> PersonChange {
+        PersonChange {
+            person: person.clone(),
+            head: PersonHead::default(),
+            at,
+            next_start: None,
+            next_end: None,
+            identity: None,
+            claims: Vec::new(),
+            enrollments: Vec::new(),
+            holds: Vec::new(),
+            roll: None,
+            evidence: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -131,6 +174,29 @@ mod lambda {
 
         assert_eq!(world.tick(1).await, ticked(0, 0, 0), "the second run finds nothing new: {}", process.output());
         assert_eq!((world.aws.messages("provisioning"), world.aws.published()), (Vec::new(), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn p1_p6_p8_how_dutykey_stands_is_measured_with_each_tick() {
+        let world = World::new().await;
+        world.trouble().await;
+        let process = world.start();
+        let outcome = world.tick(1).await;
+        assert!(matches!(outcome, Outcome::Answered(_)), "{outcome:?} {}", process.output());
+        let stdout = process.stdout();
+        let expected = [
+            ("HandoffRuns", 1),
+            ("OverdueRevocations", 1),
+            ("OverdueMinutes", 5),
+            ("StaleSources", 1),
+            ("BrakesWaiting", 0),
+            ("UnmatchedOnCall", 2),
+            ("GapsAhead", 1),
+        ];
+        let measured = stdout.lines().find(|line| line.contains("CloudWatchMetrics")).unwrap_or_default();
+        for (name, value) in expected {
+            assert!(measured.contains(&format!("\"{name}\":{value}")), "{name} is {value}: {}", process.output());
+        }
     }
 
     #[tokio::test]

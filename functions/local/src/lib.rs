@@ -7,7 +7,6 @@ mod commands;
 mod data;
 mod demo;
 mod explain;
-mod gauges;
 mod http;
 mod notices;
 mod output;

@@ -16,7 +16,7 @@ use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::hold::Side;
 use dutykey_policy::id::SourceId;
-use dutykey_policy::time::later;
+use dutykey_policy::time::{later, millis_between};
 use dutykey_store::Store;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -103,9 +103,16 @@ impl Process {
                 queues: Arc::new(queues.clone()),
                 clock: clock.clone(),
                 chance,
+                witness: witness.clone(),
+            },
+            ticker: Ticker {
+                due: shared.clone(),
+                numbers: shared,
+                queues: Arc::new(queues.clone()),
+                notify,
+                clock: clock.clone(),
                 witness,
             },
-            ticker: Ticker { due: shared, queues: Arc::new(queues.clone()), notify, clock: clock.clone() },
             queues,
             store,
             clock,
@@ -140,13 +147,13 @@ impl Process {
                 () = &mut ticks => {}
                 () = &mut syncs => {}
                 () = &mut asks => {}
-                (queue, message) = self.queues.next() => {
+                taken = self.queues.next() => {
                     let [sync, starts, ends] = &permits;
-                    let permits = match queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
+                    let permits = match taken.queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
                     let process = self.clone();
                     tasks.spawn(async move {
                         let _permit = permits.acquire_owned().await;
-                        process.handle(queue, &message).await;
+                        process.handle(taken.queue, &taken.message).await;
                     });
                 }
                 Some(_) = tasks.join_next() => {}
@@ -184,14 +191,16 @@ impl Process {
     async fn ticks(&self) {
         loop {
             agree::agreed(self.clock.as_ref()).await;
+            let next = later(self.clock.now(), TICK);
             if let Err(error) = handoff::tick(&self.ticker).await {
                 tracing::error!(error = %error, "the tick failed; the next one finds what it left: {error}");
             }
-            agree::pause(self.clock.as_ref(), TICK).await;
+            let left = u64::try_from(millis_between(self.clock.now(), next)).unwrap_or_default();
+            agree::pause(self.clock.as_ref(), Duration::from_millis(left).min(TICK)).await;
         }
     }
 
-    /// Has every source read at its own pace.
+    /// Has every source read at its own pace. A source whose last read is not over by then is read when it is due again.
     async fn syncs(&self) {
         let mut due: std::collections::BTreeMap<SourceId, jiff::Timestamp> = std::collections::BTreeMap::new();
         let mut version = 0;
@@ -201,8 +210,10 @@ impl Process {
             match self.store.installation().await {
                 Ok(configured) => {
                     let current = configured.as_ref().map_or(0, |configured| configured.version);
-                    if std::mem::replace(&mut version, current) != current {
-                        // What a new configuration drops ends now, and what it adds begins now.
+                    let changed = std::mem::replace(&mut version, current) != current;
+                    if changed {
+                        // What a new configuration drops ends now, and what it adds begins now: a read that has begun
+                        // knows the one before.
                         due.clear();
                     }
                     for source in configured.into_iter().flat_map(|configured| configured.installation.sources) {
@@ -211,10 +222,10 @@ impl Process {
                         *at = (*at).min(later(now, source.every));
                         if *at <= now {
                             *at = later(now, source.every);
-                            let _ = self
-                                .queues
-                                .send(Queue::Sync, vec![Message::rota(source.id.clone(), None, "schedule")])
-                                .await;
+                            if changed || !self.queues.reads(&source.id) {
+                                let read = Message::rota(source.id.clone(), None, "schedule");
+                                let _ = self.queues.send(Queue::Sync, vec![read]).await;
+                            }
                         }
                         next = next.min(*at);
                     }

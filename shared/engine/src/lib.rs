@@ -14,6 +14,8 @@ mod lease;
 pub mod look;
 pub mod ports;
 pub mod snapshot;
+pub mod summary;
 pub mod sync;
 pub mod tick;
+mod told;
 mod touch;

@@ -9,9 +9,8 @@ use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, aft
 use dutykey_policy::hold::{Hold, Observation, Side, State};
 use dutykey_policy::id::{AppId, PersonId};
 use dutykey_policy::identity::Account;
-use dutykey_policy::installation::Topic;
-use dutykey_policy::look::{Due, Look, Planned, decision_time, look, must_tell};
-use dutykey_policy::time::{later, millis_between};
+use dutykey_policy::look::{Due, Look, Planned, decision_time, look, tell_unreached};
+use dutykey_policy::time::later;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -28,6 +27,7 @@ use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{Snapshot, is_near};
+use crate::told::{self, Reach};
 
 /// A look that finds work this often hands the rest to a message.
 const ROUNDS: usize = 12;
@@ -164,9 +164,11 @@ impl Worker {
         let due = |planned: &Planned| {
             planned.step.side() == Some(self.side) && planned.step.due(now).is_some_and(|at| at <= now)
         };
-        let tell = |planned: &Planned| self.side == Side::Ends && must_tell(&planned.hold, now);
-        let mine: Vec<Planned> =
-            view.holds.iter().filter(|planned| due(planned) || tell(planned)).take(MAX_HOLDS).cloned().collect();
+        let tell = |hold: &Hold, reach| self.side == Side::Ends && told::is_due(hold, reach, now);
+        let awake = view.holds.iter().filter(|planned| due(planned) || tell(&planned.hold, Reach::There)).cloned();
+        let missed = live.holds.iter().filter(|hold| reach(&snapshot, hold) == Reach::Missing);
+        let asleep = missed.filter(|hold| tell(hold, Reach::Missing)).map(|hold| undecided(hold, now));
+        let mine: Vec<Planned> = awake.chain(asleep).take(MAX_HOLDS).collect();
         if mine.is_empty() {
             return self.rest(&live, view.next_start, view.next_end, now).await;
         }
@@ -183,6 +185,9 @@ impl Worker {
             let due = Due { at: later(now, NO_ADAPTER), cause: "no adapter".to_owned() };
             view.next_start = soonest(view.next_start, Some(due.clone()));
             view.next_end = soonest(view.next_end, Some(due));
+        }
+        for at in asleep.iter().filter_map(tell_unreached) {
+            view.next_end = soonest(view.next_end, Some(Due { at, cause: "overdue".to_owned() }));
         }
         let asked = directory::due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
         view.next_start = soonest(view.next_start, asked);
@@ -336,7 +341,8 @@ impl Worker {
         now: Timestamp,
     ) -> Result<LivePerson, StoreError> {
         let id = &live.person.id;
-        let notices: Vec<Notice> = holds.iter_mut().filter_map(|hold| notice(hold, now)).collect();
+        let notices: Vec<Notice> =
+            holds.iter_mut().filter_map(|hold| told::notice(hold, reach(snapshot, hold), now)).collect();
         let mut after = live.clone();
         after.holds.retain(|stored| !holds.iter().any(|hold| hold.key == stored.key));
         after.holds.extend(holds.iter().filter(|hold| !hold.is_over()).cloned());
@@ -446,34 +452,16 @@ pub(crate) fn soonest(a: Option<Due>, b: Option<Due>) -> Option<Due> {
     [a, b].into_iter().flatten().min_by_key(|due| due.at)
 }
 
+fn reach(snapshot: &Snapshot, hold: &Hold) -> Reach {
+    if snapshot.misses(&hold.key.app) { Reach::Missing } else { Reach::There }
+}
+
+/// A hold of an app that has no adapter, as it stands.
+fn undecided(hold: &Hold, now: Timestamp) -> Planned {
+    Planned { before: Some(hold.clone()), hold: hold.clone(), want: None, ended: (now, now), step: Step::Nothing }
+}
+
 /// Whether the stored hold still has the attempt whose result this is.
 fn same_attempt(stored: &Hold, result: &Hold) -> bool {
     stored.attempts == result.attempts && stored.open.is_some()
-}
-
-/// A notice about the hold, where somebody must be told and was not.
-fn notice(hold: &mut Hold, now: Timestamp) -> Option<Notice> {
-    if !must_tell(hold, now) {
-        return None;
-    }
-    hold.told = true;
-    let because = hold.retry.as_ref().map_or("", |retry| retry.because.as_str());
-    let (topic, text) = match hold.overdue(now) {
-        Some(age) if hold.is_ending() => {
-            let age = millis_between(hold.due, now).max(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)) / 1_000;
-            (
-                Topic::Overdue,
-                format!(
-                    "{} still has {} {age} s after its end: {because}. It is being retried.",
-                    hold.person, hold.key
-                ),
-            )
-        }
-        _ => (
-            Topic::Stuck,
-            format!("{} at {} needs a person: {because}. It is tried again hourly.", hold.person, hold.key),
-        ),
-    };
-    let id = format!("{}/{}/{}", hold.person, hold.key, hold.since.as_millisecond());
-    Some(Notice { id, topic, at: now, text, failures: 0, due: now })
 }

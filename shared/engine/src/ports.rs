@@ -11,6 +11,7 @@ pub mod roll;
 pub mod rota;
 pub mod rules;
 pub mod secrets;
+pub mod summary;
 pub mod sweep;
 pub mod target;
 pub mod witness;

@@ -37,8 +37,12 @@ const SOURCE_DEADLINE: Duration = Duration::from_secs(600);
 const BOUNDARY_COVERED: Duration = Duration::from_secs(60);
 /// Users are read again when somebody is on call whom they do not name, at most this often.
 const STRANGER: Duration = Duration::from_secs(60);
-/// A gap is told when it is this near.
-const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A gap is told, and counted, when it is this near.
+pub(crate) const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// Gaps that begin within this time are kept: those of the day ahead, for as long as the view may stand.
+const GAPS_KEPT: Duration = Duration::from_secs(48 * 3_600);
+/// At most so many gaps of one rotation are kept.
+const MOST_GAPS: usize = 100;
 
 /// Reads platforms and plans enrollments.
 #[derive(Clone)]
@@ -70,12 +74,22 @@ impl std::fmt::Debug for Syncer {
 /// What a read of one rotation is done with.
 pub(crate) struct Scope<'a> {
     pub(crate) installation: &'a Installation,
-    /// The version of the configuration.
-    pub(crate) version: u64,
+    /// What of the installation people's looks follow from.
+    pub(crate) about_people: &'a str,
     pub(crate) source: &'a Source,
     /// The profiles that the rotation gives without asking.
     pub(crate) profiles: Vec<Profile>,
     pub(crate) directory: &'a Directory,
+}
+
+impl Scope<'_> {
+    /// When nobody is on call, now or beginning within `ahead`. What gives no profile may have gaps as it likes.
+    fn gaps(&self, view: &View, ahead: Duration, now: Timestamp) -> impl Iterator<Item = Span> {
+        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
+        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
+        let gaps = if self.profiles.is_empty() { Vec::new() } else { uncovered(covered, view.window) };
+        gaps.into_iter().filter(move |gap| gap.end > now && gap.start <= later(now, ahead))
+    }
 }
 
 impl Syncer {
@@ -99,7 +113,8 @@ impl Syncer {
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
-        let (installation, version) = (configured.installation, configured.version);
+        let installation = configured.installation;
+        let about_people = installation.about_people();
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
@@ -125,9 +140,15 @@ impl Syncer {
             if read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
                 directory = self.refresh(source, platform.as_ref().ok(), STRANGER, false).await?.0;
             }
+            // With what was asked for the directory, and what others ask of the same adapter meanwhile.
+            let asked = platform.as_ref().map_or(0, |platform| platform.take_requests());
+            if asked > 0 {
+                self.witness.saw(&Event::PlatformAsked(asked));
+            }
             let profiles =
                 profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
-            let scope = Scope { installation: &installation, version, source, profiles, directory: &directory };
+            let directory = &directory;
+            let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {
                 Ok(view) => self.accept(&scope, head, view).await,
                 Err(error) => self.failed(&scope, head, &error).await,
@@ -248,6 +269,7 @@ impl Syncer {
             failure: None,
             told_stale: 0,
             digest: said,
+            gaps: scope.gaps(&view, GAPS_KEPT, now).take(MOST_GAPS).collect(),
             window: Some(view.window),
             due: lease::due(boundary(&view.shifts, now), now, &scope.profiles, now),
             ..head.clone()
@@ -358,18 +380,13 @@ impl Syncer {
     }
 
     fn gaps(&self, scope: &Scope<'_>, head: &RotationHead, view: &View, now: Timestamp) -> Vec<Notice> {
-        if scope.profiles.is_empty() {
-            return Vec::new();
-        }
         // Told once: when the view shows it, or when it comes near.
         let changed = head.digest != digest(&view.shifts);
         let seen = head.fresh_at.map(|fresh| later(fresh, GAP_AHEAD));
         let news = |gap: &Span| changed || seen.is_none_or(|seen| gap.start > seen);
-        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
-        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
-        uncovered(covered, view.window)
-            .into_iter()
-            .filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD) && news(gap))
+        scope
+            .gaps(view, GAP_AHEAD, now)
+            .filter(news)
             .map(|gap| {
                 // What moves with the window names no gap: one that began before it is named by its end.
                 let (from, to) = (rfc3339(gap.start), rfc3339(gap.end));
@@ -450,7 +467,8 @@ impl Syncer {
     }
 
     /// Plans people's enrollments where what they follow from has changed since they were last planned. Where the
-    /// configuration has, everybody is looked at even if their periods stay: what a profile gives may be something else.
+    /// configuration has, in what concerns them, everybody is looked at even if their periods stay: what a profile gives
+    /// may be something else.
     async fn plan(
         &self,
         scope: &Scope<'_>,
@@ -460,10 +478,12 @@ impl Syncer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = |unmatched: u32| {
-            let profiles: Vec<String> =
-                scope.profiles.iter().map(|profile| format!("{}@{}", profile.id, profile.version)).collect();
+            let offering = scope.installation.profiles.iter().filter(|p| !scope.source.retiring && p.offers(&head.id));
+            let profiles: BTreeSet<String> =
+                scope.profiles.iter().chain(offering).map(|p| format!("{}@{}", p.id, p.version)).collect();
+            let profiles: Vec<String> = profiles.into_iter().collect();
             let directory = scope.directory.read_at.filter(|_| unmatched > 0).map(rfc3339).unwrap_or_default();
-            format!("{}/{},{}/{directory}", head.accepted, scope.version, profiles.join(","))
+            format!("{}/{},{}/{directory}", head.accepted, scope.about_people, profiles.join(","))
         };
         let rules = |planned: &str| planned.split('/').nth(1).map(str::to_owned);
         if head.planned == key(head.unmatched) {

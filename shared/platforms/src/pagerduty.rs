@@ -238,6 +238,10 @@ fn faulty(error: PlatformError) -> PlatformError {
 
 #[async_trait]
 impl Platform for PagerDuty {
+    fn take_requests(&self) -> u64 {
+        self.http.take_requests()
+    }
+
     async fn check(&self) -> Result<String, PlatformError> {
         let read = async {
             let answer = self.http.get::<Value>(&["users"], &[("limit", "1")]).await?.body;

@@ -33,6 +33,7 @@ mod notice;
 mod roll;
 mod rota;
 mod rules;
+mod summary;
 mod sweep;
 mod table;
 mod write;

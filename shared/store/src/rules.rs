@@ -40,14 +40,7 @@ impl ReadRules for Store {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
         for _ in 0..ATTEMPTS {
             let Some(head) = self.config_head().await? else { return Ok(None) };
-            let found = match self.kept.installation(&head.document.id) {
-                None => {
-                    let read = self.read_document(&keys::config(), &head.document).await?;
-                    read.inspect(|read| self.kept.keep_installation(&head.document.id, read))
-                }
-                kept => kept,
-            };
-            if let Some(mut installation) = found {
+            if let Some(mut installation) = self.installation_of(&head).await? {
                 installation.profiles = self.profile_versions(&head.profiles).await?;
                 return Ok(Some(Configured { version: head.version, installation }));
             }
@@ -111,6 +104,16 @@ impl Store {
     /// The head of the configuration; `None` before the first was applied.
     pub(crate) async fn config_head(&self) -> Result<Option<ConfigHead>, StoreError> {
         self.get(&keys::config()).await?.map(decode).transpose()
+    }
+
+    /// The installation, without its profiles; `None` where its document is gone because the head has moved meanwhile.
+    pub(crate) async fn installation_of(&self, head: &ConfigHead) -> Result<Option<Installation>, StoreError> {
+        let kept = self.kept.installation(&head.document.id);
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let read = self.read_document(&keys::config(), &head.document).await?;
+        Ok(read.inspect(|read| self.kept.keep_installation(&head.document.id, read)))
     }
 
     /// These versions of profiles, by ID. One that is missing or cannot be read is an error: without it, it would look

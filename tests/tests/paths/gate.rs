@@ -37,6 +37,7 @@ struct State {
     table: u64,
     passed: u64,
     trip: Option<(u64, Trip)>,
+    locked: bool,
 }
 
 /// The gate.
@@ -69,6 +70,11 @@ impl Gate {
     /// How many points have been passed since the gate was set.
     pub(crate) fn passed(&self) -> u64 {
         self.state.lock().unwrap().passed
+    }
+
+    /// Hides the credentials of every app, or gives them back.
+    pub(crate) fn hide_credentials(&self, hidden: bool) {
+        self.state.lock().unwrap().locked = hidden;
     }
 
     /// Has something happen at the point with this number, counted from now.
@@ -160,6 +166,9 @@ pub(crate) struct GatedTargets {
 #[async_trait]
 impl Targets for GatedTargets {
     async fn target(&self, app: &App) -> Result<Arc<dyn Target>, TargetError> {
+        if self.gate.state.lock().unwrap().locked {
+            return Err(TargetError::Transient { after: None, detail: "the secret cannot be read".to_owned() });
+        }
         let inner = self.inner.target(app).await?;
         Ok(Arc::new(GatedTarget { inner, gate: self.gate.clone() }))
     }

@@ -10,6 +10,7 @@ mod gate;
 mod handoff;
 mod identity;
 mod messages;
+mod numbers;
 mod rotas;
 mod views;
 mod world;

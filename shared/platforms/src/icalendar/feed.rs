@@ -80,6 +80,11 @@ impl Feed {
         }
     }
 
+    /// Whether a read of it is a request to a server.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Self::Address { .. })
+    }
+
     /// The whole text, within the deadline.
     pub(super) async fn read(&self) -> Result<String, PlatformError> {
         let bytes = match self {
