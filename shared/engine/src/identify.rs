@@ -11,8 +11,8 @@ use dutykey_policy::time::later;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::look::{Worker, nothing, soonest};
-use crate::ports::ledger::{Committed, LivePerson, Notice, StoreError};
+use crate::look::{Worker, soonest};
+use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, StoreError};
 use crate::ports::target::{Resolved, TargetError};
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
@@ -123,7 +123,7 @@ impl Worker {
             ));
         }
         let due = Some(Due { at: now, cause: "account".to_owned() });
-        let change = crate::ports::ledger::PersonChange {
+        let change = PersonChange {
             identity: Some(person.clone()),
             claims,
             evidence,
@@ -133,7 +133,7 @@ impl Worker {
             } else {
                 soonest(live.head.next_end.clone(), due)
             },
-            ..nothing(live, now)
+            ..PersonChange::nothing(live, now)
         };
         let committed = self.ledger.commit(&change).await?;
         if let Committed::Done(head) = &committed {
