@@ -124,7 +124,13 @@ impl FakeAws {
     /// The variables that lead an SDK here.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        let url = format!("http://{}", self.address);
+        Self::environment_through(self.address)
+    }
+
+    /// The same, through a proxy.
+    #[must_use]
+    pub fn environment_through(proxy: SocketAddr) -> Vec<(String, String)> {
+        let url = format!("http://{proxy}");
         ["SQS", "SECRETS_MANAGER", "SNS"].map(|service| (format!("AWS_ENDPOINT_URL_{service}"), url.clone())).into()
     }
 

@@ -2,9 +2,13 @@
 #![warn(missing_docs)]
 
 pub mod aws;
+pub mod calendar;
+pub mod company;
 pub mod events;
 pub mod pagerduty;
 pub mod process;
 pub mod proxy;
 pub mod runtime_api;
 pub mod scim;
+pub mod surroundings;
+pub mod table;

@@ -160,6 +160,12 @@ impl FakePagerDuty {
         Self { address, shared, task }
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What a client takes as its `base_url`.
     #[must_use]
     pub fn base_url(&self) -> String {

@@ -217,6 +217,12 @@ impl FakeScim {
         Self { address, shared, server }
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The base URL of the service.
     #[must_use]
     pub fn base_url(&self) -> String {

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("provisioning", CALLS_APPS),
     ("revocation", CALLS_APPS),
     ("dutykey", EVERYTHING),
-    ("dutykey-tests", &[]),
+    ("dutykey-tests", STANDS_IN),
 ];
 const INWARD: &[&str] = &["dutykey-engine", "dutykey-policy"];
 /// Each duty has one function: only two of them know how to speak to platforms, and two others how to speak to apps.
@@ -47,6 +47,8 @@ const EVERYTHING: &[&str] = &[
     "rotation-sync",
     "webhook-ingest",
 ];
+/// A table and the people in it; nothing that a platform's, an app's or the runtime's own tests would test with itself.
+const STANDS_IN: &[&str] = &["dutykey-embedded", "dutykey-engine", "dutykey-policy", "dutykey-store"];
 /// What the tests of any crate may use besides; those of the whole system use everything.
 const TEST_TOOLS: &[&str] = &["dutykey-embedded", "dutykey-tests"];
 

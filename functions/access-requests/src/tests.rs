@@ -113,18 +113,9 @@ impl World {
         let enrollment = Enrollment { person: id.clone(), profile, origin, periods: vec![period] };
         let planned = state == State::Wanted;
         let change = PersonChange {
-            person: id.clone(),
-            head: live.head,
-            at: at(2),
-            next_start: None,
-            next_end: None,
-            identity: None,
-            claims: Vec::new(),
             enrollments: vec![enrollment],
             holds: if planned { Vec::new() } else { vec![held] },
-            roll: None,
-            evidence: Vec::new(),
-            notices: Vec::new(),
+            ..PersonChange::nothing(&live, at(2))
         };
         self.store.commit(&change).await.unwrap();
         id

@@ -10,6 +10,7 @@ use std::time::Duration;
 use dutykey_engine::ports::clock::Clock as _;
 use dutykey_policy::time::{earlier, later, rfc3339};
 use dutykey_runtime::clock::SystemClock;
+use dutykey_tests::calendar;
 use dutykey_tests::scim::{FakeScim, TOKEN};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,22 +77,7 @@ impl Place {
     }
 
     fn calendar(&self, start: Timestamp, end: Timestamp) {
-        let at = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let lines = [
-            "BEGIN:VCALENDAR".to_owned(),
-            "VERSION:2.0".to_owned(),
-            "PRODID:-//Dutykey//Tests//EN".to_owned(),
-            "BEGIN:VEVENT".to_owned(),
-            "UID:1@example.com".to_owned(),
-            format!("DTSTAMP:{}", at(start)),
-            format!("DTSTART:{}", at(start)),
-            format!("DTEND:{}", at(end)),
-            "SUMMARY:Ann".to_owned(),
-            "ATTENDEE:mailto:ann@example.com".to_owned(),
-            "END:VEVENT".to_owned(),
-            "END:VCALENDAR".to_owned(),
-        ];
-        std::fs::write(self.directory.join("rota.ics"), lines.join("\r\n") + "\r\n").unwrap();
+        std::fs::write(self.directory.join("rota.ics"), calendar::ann_s_shift(start, end)).unwrap();
     }
 
     /// Writes the configuration, with this ID for its app: whoever is on call gets the profile.

@@ -2,151 +2,44 @@
 
 #[cfg(test)]
 mod lambda {
-    use std::path::Path;
     use std::time::Duration;
 
-    use dutykey_embedded::Embedded;
     use dutykey_engine::ports::clock::Clock;
-    use dutykey_engine::ports::ledger::{LivePerson, PersonChange, ReadLedger, WriteLedger};
+    use dutykey_engine::ports::ledger::{LivePerson, ReadLedger};
     use dutykey_engine::ports::queue::Message;
-    use dutykey_engine::ports::rota::{UserLink, WriteRota};
     use dutykey_engine::ports::rules::WriteRules;
-    use dutykey_policy::enrollment::{Enrollment, Origin, Period};
     use dutykey_policy::hold::State;
-    use dutykey_policy::id::{EntitlementRef, PersonId};
-    use dutykey_policy::identity::Account;
-    use dutykey_policy::installation::{App, Installation, SecretRef, TargetSettings};
-    use dutykey_policy::profile::Profile;
-    use dutykey_policy::rota::End;
-    use dutykey_policy::time::{earlier, later};
+    use dutykey_policy::id::PersonId;
+    use dutykey_policy::installation::SecretRef;
+    use dutykey_policy::time::later;
     use dutykey_runtime::clock::SystemClock;
-    use dutykey_store::Store;
-    use dutykey_tests::aws::FakeAws;
+    use dutykey_tests::company::{self, Access, GROUP};
     use dutykey_tests::events;
-    use dutykey_tests::process::Process;
-    use dutykey_tests::runtime_api::{Outcome, RuntimeApi};
+    use dutykey_tests::runtime_api::Outcome;
     use dutykey_tests::scim::{Effect, FakeScim, TOKEN};
+    use dutykey_tests::surroundings::{Surroundings, failed, metrics};
     use jiff::Timestamp;
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
-    use tokio::task::JoinHandle;
 
-    const SOON: Duration = Duration::from_secs(30);
-
-    struct World {
-        api: RuntimeApi,
-        aws: FakeAws,
-        store: Store,
-        table: JoinHandle<()>,
-        variables: Vec<(String, String)>,
+    async fn surroundings() -> Surroundings {
+        Surroundings::of(env!("CARGO_BIN_EXE_provisioning"), &["provisioning", "revocation"]).await
     }
 
-    impl Drop for World {
-        fn drop(&mut self) {
-            self.table.abort();
-        }
+    /// Ann, whose access through one approved request lasts until then.
+    async fn ann(world: &Surroundings, scim: &FakeScim, until: Timestamp) -> PersonId {
+        scim.state(|scim| {
+            scim.add_user("u-ann", "ann@example.com");
+            scim.add_group(GROUP, "prod-oncall", &[]);
+        });
+        world.aws.put_secret("dutykey/scim", TOKEN);
+        let (now, token) = (SystemClock.now(), SecretRef::Secret("dutykey/scim".to_owned()));
+        world.table.store.configure(0, &company::installation(scim.base_url(), token), now).await.unwrap();
+        company::approved(&world.table.store, "ann", until, Access::NotYet, now).await
     }
 
-    impl World {
-        async fn new() -> Self {
-            let (api, aws) = (RuntimeApi::start().await.unwrap(), FakeAws::start().await.unwrap());
-            let table = Embedded::memory().unwrap();
-            let store = Store::new(table.client(), "dutykey");
-            store.create_table("table-1").await.unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut variables = aws.environment();
-            let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
-            set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", listener.local_addr().unwrap()));
-            set("DUTYKEY_TABLE", "dutykey".to_owned());
-            set("DUTYKEY_PROVISIONING_QUEUE_URL", aws.queue_url("provisioning"));
-            set("DUTYKEY_REVOCATION_QUEUE_URL", aws.queue_url("revocation"));
-            let table = tokio::spawn(async move { table.serve_on(listener).await.unwrap() });
-            Self { api, aws, store, table, variables }
-        }
-
-        fn start(&self) -> Process {
-            self.api
-                .launch(Path::new(env!("CARGO_BIN_EXE_provisioning")), "provisioning", 256, &self.variables)
-                .unwrap()
-        }
-
-        /// Ann, whose access through one approved request lasts until then.
-        async fn ann(&self, scim: &FakeScim, until: Timestamp) -> PersonId {
-            scim.state(|world| {
-                world.add_user("u-ann", "ann@example.com");
-                world.add_group("g-prod", "prod-oncall", &[]);
-            });
-            self.aws.put_secret("dutykey/scim", TOKEN);
-            let now = SystemClock.now();
-            self.store.configure(0, &installation(scim), now).await.unwrap();
-            let link = UserLink {
-                source: "pd".parse().unwrap(),
-                user: "U1".parse().unwrap(),
-                address: "ann@example.com".to_owned(),
-                name: None,
-                fresh: "per_01JD0000000000000000000001".parse().unwrap(),
-                said: false,
-                at: now,
-            };
-            let id = self.store.link_user(&link).await.unwrap().unwrap();
-            let LivePerson { head, mut person, .. } = self.live(&id).await;
-            let (app, account) = ("directory".parse().unwrap(), "u-ann".parse().unwrap());
-            person.accounts.insert(app, Account::Linked(account));
-            let from = earlier(now, Duration::from_secs(600));
-            let periods = vec![Period { from, until: End::At(until), from_known: from, until_known: from }];
-            let origin = Origin::Request("req_1".to_owned());
-            let enrollment = Enrollment { person: id.clone(), profile: "on-call".parse().unwrap(), origin, periods };
-            let change = PersonChange {
-                person: id.clone(),
-                head,
-                at: now,
-                next_start: None,
-                next_end: None,
-                identity: Some(person),
-                claims: Vec::new(),
-                enrollments: vec![enrollment],
-                holds: Vec::new(),
-                roll: None,
-                evidence: Vec::new(),
-                notices: Vec::new(),
-            };
-            self.store.commit(&change).await.unwrap();
-            id
-        }
-
-        async fn live(&self, person: &PersonId) -> LivePerson {
-            self.store.load(person).await.unwrap().expect("the person is there")
-        }
-    }
-
-    fn installation(scim: &FakeScim) -> Installation {
-        let settings =
-            TargetSettings::Scim { base_url: scim.base_url(), token: SecretRef::Secret("dutykey/scim".to_owned()) };
-        let (kind, id) = ("group".to_owned(), "g-prod".to_owned());
-        let profile = Profile {
-            id: "on-call".parse().unwrap(),
-            version: 1,
-            name: "On-call".to_owned(),
-            entitlements: vec![EntitlementRef { app: "directory".parse().unwrap(), kind, id }],
-            mode: dutykey_policy::profile::Mode::Enforce,
-            enrollment: None,
-            self_service: None,
-            self_override: dutykey_policy::profile::SelfOverride::Hold,
-            override_lock: Duration::ZERO,
-            break_glass: None,
-        };
-        Installation {
-            verified_domains: vec!["example.com".to_owned()],
-            directory: None,
-            api: Default::default(),
-            sources: Vec::new(),
-            apps: vec![App { id: "directory".parse().unwrap(), settings, retiring: false }],
-            links: Vec::new(),
-            profiles: vec![profile],
-            sync: Default::default(),
-            brake: Default::default(),
-            notify: Vec::new(),
-        }
+    async fn live(world: &Surroundings, person: &PersonId) -> LivePerson {
+        world.table.store.load(person).await.unwrap().expect("the person is there")
     }
 
     fn batch(bodies: &[String]) -> Value {
@@ -157,28 +50,16 @@ mod lambda {
         serde_json::to_string(&Message::person(person.clone(), "test")).unwrap()
     }
 
-    fn failed(records: &[usize]) -> Outcome {
-        let failed: Vec<_> = records.iter().map(|n| json!({"itemIdentifier": events::message_id(*n)})).collect();
-        Outcome::Answered(json!({ "batchItemFailures": failed }))
-    }
-
-    /// The lines of stdout that CloudWatch takes metrics from.
-    fn metrics(process: &Process) -> Vec<Value> {
-        let lines = process.stdout();
-        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line.get("_aws").is_some()).collect()
-    }
-
     #[tokio::test]
     async fn p10_a_duplicate_grants_once_and_only_what_cannot_be_read_comes_again() {
-        let (world, scim) = (World::new().await, FakeScim::start().await);
+        let (world, scim) = (surroundings().await, FakeScim::start().await);
         let until = later(SystemClock.now(), Duration::from_secs(100));
-        let ann = world.ann(&scim, until).await;
+        let ann = ann(&world, &scim, until).await;
         let process = world.start();
         let event = batch(&[look(&ann), "not json".to_owned(), look(&ann), r#"{"v":1,"who":"ann"}"#.to_owned()]);
-        assert_eq!(world.api.invoke(&event, SOON).await, failed(&[2, 4]), "{}", process.output());
-        assert_eq!(scim.effect("g-prod", "u-ann"), Effect { adds: 1, removes: 0 }, "{:#?}", scim.requests());
-        let live = world.live(&ann).await;
+        assert_eq!(world.invoke(&event).await, failed(&[2, 4]), "{}", process.output());
+        assert_eq!(scim.effect(GROUP, "u-ann"), Effect { adds: 1, removes: 0 }, "{:#?}", scim.requests());
+        let live = live(&world, &ann).await;
         assert_eq!(live.holds.iter().map(|hold| hold.state).collect::<Vec<_>>(), [State::Held], "{}", process.output());
 
         // The end is near, so whoever committed it has sent its message, for the second before.
@@ -197,13 +78,13 @@ mod lambda {
 
     #[tokio::test]
     async fn p10_without_the_table_every_record_comes_again_and_the_environment_lives_on() {
-        let (mut world, scim) = (World::new().await, FakeScim::start().await);
-        let ann = world.ann(&scim, later(SystemClock.now(), Duration::from_secs(3_600))).await;
+        let (mut world, scim) = (surroundings().await, FakeScim::start().await);
+        let ann = ann(&world, &scim, later(SystemClock.now(), Duration::from_secs(3_600))).await;
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        world.variables.push(("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), format!("http://{nobody}")));
+        world.set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{nobody}"));
         let process = world.start();
         for _ in 0..2 {
-            let outcome = world.api.invoke(&batch(&[look(&ann)]), SOON).await;
+            let outcome = world.invoke(&batch(&[look(&ann)])).await;
             assert_eq!(outcome, failed(&[1]), "{}", process.output());
         }
         assert_eq!(scim.requests(), [], "nothing is done that cannot be recorded");
@@ -211,25 +92,21 @@ mod lambda {
 
     #[tokio::test]
     async fn a_run_of_a_schedule_is_not_for_this_function() {
-        let world = World::new().await;
+        let world = surroundings().await;
         let process = world.start();
-        let outcome = world.api.invoke(&events::schedule("catalog", SystemClock.now(), 1), SOON).await;
+        let outcome = world.invoke(&events::schedule("catalog", SystemClock.now(), 1)).await;
         let Outcome::Failed(error) = outcome else { panic!("{outcome:?} {}", process.output()) };
         assert_eq!(error.error_type, "InputUnreadable", "{}", process.output());
     }
 
     #[tokio::test]
     async fn an_environment_that_lacks_something_is_refused_with_every_name() {
-        let mut world = World::new().await;
-        world.variables.retain(|(name, _)| name != "DUTYKEY_TABLE" && name != "DUTYKEY_REVOCATION_QUEUE_URL");
-        let process = world.start();
-        let Err(Outcome::NotStarted(error)) = world.api.ready().await else {
-            panic!("the function starts: {}", process.output());
-        };
+        let mut world = surroundings().await;
+        world.unset(&["DUTYKEY_TABLE", "DUTYKEY_REVOCATION_QUEUE_URL"]);
+        let (error, _) = world.refused().await;
         assert_eq!(error.error_type, "ConfigurationInvalid");
         for name in ["DUTYKEY_TABLE is missing", "DUTYKEY_REVOCATION_QUEUE_URL is missing"] {
             assert!(error.error_message.contains(name), "{}", error.error_message);
         }
-        assert_eq!(process.wait(SOON).await.unwrap().code(), Some(2));
     }
 }

@@ -3,25 +3,19 @@
 #[cfg(test)]
 mod lambda {
     use std::path::Path;
-    use std::time::Duration;
 
-    use dutykey_embedded::Embedded;
     use dutykey_engine::ports::clock::Clock;
     use dutykey_engine::ports::queue::Message;
     use dutykey_engine::ports::rules::WriteRules;
     use dutykey_policy::time::rfc3339;
     use dutykey_runtime::clock::SystemClock;
-    use dutykey_store::Store;
-    use dutykey_tests::aws::FakeAws;
     use dutykey_tests::events::HttpRequest;
     use dutykey_tests::process::Process;
-    use dutykey_tests::runtime_api::{Outcome, RuntimeApi};
+    use dutykey_tests::runtime_api::Outcome;
+    use dutykey_tests::surroundings::Surroundings;
     use hmac::{Hmac, KeyInit, Mac};
     use sha2::Sha256;
-    use tokio::net::TcpListener;
-    use tokio::task::JoinHandle;
 
-    const SOON: Duration = Duration::from_secs(30);
     const SECRET: &str = "shared-between-two";
     const CONFIG: &str = r#"
 version: 1
@@ -37,58 +31,28 @@ profiles:
     enrollment: { rotations: ["pd:PPOL001@1"], lease: 4h }
 "#;
 
-    struct World {
-        api: RuntimeApi,
-        aws: FakeAws,
-        table: JoinHandle<()>,
-        variables: Vec<(String, String)>,
+    async fn surroundings() -> Surroundings {
+        let world = Surroundings::of(env!("CARGO_BIN_EXE_webhook-ingest"), &["sync"]).await;
+        world.aws.put_secret("dutykey/pd-hook", SECRET);
+        let document = dutykey_runtime::config::parse(CONFIG.as_bytes(), Path::new("/")).unwrap();
+        let installation = document.pin(|_| Err("it has no names".to_owned())).unwrap();
+        world.table.store.configure(0, &installation, SystemClock.now()).await.unwrap();
+        world
     }
 
-    impl Drop for World {
-        fn drop(&mut self) {
-            self.table.abort();
-        }
-    }
-
-    impl World {
-        async fn new() -> Self {
-            let (api, aws) = (RuntimeApi::start().await.unwrap(), FakeAws::start().await.unwrap());
-            aws.put_secret("dutykey/pd-hook", SECRET);
-            let table = Embedded::memory().unwrap();
-            let store = Store::new(table.client(), "dutykey");
-            store.create_table("table-1").await.unwrap();
-            let document = dutykey_runtime::config::parse(CONFIG.as_bytes(), Path::new("/")).unwrap();
-            let installation = document.pin(|_| Err("it has no names".to_owned())).unwrap();
-            store.configure(0, &installation, SystemClock.now()).await.unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut variables = aws.environment();
-            let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
-            set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", listener.local_addr().unwrap()));
-            set("DUTYKEY_TABLE", "dutykey".to_owned());
-            set("DUTYKEY_SYNC_QUEUE_URL", aws.queue_url("sync"));
-            let table = tokio::spawn(async move { table.serve_on(listener).await.unwrap() });
-            Self { api, aws, table, variables }
-        }
-
-        fn start(&self) -> Process {
-            let binary = Path::new(env!("CARGO_BIN_EXE_webhook-ingest"));
-            self.api.launch(binary, "webhook-ingest", 256, &self.variables).unwrap()
-        }
-
-        /// The status that the platform gets for this body, signed with that secret.
-        async fn post(&self, process: &Process, body: &str, secret: &str) -> u64 {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-            mac.update(body.as_bytes());
-            let signature = format!("v1={}", dutykey_policy::rota::hex(&mac.finalize().into_bytes()));
-            let request = HttpRequest::new("POST", "/webhooks/pd")
-                .header("host", "api.example.com")
-                .header("content-type", "application/json")
-                .header("x-pagerduty-signature", &signature)
-                .body(body);
-            match self.api.invoke(&request.event(SystemClock.now()), SOON).await {
-                Outcome::Answered(answer) => answer["statusCode"].as_u64().expect("a status"),
-                outcome => panic!("{outcome:?} {}", process.output()),
-            }
+    /// The status that the platform gets for this body, signed with that secret.
+    async fn post(world: &Surroundings, process: &Process, body: &str, secret: &str) -> u64 {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let signature = format!("v1={}", dutykey_policy::rota::hex(&mac.finalize().into_bytes()));
+        let request = HttpRequest::new("POST", "/webhooks/pd")
+            .header("host", "api.example.com")
+            .header("content-type", "application/json")
+            .header("x-pagerduty-signature", &signature)
+            .body(body);
+        match world.invoke(&request.event(SystemClock.now())).await {
+            Outcome::Answered(answer) => answer["statusCode"].as_u64().expect("a status"),
+            outcome => panic!("{outcome:?} {}", process.output()),
         }
     }
 
@@ -101,13 +65,13 @@ profiles:
 
     #[tokio::test]
     async fn r15_a_signed_hint_asks_for_one_read_and_a_forged_one_for_none() {
-        let world = World::new().await;
+        let world = surroundings().await;
         let process = world.start();
         let incident = incident();
-        assert_eq!(world.post(&process, &incident, "forged").await, 403, "{}", process.output());
+        assert_eq!(post(&world, &process, &incident, "forged").await, 403, "{}", process.output());
         assert!(world.aws.messages("sync").is_empty());
-        assert_eq!(world.post(&process, &incident, SECRET).await, 202, "{}", process.output());
-        assert_eq!(world.post(&process, &incident, SECRET).await, 202, "a duplicate: {}", process.output());
+        assert_eq!(post(&world, &process, &incident, SECRET).await, 202, "{}", process.output());
+        assert_eq!(post(&world, &process, &incident, SECRET).await, 202, "a duplicate: {}", process.output());
         let sent = world.aws.messages("sync");
         let [read] = sent.as_slice() else { panic!("one read: {sent:?} {}", process.output()) };
         let expected = Message::rota("pd".parse().unwrap(), Some("PPOL001@1".to_owned()), "webhook");
@@ -117,12 +81,9 @@ profiles:
 
     #[tokio::test]
     async fn an_environment_without_the_queue_of_reads_is_refused() {
-        let mut world = World::new().await;
-        world.variables.retain(|(name, _)| name != "DUTYKEY_SYNC_QUEUE_URL");
-        let process = world.start();
-        let Err(Outcome::NotStarted(error)) = world.api.ready().await else {
-            panic!("the function starts: {}", process.output());
-        };
+        let mut world = surroundings().await;
+        world.unset(&["DUTYKEY_SYNC_QUEUE_URL"]);
+        let (error, _) = world.refused().await;
         assert!(error.error_message.contains("DUTYKEY_SYNC_QUEUE_URL is missing"), "{}", error.error_message);
     }
 }

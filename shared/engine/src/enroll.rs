@@ -15,7 +15,7 @@ use dutykey_policy::wants::{READINESS, wants};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::look::{announce, nothing, soonest};
+use crate::look::{announce, soonest};
 use crate::ports::ledger::{Committed, Notice, PersonChange, StoreError};
 use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
@@ -168,7 +168,7 @@ impl Syncer {
             evidence,
             next_start: soonest(live.head.next_start.clone(), start),
             next_end: soonest(live.head.next_end.clone(), end),
-            ..nothing(&live, now)
+            ..PersonChange::nothing(&live, now)
         };
         if let Committed::Done(head) = self.ledger.commit(&change).await? {
             announce(self.queues.as_ref(), id, &live.head, &head, now, None).await;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::directory::Finding;
-use crate::look::{Worker, nothing, soonest};
-use crate::ports::ledger::{Committed, LivePerson, Notice, StoreError};
+use crate::look::{Worker, soonest};
+use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, StoreError};
 use crate::ports::target::{Resolved, TargetError};
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
@@ -111,7 +111,7 @@ impl Worker {
             evidence.push(draft(self.actor, live, "held", Value::Null, before, after));
         }
         let due = Some(Due { at: now, cause: "account".to_owned() });
-        let change = crate::ports::ledger::PersonChange {
+        let change = PersonChange {
             identity: Some(person.clone()),
             claims,
             roll: finding.roll.clone(),
@@ -122,7 +122,7 @@ impl Worker {
             } else {
                 soonest(live.head.next_end.clone(), due)
             },
-            ..nothing(live, now)
+            ..PersonChange::nothing(live, now)
         };
         let committed = self.ledger.commit(&change).await?;
         if let Committed::Done(head) = &committed {

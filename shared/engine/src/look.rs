@@ -229,7 +229,7 @@ impl Worker {
         if times(&head.next_start) == times(&start) && times(&head.next_end) == times(&end) {
             return Ok(Round::Until(next));
         }
-        let change = PersonChange { next_start: start, next_end: end, ..nothing(live, now) };
+        let change = PersonChange { next_start: start, next_end: end, ..PersonChange::nothing(live, now) };
         let head = self.commit(&change).await?;
         self.announce(person, &live.head, &head, now).await;
         Ok(Round::Until(next))
@@ -355,7 +355,7 @@ impl Worker {
             holds: holds.clone(),
             evidence,
             notices,
-            ..nothing(live, now)
+            ..PersonChange::nothing(live, now)
         };
         after.head = self.commit(&change).await?;
         for hold in &holds {
@@ -427,24 +427,6 @@ pub(crate) async fn announce(
         if moved && is_near(due.at, now) && !taken_here {
             send(queues, side, person, due.at, &due.cause).await;
         }
-    }
-}
-
-/// A change that changes nothing yet.
-pub(crate) fn nothing(live: &LivePerson, now: Timestamp) -> PersonChange {
-    PersonChange {
-        person: live.person.id.clone(),
-        head: live.head.clone(),
-        at: now,
-        next_start: live.head.next_start.clone(),
-        next_end: live.head.next_end.clone(),
-        identity: None,
-        claims: Vec::new(),
-        enrollments: Vec::new(),
-        holds: Vec::new(),
-        roll: None,
-        evidence: Vec::new(),
-        notices: Vec::new(),
     }
 }
 

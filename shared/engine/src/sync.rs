@@ -120,6 +120,7 @@ impl Syncer {
         let platform = self.platforms.platform(source).await;
         let every = installation.sync.directory_every;
         let (mut directory, listed) = self.refresh(source, platform.as_ref().ok(), every, rotation.is_none()).await?;
+        let lists = listed.is_some();
         let rotations = match rotation {
             Some(local) => match format!("{}:{local}", source.id).parse() {
                 Ok(id) => vec![(id, None)],
@@ -137,7 +138,8 @@ impl Syncer {
             };
             // The answer may have contradicted the clock: then neither it nor its absence means anything yet.
             trusted(self.clock.as_ref())?;
-            if read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
+            let young = directory.read_at.is_some_and(|at| later(at, STRANGER) > self.clock.now());
+            if !young && read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
                 directory = self.refresh(source, platform.as_ref().ok(), STRANGER, false).await?.0;
             }
             // With what was asked for the directory, and what others ask of the same adapter meanwhile.
@@ -159,6 +161,11 @@ impl Syncer {
                 Err(error) => return Err(error),
             }
         }
+        // Only now: whoever dies before has to list the rotations again, or new ones would stay unknown for as long as
+        // the users are fresh.
+        if lists && self.rota.directory(&source.id).await?.read_at < directory.read_at {
+            self.keep(&source.id, &directory).await?;
+        }
         Ok(())
     }
 
@@ -170,6 +177,14 @@ impl Syncer {
         all
     }
 
+    async fn keep(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError> {
+        match self.rota.keep_directory(source, directory).await {
+            // Another read was faster, and kept what is as fresh as this.
+            Ok(()) | Err(StoreError::Changed(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn head(&self, id: &RotationId, name: Option<String>) -> Result<RotationHead, StoreError> {
         let stored = self.rota.heads(std::slice::from_ref(id)).await?.remove(id);
         let mut head = stored.unwrap_or_else(|| RotationHead::new(id.clone(), id.local()));
@@ -178,6 +193,7 @@ impl Syncer {
     }
 
     /// The users and teams of the source, read again where they are old; the rotations that it lists, where it was asked.
+    /// With such a list they are not kept yet.
     async fn refresh(
         &self,
         source: &Source,
@@ -197,11 +213,10 @@ impl Syncer {
         match read.await {
             Ok((users, teams, listed)) => {
                 let directory = Directory { read_at: Some(now), users, teams };
-                match self.rota.keep_directory(&source.id, &directory).await {
-                    // Another read was faster, and kept what is as fresh as this.
-                    Ok(()) | Err(StoreError::Changed(_)) => Ok((directory, listed)),
-                    Err(error) => Err(error),
+                if listed.is_none() {
+                    self.keep(&source.id, &directory).await?;
                 }
+                Ok((directory, listed))
             }
             Err(error) => {
                 tracing::warn!(source.id = %source.id, error = %error, "the users of `{}` could not be read: {error}", source.id);

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::time::Duration;
 
-use crate::look::{Worker, announce, nothing, soonest};
+use crate::look::{Worker, announce, soonest};
 use crate::ports::ledger::{Committed, LivePerson, PersonChange, StoreError, WriteLedger};
 use crate::ports::queue::{Enqueue, Message, Queue};
 
@@ -37,7 +37,7 @@ pub(crate) async fn touch(
         let change = PersonChange {
             next_start: soonest(live.head.next_start.clone(), due.clone()),
             next_end: soonest(live.head.next_end.clone(), due),
-            ..nothing(&live, now)
+            ..PersonChange::nothing(&live, now)
         };
         match ledger.commit(&change).await {
             Ok(Committed::Done(head)) => {

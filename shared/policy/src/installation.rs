@@ -250,8 +250,8 @@ pub struct Oidc {
     pub groups_claim: String,
 }
 
-/// Everything that the configuration file says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Everything that the configuration file says; by default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installation {
     /// Mail domains that the company owns; an address outside them never matches anybody.
     pub verified_domains: Vec<String>,

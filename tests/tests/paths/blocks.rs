@@ -3,6 +3,7 @@
 use dutykey_engine::block::{BlockError, Denial};
 use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_engine::ports::roll::{ReadRoll, RollChange, WriteRoll};
+use dutykey_engine::ports::witness::Event;
 use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::installation::{App, PlatformSettings, TargetSettings, Topic};
 use dutykey_policy::roll::Word;
@@ -198,6 +199,11 @@ async fn three_of_five_inactive() -> World {
     assert_eq!(world.members("prod").len(), 5, "R2: many at once are held, the first of them too");
     let told = world.notices(Topic::Brake);
     assert_eq!(told.len(), 1, "R2: somebody is told, once: {told:?}");
+    let counted = world.events().into_iter().filter_map(|(_, event)| match event {
+        Event::Counted(summary) => Some(summary.brakes),
+        _ => None,
+    });
+    assert_eq!(counted.last(), Some(1), "a brake waits, and the numbers say so");
     world
 }
 

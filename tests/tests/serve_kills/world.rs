@@ -9,17 +9,17 @@ use axum::Router;
 use axum::routing::get;
 use dutykey_embedded::Embedded;
 use dutykey_engine::ports::clock::Clock;
-use dutykey_policy::evidence::{Chain, Verifier};
 use dutykey_policy::hold::State;
 use dutykey_policy::id::HoldKey;
-use dutykey_policy::time::{Span, later};
+use dutykey_policy::time::later;
 use dutykey_runtime::clock::SystemClock;
-use dutykey_store::{MAX_PAGE, Range, Store};
+use dutykey_store::Store;
+use dutykey_tests::calendar;
 use dutykey_tests::process::{Process, binary};
 use dutykey_tests::proxy::{Counter, Point, Proxy};
 use dutykey_tests::scim::{Effect, FakeScim, TOKEN};
+use dutykey_tests::table::{every_hold, evidence};
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
@@ -112,7 +112,7 @@ impl World {
             world.add_group("g-oncall", "prod-oncall", &["u-bob"]);
         });
         let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-        let fronts = [Switch::start(nobody).await, Switch::start(address(&scim)).await];
+        let fronts = [Switch::start(nobody).await, Switch::start(scim.address()).await];
         let world = Self { shift, directory, scim, calendar: None, fronts, lives: Vec::new(), case: String::new() };
         std::fs::write(world.file("dutykey.yaml"), world.configuration()).unwrap();
         world
@@ -125,7 +125,7 @@ impl World {
         let turn = STARTING.acquire().await.unwrap();
         let begun = SystemClock.now();
         let calendar = Calendar::start(begun, self.shift).await;
-        let upstreams = [calendar.address, address(&self.scim)];
+        let upstreams = [calendar.address, self.scim.address()];
         self.calendar = Some(calendar);
         let counters = [Counter::new(), Counter::new()];
         let mut proxies = Vec::new();
@@ -183,14 +183,8 @@ impl World {
 
     pub(super) async fn story(&self) -> Story {
         let store = self.store();
-        let mut export = Vec::new();
-        store.export(None, Range::default(), &mut export).await.unwrap();
-        let export = String::from_utf8(export).unwrap();
-        let mut verifier = Verifier::default();
-        let checked = export.lines().try_for_each(|line| verifier.line(line)).and_then(|()| verifier.finish());
-        checked.unwrap_or_else(|fault| panic!("P9: {fault}\n{export}\n{}", self.output()));
-        let records = export.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let acts = records.filter_map(|record| record["act"].as_str().map(str::to_owned));
+        let records = evidence(&store, None).await;
+        let acts = records.iter().filter_map(|record| record["act"].as_str().map(str::to_owned));
         Story {
             members: self.scim.state(|world| world.groups["g-oncall"].members.keys().cloned().collect()),
             effect: self.scim.effect("g-oncall", "u-ann"),
@@ -273,23 +267,8 @@ profiles:
 impl Calendar {
     /// The shift begins so long after that instant.
     async fn start(begun: Timestamp, shift: Duration) -> Self {
-        let at = |at: Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
         let start = later(begun, START);
-        let lines = [
-            "BEGIN:VCALENDAR".to_owned(),
-            "VERSION:2.0".to_owned(),
-            "PRODID:-//Dutykey//Tests//EN".to_owned(),
-            "BEGIN:VEVENT".to_owned(),
-            "UID:1@example.com".to_owned(),
-            format!("DTSTAMP:{}", at(begun)),
-            format!("DTSTART:{}", at(start)),
-            format!("DTEND:{}", at(later(start, shift))),
-            "SUMMARY:Ann".to_owned(),
-            "ATTENDEE:mailto:ann@example.com".to_owned(),
-            "END:VEVENT".to_owned(),
-            "END:VCALENDAR".to_owned(),
-        ];
-        let text = lines.join("\r\n") + "\r\n";
+        let text = calendar::ann_s_shift(start, later(start, shift));
         let router =
             Router::new().route("/rota.ics", get(|| async move { ([("content-type", "text/calendar")], text) }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -299,28 +278,7 @@ impl Calendar {
     }
 }
 
-fn address(scim: &FakeScim) -> SocketAddr {
-    let base = scim.base_url();
-    base.trim_start_matches("http://").trim_end_matches("/scim/v2").parse().unwrap()
-}
-
-/// Every hold, those that are over included.
+/// Every hold, those that are over included, and where it is in its life.
 async fn holds(store: &Store) -> Vec<(HoldKey, State)> {
-    let mut holds = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = store.list_open_holds(cursor.as_ref(), MAX_PAGE).await.unwrap();
-        holds.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    let within = Span::new(Timestamp::UNIX_EPOCH, later(SystemClock.now(), Duration::from_secs(60))).unwrap();
-    for chain in store.list_chains().await.unwrap() {
-        if let Chain::Person(person) = chain {
-            holds.extend(store.list_ended_holds(&person, within, None, MAX_PAGE).await.unwrap().items);
-        }
-    }
-    holds.into_iter().map(|hold| (hold.key, hold.state)).collect()
+    every_hold(store).await.into_iter().map(|hold| (hold.key, hold.state)).collect()
 }

@@ -118,6 +118,27 @@ pub struct PersonChange {
     pub notices: Vec<Notice>,
 }
 
+impl PersonChange {
+    /// A change that changes nothing yet of a person as they were read.
+    #[must_use]
+    pub fn nothing(live: &LivePerson, at: Timestamp) -> Self {
+        Self {
+            person: live.person.id.clone(),
+            head: live.head.clone(),
+            at,
+            next_start: live.head.next_start.clone(),
+            next_end: live.head.next_end.clone(),
+            identity: None,
+            claims: Vec::new(),
+            enrollments: Vec::new(),
+            holds: Vec::new(),
+            roll: None,
+            evidence: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+}
+
 /// The outcome of a change that was not refused for being late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
