@@ -55,6 +55,6 @@ fn commands_that_read_say_which_data_file_is_missing() {
     }
     assert!(!bench.has("gone.db") && !bench.has("e.jsonl") && !bench.has("copy.db"), "none of them makes a file");
     bench.run("apply").exits(0);
-    assert_eq!(bench.run("brake list --json").exits(0).json(), json!({"held": []}));
+    assert_eq!(bench.run("brake list --json").exits(0).json(), json!({"held": [], "people": []}));
     bench.run("brake release abc").exits(2).says(&["no change whose digest begins with `abc`"]);
 }
