@@ -316,9 +316,10 @@ async fn handle(
         bearer: header("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
         content_type: header("content-type").map(str::to_owned),
     };
+    let date = lock(&shared).world.date.clone();
     let reply = tokio::spawn(work(shared, request)).await.ok().flatten();
     let response = reply.and_then(|reply| {
-        let headers = reply.headers.iter();
+        let headers = reply.headers.into_iter().chain(date.map(|date| ("date".to_owned(), date)));
         let builder = Response::builder().status(reply.status).header("content-type", "application/scim+json");
         let builder = headers.fold(builder, |builder, (name, value)| builder.header(name, value));
         builder.body(Body::from(reply.body)).ok()

@@ -7,6 +7,7 @@
 
 mod ahead;
 mod explained;
+mod health;
 mod lists;
 mod problem;
 mod query;
@@ -29,6 +30,7 @@ use dutykey_store::Store;
 
 pub use ahead::{MAX_WINDOW, forecast};
 pub use explained::{Shifts, explaining};
+pub use health::health;
 pub use problem::Problem;
 pub use views::{HoldView, ReasonView};
 pub use who::{Who, who};

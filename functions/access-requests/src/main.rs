@@ -1,11 +1,9 @@
 //! Wiring.
 
-mod health;
-
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use access_requests::{guarded, nowhere};
+use access_requests::{guarded, health, nowhere};
 use axum::Router;
 use axum::middleware;
 use dutykey_runtime::aws::{self, Aws};
@@ -14,6 +12,7 @@ use dutykey_runtime::environment::Environment;
 use dutykey_runtime::lambda::{self, ErrorType, Failure};
 use dutykey_runtime::telemetry::Logging;
 use dutykey_store::Store;
+use jiff::Timestamp;
 
 fn main() -> ExitCode {
     lambda::main(async { Ok(lambda_http::run(start().await?)) })
@@ -26,6 +25,6 @@ async fn start() -> Result<Router, Failure> {
     let environment = Environment::read(lookup, &[]).map_err(|error| Failure::new(ErrorType::Configuration, error))?;
     let store = Store::new(Aws::from_environment().await.dynamodb(), &environment.table);
     aws::warm(store.installation_id()).await;
-    let health = health::router(store, Arc::new(SystemClock));
+    let health = health(store, Arc::new(SystemClock), Timestamp::MIN);
     Ok(health.fallback(nowhere).layer(middleware::map_response(guarded)))
 }

@@ -74,7 +74,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unreadable { .. } | StoreError::Limit(_) => Self::Unreadable(error.to_string()),
-            StoreError::Unavailable(_) | StoreError::Changed(_) => Self::Unavailable(error.to_string()),
+            StoreError::Unavailable(_) | StoreError::Changed(_) | StoreError::Doubt(_) => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

@@ -202,3 +202,23 @@ async fn what_cannot_be_answered_is_a_problem_with_a_type_of_its_own() {
         assert_eq!((header("x-content-type-options"), header("cache-control")), (Some("nosniff"), Some("no-store")));
     }
 }
+
+#[tokio::test]
+async fn who_ticks_itself_is_well_until_its_first_tick_is_late_and_everybody_else_needs_one() {
+    use dutykey_engine::ports::rules::{Pulse, WritePulse as _};
+
+    let store = world().await.store;
+    let status = async |since: Timestamp, now: &str| {
+        let clock = Arc::new(VirtualClock::starting_at(now.parse().unwrap()));
+        let request = HttpRequest::builder().uri("/healthz").body(Body::empty()).unwrap();
+        health(store.clone(), clock, since).oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(Timestamp::MIN, "2026-11-23T12:00:00Z").await, 503, "no tick ever ran");
+    assert_eq!(status(at(12), "2026-11-23T12:02:30Z").await, 200, "the process has just begun");
+    assert_eq!(status(at(12), "2026-11-23T12:03:01Z").await, 503, "its first tick is late");
+    store.keep_pulse(&Pulse { ticked_at: Some(at(13)), ..Pulse::default() }).await.unwrap();
+    for since in [Timestamp::MIN, at(12)] {
+        assert_eq!(status(since, "2026-11-23T13:02:30Z").await, 200, "a tick ran");
+        assert_eq!(status(since, "2026-11-23T13:03:01Z").await, 503, "none for three minutes");
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dutykey_engine::tick::{TickError, Ticked, Ticker};
 use dutykey_runtime::lambda::{ErrorType, Event, Failure, Job, Task};
-use dutykey_runtime::metrics::{Counter, Metrics};
+use dutykey_runtime::metrics::Metrics;
 use serde_json::{Value, json};
 
 /// The function's name, in logs and metrics.
@@ -39,12 +39,9 @@ impl Function {
             return Err(Failure::new(ErrorType::Input, "handoff takes runs of its own schedule only"));
         };
         let ticked = tick(&self.ticker).await;
-        if ticked.is_ok() {
-            self.metrics.add(Counter::HandoffRuns, 1);
-        }
         self.metrics.publish(self.ticker.clock.now(), &self.environment, NAME);
-        let Ticked { starts, ends, rotations, notices } = ticked.map_err(failure)?;
-        Ok(json!({ "starts": starts, "ends": ends, "rotations": rotations, "notices": notices }))
+        let Ticked { starts, ends, rotations, sweeps, notices } = ticked.map_err(failure)?;
+        Ok(json!({ "starts": starts, "ends": ends, "rotations": rotations, "sweeps": sweeps, "notices": notices }))
     }
 }
 

@@ -9,6 +9,7 @@ use dutykey_runtime::aws::{self, SqsQueues};
 use dutykey_runtime::function::Start;
 use dutykey_runtime::lambda::{self, ErrorType, Failure};
 use dutykey_runtime::notify::{Notices, Topic};
+use dutykey_runtime::witness::Recorder;
 use dutykey_store::Store;
 use handoff::Function;
 
@@ -27,8 +28,14 @@ async fn start() -> Result<Function, Failure> {
     let notices = Notices::new(store.clone(), secrets, clock.clone(), topic)
         .map_err(|error| Failure::new(ErrorType::Configuration, error))?;
     let queues = SqsQueues::new(aws.sqs(), environment.queues, clock.clone());
-    let ticker =
-        Ticker { due: store.clone(), queues: Arc::new(queues), notify: Arc::new(notices), clock: clock.clone() };
+    let ticker = Ticker {
+        due: store.clone(),
+        numbers: store.clone(),
+        queues: Arc::new(queues),
+        notify: Arc::new(notices),
+        clock: clock.clone(),
+        witness: Arc::new(Recorder::new(metrics.clone())),
+    };
     aws::warm(store.installation_id()).await;
     Ok(Function { ticker, metrics, environment: environment.name })
 }

@@ -6,13 +6,14 @@ mod lambda {
 
     use dutykey_engine::ports::clock::Clock;
     use dutykey_engine::ports::ledger::Notice;
-    use dutykey_engine::ports::rules::ReadRules;
+    use dutykey_engine::ports::rota::{RotationChange, RotationHead, WriteRota};
+    use dutykey_engine::ports::rules::{ReadRules, WriteRules};
     use dutykey_policy::id::PersonId;
     use dutykey_policy::installation::Topic;
-    use dutykey_policy::time::later;
+    use dutykey_policy::time::{Span, earlier, later};
     use dutykey_runtime::clock::SystemClock;
     use dutykey_tests::aws::{Fault, Operation, Sent};
-    use dutykey_tests::company::{self, Dues};
+    use dutykey_tests::company::{self, Access, Dues};
     use dutykey_tests::events;
     use dutykey_tests::runtime_api::Outcome;
     use dutykey_tests::surroundings::Surroundings;
@@ -56,7 +57,7 @@ mod lambda {
         let somebody = somebody(&world).await;
         let process = world.start();
         let ticked = |starts, ends, notices| {
-            Outcome::Answered(json!({"starts": starts, "ends": ends, "rotations": 0, "notices": notices}))
+            Outcome::Answered(json!({"starts": starts, "ends": ends, "rotations": 0, "sweeps": 0, "notices": notices}))
         };
         assert_eq!(tick(&world, 1).await, ticked(1, 1, 1), "{}", process.output());
         only(&world.aws.messages("provisioning"), &somebody, 90);
@@ -68,6 +69,43 @@ mod lambda {
 
         assert_eq!(tick(&world, 1).await, ticked(0, 0, 0), "the second run finds nothing new: {}", process.output());
         assert_eq!((world.aws.messages("provisioning"), world.aws.published()), (Vec::new(), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn p1_p6_p8_how_dutykey_stands_is_measured_with_each_tick() {
+        let world = surroundings().await;
+        let (store, now) = (&world.table.store, SystemClock.now());
+        let installation = json!({
+            "verified_domains": ["example.com"], "apps": [], "profiles": [],
+            "sources": [{ "id": "pd", "settings": { "platform": "sandbox", "script": {} }, "every": "5m" }],
+        });
+        store.configure(0, &serde_json::from_value(installation).unwrap(), now).await.unwrap();
+        // A rotation that was never read, and access that should have ended five minutes ago.
+        let gap = Span::new(later(now, Duration::from_secs(3_600)), later(now, Duration::from_secs(7_200))).unwrap();
+        let never_read = RotationHead::new("pd:P1".parse().unwrap(), "Primary".to_owned());
+        let head = RotationHead { unmatched: 2, gaps: vec![gap], ..never_read };
+        let (evidence, notices) = (Vec::new(), Vec::new());
+        let change = RotationChange { expected: 0, head, at: now, known: None, evidence, notices };
+        store.change_rotation(&change).await.unwrap();
+        company::approved(store, "ann", earlier(now, Duration::from_secs(300)), Access::Held, now).await;
+
+        let process = world.start();
+        let outcome = tick(&world, 1).await;
+        assert!(matches!(outcome, Outcome::Answered(_)), "{outcome:?} {}", process.output());
+        let stdout = process.stdout();
+        let expected = [
+            ("HandoffRuns", 1),
+            ("OverdueRevocations", 1),
+            ("OverdueMinutes", 5),
+            ("StaleSources", 1),
+            ("BrakesWaiting", 0),
+            ("UnmatchedOnCall", 2),
+            ("GapsAhead", 1),
+        ];
+        let measured = stdout.lines().find(|line| line.contains("CloudWatchMetrics")).unwrap_or_default();
+        for (name, value) in expected {
+            assert!(measured.contains(&format!("\"{name}\":{value}")), "{name} is {value}: {}", process.output());
+        }
     }
 
     #[tokio::test]
@@ -93,7 +131,7 @@ mod lambda {
         world.aws.fail(Operation::Publish, Fault::Denied, 1);
         let process = world.start();
         let outcome = tick(&world, 1).await;
-        let answer = json!({"starts": 1, "ends": 1, "rotations": 0, "notices": 0});
+        let answer = json!({"starts": 1, "ends": 1, "rotations": 0, "sweeps": 0, "notices": 0});
         assert_eq!(outcome, Outcome::Answered(answer), "{}", process.output());
         assert!(process.stdout().contains("Ann still has prod"), "the log is always told: {}", process.output());
     }

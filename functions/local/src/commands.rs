@@ -30,7 +30,7 @@ use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_policy::forecast::Shown;
 use dutykey_policy::installation::Installation;
 use dutykey_runtime::aws::Aws;
-use dutykey_runtime::clock::SystemClock;
+use dutykey_runtime::clock::WatchedClock;
 use dutykey_runtime::config::{self, ConfigError, ConfigProblem, Document};
 use dutykey_runtime::environment::SECRET_TTL;
 use dutykey_runtime::secrets::{Fetch, Secrets};
@@ -48,7 +48,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = Arc::new(WatchedClock::default());
         let secrets: Arc<dyn ReadSecret> = Arc::new(Secrets::new(
             |name| std::env::var(name).ok(),
             Some(Arc::new(Manager(OnceCell::new()))),

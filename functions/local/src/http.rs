@@ -2,73 +2,40 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use access_requests::{Problem, guarded, nowhere};
+use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use dutykey_engine::ports::clock::Clock;
-use dutykey_engine::ports::rules::ReadRules as _;
-use dutykey_engine::snapshot::PAUSE_MS;
-use dutykey_policy::time::{millis_between, rfc3339};
 use dutykey_runtime::metrics::{CONTENT_TYPE, Metrics};
 use dutykey_store::Store;
-use jiff::Timestamp;
-use serde_json::json;
-
-/// How long the table may take to show that it can be read.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the server says about itself.
-#[derive(Clone)]
-pub(crate) struct Health {
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Arc<Metrics>,
-    /// When the process began: until its first tick nothing is amiss.
-    pub(crate) since: Timestamp,
-}
 
 /// Everything that a server answers. Who may call it is who may use this machine: it listens on loopback only, and a
 /// page in a browser that has another name for it is refused.
-pub(crate) fn router(health: Health, webhooks: webhook_ingest::Ports) -> Router {
-    let api = access_requests::router(health.store.clone(), health.clock.clone());
+pub(crate) fn router(
+    store: Store,
+    clock: Arc<dyn Clock>,
+    measured: Arc<Metrics>,
+    webhooks: webhook_ingest::Ports,
+) -> Router {
     Router::new()
-        .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
-        .with_state(health)
-        .merge(api)
+        .with_state(measured)
+        // The process ticks itself: until its first tick nothing is amiss.
+        .merge(access_requests::health(store.clone(), clock.clone(), clock.now()))
+        .merge(access_requests::router(store, clock))
         .merge(webhook_ingest::router(webhooks))
         .fallback(nowhere)
         .layer(middleware::from_fn(named_loopback))
         .layer(middleware::map_response(guarded))
 }
 
-async fn healthz(State(health): State<Health>) -> Response {
-    let now = health.clock.now();
-    let problem = match tokio::time::timeout(PATIENCE, health.store.pulse()).await {
-        Err(_) => Some("the table does not answer".to_owned()),
-        Ok(Err(error)) => Some(format!("the table cannot be read: {error}")),
-        Ok(Ok(pulse)) => {
-            let last = pulse.ticked_at.unwrap_or(Timestamp::MIN).max(health.since);
-            let late = millis_between(last, now) > PAUSE_MS;
-            late.then(|| format!("nothing has looked for what is due since {}", rfc3339(last)))
-        }
-    };
-    match problem {
-        None => Json(json!({"status": "ok"})).into_response(),
-        Some(why) => {
-            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "failing", "reasons": [why]}))).into_response()
-        }
-    }
-}
-
-async fn metrics(State(health): State<Health>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], health.metrics.prometheus("default")).into_response()
+async fn metrics(State(measured): State<Arc<Metrics>>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], measured.prometheus("default")).into_response()
 }
 
 /// Refuses requests for another name than loopback's: a web page may have its own name lead here (DNS rebinding).

@@ -1,12 +1,12 @@
 //! `dutykey`: every function in one process over an embedded table, and the command line.
 
 mod adapters;
+mod agree;
 pub mod cli;
 mod commands;
 mod data;
 mod demo;
 mod explain;
-mod gauges;
 mod http;
 mod notices;
 mod output;

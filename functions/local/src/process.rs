@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::clock::{Chance, Clock};
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::notify::Notify;
 use dutykey_engine::ports::platform::Platforms;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
@@ -15,11 +16,12 @@ use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::hold::Side;
 use dutykey_policy::id::SourceId;
-use dutykey_policy::time::later;
+use dutykey_policy::time::{later, millis_between};
 use dutykey_store::Store;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::agree;
 use crate::queue::LocalQueues;
 
 /// How often the hand-off function runs.
@@ -83,6 +85,7 @@ impl Process {
             ledger: shared.clone(),
             rota: shared.clone(),
             rules: shared.clone(),
+            sweeps: shared.clone(),
             targets: targets.clone(),
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),
@@ -100,9 +103,16 @@ impl Process {
                 queues: Arc::new(queues.clone()),
                 clock: clock.clone(),
                 chance,
+                witness: witness.clone(),
+            },
+            ticker: Ticker {
+                due: shared.clone(),
+                numbers: shared,
+                queues: Arc::new(queues.clone()),
+                notify,
+                clock: clock.clone(),
                 witness,
             },
-            ticker: Ticker { due: shared, queues: Arc::new(queues.clone()), notify, clock: clock.clone() },
             queues,
             store,
             clock,
@@ -128,19 +138,22 @@ impl Process {
         };
         tokio::pin!(stopped);
         let (mut ticks, mut syncs) = (std::pin::pin!(self.ticks()), std::pin::pin!(self.syncs()));
+        let (platforms, targets) = (self.syncer.platforms.as_ref(), self.provisioning.targets.as_ref());
+        let mut asks = std::pin::pin!(agree::asks(self.clock.as_ref(), &self.store, platforms, targets));
         loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
                 () = &mut ticks => {}
                 () = &mut syncs => {}
-                (queue, message) = self.queues.next() => {
+                () = &mut asks => {}
+                taken = self.queues.next() => {
                     let [sync, starts, ends] = &permits;
-                    let permits = match queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
+                    let permits = match taken.queue { Queue::Sync => sync, Queue::Provisioning => starts, Queue::Revocation => ends }.clone();
                     let process = self.clone();
                     tasks.spawn(async move {
                         let _permit = permits.acquire_owned().await;
-                        process.handle(queue, &message).await;
+                        process.handle(taken.queue, &taken.message).await;
                     });
                 }
                 Some(_) = tasks.join_next() => {}
@@ -153,30 +166,41 @@ impl Process {
         }
     }
 
-    /// One message, by the function of its queue. A failed message is sent again after a while, as SQS would.
+    /// One message, by the function of its queue, once the clock is trusted. A failed message is sent again after a
+    /// while, as SQS would.
     async fn handle(&self, queue: Queue, message: &Message) {
+        agree::agreed(self.clock.as_ref()).await;
         let done = match queue {
             Queue::Sync => rotation_sync::take(&self.syncer, message).await,
             Queue::Provisioning => provisioning::take(&self.provisioning, message).await,
             Queue::Revocation => revocation::take(&self.revocation, message).await,
         };
         if let Err(error) = done {
-            tracing::error!(error = %error, "a message failed and is tried again: {error}");
-            let again = message.clone().at(later(self.clock.now(), Duration::from_secs(5)));
+            let again = match &error {
+                // It waits until the clock is trusted, and nobody knows when that is.
+                StoreError::Doubt(_) => message.clone(),
+                _ => {
+                    tracing::error!(error = %error, "a message failed and is tried again: {error}");
+                    message.clone().at(later(self.clock.now(), Duration::from_secs(5)))
+                }
+            };
             let _ = self.queues.send(queue, vec![again]).await;
         }
     }
 
     async fn ticks(&self) {
         loop {
+            agree::agreed(self.clock.as_ref()).await;
+            let next = later(self.clock.now(), TICK);
             if let Err(error) = handoff::tick(&self.ticker).await {
                 tracing::error!(error = %error, "the tick failed; the next one finds what it left: {error}");
             }
-            self.clock.sleep_until(later(self.clock.now(), TICK)).await;
+            let left = u64::try_from(millis_between(self.clock.now(), next)).unwrap_or_default();
+            agree::pause(self.clock.as_ref(), Duration::from_millis(left).min(TICK)).await;
         }
     }
 
-    /// Has every source read at its own pace.
+    /// Has every source read at its own pace. A source whose last read is not over by then is read when it is due again.
     async fn syncs(&self) {
         let mut due: std::collections::BTreeMap<SourceId, jiff::Timestamp> = std::collections::BTreeMap::new();
         let mut version = 0;
@@ -186,25 +210,30 @@ impl Process {
             match self.store.installation().await {
                 Ok(configured) => {
                     let current = configured.as_ref().map_or(0, |configured| configured.version);
-                    if std::mem::replace(&mut version, current) != current {
-                        // What a new configuration drops ends now, and what it adds begins now.
+                    let changed = std::mem::replace(&mut version, current) != current;
+                    if changed {
+                        // What a new configuration drops ends now, and what it adds begins now: a read that has begun
+                        // knows the one before.
                         due.clear();
                     }
                     for source in configured.into_iter().flat_map(|configured| configured.installation.sources) {
                         let at = due.entry(source.id.clone()).or_insert(now);
+                        // A turn further off than the next one was taken by a clock that has been set back.
+                        *at = (*at).min(later(now, source.every));
                         if *at <= now {
                             *at = later(now, source.every);
-                            let _ = self
-                                .queues
-                                .send(Queue::Sync, vec![Message::rota(source.id.clone(), None, "schedule")])
-                                .await;
+                            if changed || !self.queues.reads(&source.id) {
+                                let read = Message::rota(source.id.clone(), None, "schedule");
+                                let _ = self.queues.send(Queue::Sync, vec![read]).await;
+                            }
                         }
                         next = next.min(*at);
                     }
                 }
                 Err(error) => tracing::error!(error = %error, "the installation cannot be read: {error}"),
             }
-            self.clock.sleep_until(next).await;
+            let until_next = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+            agree::pause(self.clock.as_ref(), until_next).await;
         }
     }
 }

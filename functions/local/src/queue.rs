@@ -2,12 +2,13 @@
 //! table again.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dutykey_engine::ports::clock::Clock;
-use dutykey_engine::ports::queue::{Enqueue, Message, Queue, SendError};
+use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
+use dutykey_policy::id::SourceId;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -30,6 +31,36 @@ struct Inner {
 struct Waiting {
     messages: BinaryHeap<Reverse<Entry>>,
     sent: u64,
+    /// How many reads of a whole source wait or are under way.
+    reads: BTreeMap<SourceId, usize>,
+}
+
+/// A message that is being worked on.
+#[derive(Debug)]
+pub struct Taken {
+    /// Its queue.
+    pub queue: Queue,
+    /// The message.
+    pub message: Message,
+    queues: LocalQueues,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let Some(source) = whole_source(self.queue, &self.message) else { return };
+        let mut waiting = self.queues.waiting();
+        if let Some(reads) = waiting.reads.get_mut(source) {
+            *reads = reads.saturating_sub(1);
+        }
+    }
+}
+
+/// The source, of a read of everything of it.
+fn whole_source(queue: Queue, message: &Message) -> Option<&SourceId> {
+    match &message.about {
+        About::Rota { source, rotation: None } if queue == Queue::Sync => Some(source),
+        About::Rota { .. } | About::Person { .. } | About::Sweep { .. } => None,
+    }
 }
 
 struct Entry {
@@ -69,17 +100,27 @@ impl LocalQueues {
         Self { inner: Arc::new(Inner { waiting: Mutex::default(), changed: Notify::new() }), clock }
     }
 
-    /// The next message whose time has come. Waits for it.
-    pub async fn next(&self) -> (Queue, Message) {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a read of the whole source waits or is under way.
+    #[must_use]
+    pub fn reads(&self, source: &SourceId) -> bool {
+        self.waiting().reads.get(source).is_some_and(|reads| *reads > 0)
+    }
+
+    /// The next message whose time has come. Waits for it. Who takes it keeps it until the work is done.
+    pub async fn next(&self) -> Taken {
         loop {
             let changed = self.inner.changed.notified();
             let due = {
-                let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut waiting = self.waiting();
                 let now = self.clock.now();
                 match waiting.messages.peek() {
                     Some(Reverse(entry)) if entry.at <= now => {
                         if let Some(Reverse(entry)) = waiting.messages.pop() {
-                            return (entry.queue, entry.message);
+                            return Taken { queue: entry.queue, message: entry.message, queues: self.clone() };
                         }
                         None
                     }
@@ -99,13 +140,16 @@ impl LocalQueues {
 impl Enqueue for LocalQueues {
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), SendError> {
         {
-            let mut waiting = self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting();
             if waiting.messages.len().saturating_add(messages.len()) > MOST {
                 return Err(SendError(format!("{MOST} messages are waiting already")));
             }
             for message in messages {
                 let order = waiting.sent;
                 waiting.sent += 1;
+                if let Some(source) = whole_source(queue, &message) {
+                    *waiting.reads.entry(source.clone()).or_default() += 1;
+                }
                 let at = message.not_before.unwrap_or_else(|| self.clock.now());
                 waiting.messages.push(Reverse(Entry { at, order, queue, message }));
             }

@@ -24,7 +24,6 @@ use tokio::sync::watch;
 use crate::cli;
 use crate::commands::World;
 use crate::commands::retire::{keep, moved, open_holds};
-use crate::http::Health;
 use crate::process::{Parts, Process};
 
 /// How often a configuration is applied again where somebody else was faster.
@@ -64,8 +63,6 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         chance: Arc::new(SystemChance),
         witness: Arc::new(Recorder::new(metrics.clone())),
     });
-    let health =
-        Health { store: store.clone(), clock: world.clock.clone(), metrics: metrics.clone(), since: world.clock.now() };
     let webhooks = webhook_ingest::Ports {
         hints: shared.clone(),
         rules: shared,
@@ -73,13 +70,12 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         queues: process.queues(),
         clock: world.clock.clone(),
     };
-    let router = crate::http::router(health, webhooks);
+    let router = crate::http::router(store.clone(), world.clock.clone(), metrics, webhooks);
     let mut stopped = stop.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     });
     let server = tokio::spawn(server.into_future());
-    let watching = tokio::spawn(crate::gauges::watch(store.clone(), world.clock.clone(), metrics));
     // Whoever reads the first line may send the signal at once.
     let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     announce(address);
@@ -87,7 +83,6 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         () = process.run(stop) => {}
         () = reloads(hangup, options, &world, &store, process.queues()) => {}
     }
-    watching.abort();
     if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
         tracing::warn!("some requests were cut off");
     }

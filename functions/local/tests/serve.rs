@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dutykey_engine::ports::clock::Clock as _;
-use dutykey_policy::time::{later, rfc3339};
+use dutykey_policy::time::{earlier, later, rfc3339};
 use dutykey_runtime::clock::SystemClock;
 use dutykey_tests::calendar;
 use dutykey_tests::scim::{FakeScim, TOKEN};
@@ -260,6 +260,23 @@ async fn r21_r22_what_the_server_refuses() {
         who["holds"][0]["state"] == "forecast" && who["holds"][0]["id"] == "g-oncall"
     })
     .await;
+    assert_eq!(server.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_server_whose_clock_its_app_contradicts_decides_nothing_and_says_so() {
+    let start = whole_second(SystemClock.now());
+    let place = Place::new(start, later(start, seconds(3_600))).await;
+    let hours_ago = earlier(start, seconds(7_200)).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    place.scim.state(|world| world.date = Some(hours_ago));
+    let server = place.serve().await;
+    until("a question that is asked while in doubt", async || place.scim.requests().len() > 4).await;
+    let (status, health) = server.get("/healthz").await;
+    assert!(status == 503 && health.contains("clock") && health.contains("that of directory"), "it says so: {health}");
+    assert!(!place.is_member() && !place.scim.requests().iter().any(dutykey_tests::scim::Request::writes));
+    place.scim.state(|world| world.date = None);
+    until("the grant", async || place.is_member()).await;
+    until("a healthy server", async || server.get("/healthz").await.0 == 200).await;
     assert_eq!(server.stop().await, Some(0));
 }
 

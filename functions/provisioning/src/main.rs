@@ -35,6 +35,7 @@ async fn start() -> Result<Looks, Failure> {
         ledger: store.clone(),
         rota: store.clone(),
         rules: store.clone(),
+        sweeps: store.clone(),
         targets: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, environment.secret_ttl)),
         queues: Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone())),
         clock,

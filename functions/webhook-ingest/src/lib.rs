@@ -210,7 +210,9 @@ impl Ingest {
     }
 }
 
-/// The levels of an escalation policy that anybody's access follows, or that the source is told to read.
+/// The levels of an escalation policy that anybody's access follows, or that the source is told to read. A policy without
+/// any leads to no read, though it may point at schedules that are followed: PagerDuty sends no event of a schedule, and
+/// what happens to an incident changes none, so that such a read would spend the budget of hints on nothing new.
 fn watched(installation: &Installation, source: &Source, policy: &str) -> Vec<RotationId> {
     let profiles = &installation.profiles;
     let enrolling = profiles.iter().filter_map(|profile| profile.enrollment.as_ref()).flat_map(|rule| &rule.rotations);

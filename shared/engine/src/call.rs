@@ -7,7 +7,7 @@ use dutykey_policy::hold::{Capabilities, Failure, Hold, Observation};
 use dutykey_policy::time::later;
 use jiff::Timestamp;
 
-use crate::ports::clock::Clock;
+use crate::ports::clock::{Clock, within};
 use crate::ports::target::{Accepted, GrantOrder, RevokeOrder, Target, TargetError};
 
 /// One target, with the clock that bounds its calls.
@@ -24,12 +24,10 @@ impl Caller<'_> {
     /// Reads the place. A read that is cut off has changed nothing.
     pub(crate) async fn observe(&self, hold: &Hold) -> Result<Observation, TargetError> {
         let deadline = later(self.clock.now(), self.capabilities(hold).deadline);
-        tokio::select! {
-            seen = self.target.observe(&hold.key.account, &hold.key.place) => match seen {
-                Err(TargetError::Lost(detail)) => Err(TargetError::Transient { after: None, detail }),
-                seen => seen,
-            },
-            () = self.clock.sleep_until(deadline) => Err(TargetError::Transient { after: None, detail: "no answer in time".to_owned() }),
+        let read = self.target.observe(&hold.key.account, &hold.key.place);
+        match within(self.clock, deadline, read).await.unwrap_or_else(|| Err(late())) {
+            Err(TargetError::Lost(detail)) => Err(TargetError::Transient { after: None, detail }),
+            seen => seen,
         }
     }
 
@@ -43,8 +41,9 @@ impl Caller<'_> {
         ended: (Timestamp, Timestamp),
     ) -> Hold {
         let Some(attempt) = &hold.open else { return hold.clone() };
-        let deadline = later(self.clock.now(), self.capabilities(hold).deadline);
-        if deadline > attempt.not_after {
+        let (now, caps) = (self.clock.now(), self.capabilities(hold));
+        let deadline = later(now, caps.deadline);
+        if later(now, caps.acts_for()) > attempt.not_after {
             // Writing the intent took so long that the call could outlive its fence. It is not made.
             let because = "the record took too long to write; the call was not made".to_owned();
             return after_answer(
@@ -53,10 +52,8 @@ impl Caller<'_> {
                 self.clock.now(),
             );
         }
-        let answer = tokio::select! {
-            answer = self.order(hold, order, seen) => answer,
-            () = self.clock.sleep_until(deadline) => Err(TargetError::Lost("no answer in time".to_owned())),
-        };
+        let answer = within(self.clock, deadline, self.order(hold, order, seen)).await;
+        let answer = answer.unwrap_or_else(|| Err(TargetError::Lost("no answer in time".to_owned())));
         self.conclude(hold, answer, ended).await
     }
 
@@ -64,10 +61,8 @@ impl Caller<'_> {
     pub(crate) async fn poll(&self, hold: &Hold, ended: (Timestamp, Timestamp)) -> Hold {
         let Some(pending) = hold.open.as_ref().and_then(|attempt| attempt.pending.clone()) else { return hold.clone() };
         let deadline = later(self.clock.now(), self.capabilities(hold).deadline);
-        let answer = tokio::select! {
-            answer = self.target.poll(&pending.operation) => answer,
-            () = self.clock.sleep_until(deadline) => Err(TargetError::Transient { after: None, detail: "no answer in time".to_owned() }),
-        };
+        let answer = within(self.clock, deadline, self.target.poll(&pending.operation)).await;
+        let answer = answer.unwrap_or_else(|| Err(late()));
         // A poll that fails for now says nothing of the operation: it is asked for again.
         let answer = match answer {
             Err(TargetError::Throttled { after, .. } | TargetError::Transient { after, .. }) => {
@@ -140,6 +135,11 @@ impl Caller<'_> {
 fn token(hold: &Hold) -> String {
     let (number, started) = hold.open.as_ref().map_or((0, 0), |open| (open.number, open.started.as_millisecond()));
     format!("{}-{started}-{number}", hold.person)
+}
+
+/// A read or a poll that was cut off: it has changed nothing.
+fn late() -> TargetError {
+    TargetError::Transient { after: None, detail: "no answer in time".to_owned() }
 }
 
 fn failed(error: TargetError) -> Answer {

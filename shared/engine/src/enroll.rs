@@ -21,6 +21,7 @@ use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
 use crate::sync::{Scope, Syncer, at_hand};
+use crate::touch::touch;
 
 /// How often a loser of a race reads again.
 const RACES: usize = 16;
@@ -180,25 +181,7 @@ impl Syncer {
         let known = self.rota.known(rotation, at_hand(now)).await?;
         let everybody: Vec<UserId> = users(known.iter().map(|known| &known.shift)).into_iter().cloned().collect();
         for person in self.rota.people(&rotation.source, &everybody).await?.into_values() {
-            let mut races = 0;
-            loop {
-                let Some(live) = self.ledger.load(&person).await? else { break };
-                let due = Some(Due { at: now, cause: "lease".to_owned() });
-                let change = PersonChange {
-                    next_start: soonest(live.head.next_start.clone(), due.clone()),
-                    next_end: soonest(live.head.next_end.clone(), due),
-                    ..PersonChange::nothing(&live, now)
-                };
-                match self.ledger.commit(&change).await {
-                    Ok(Committed::Done(head)) => {
-                        announce(self.queues.as_ref(), &person, &live.head, &head, now, None).await;
-                        break;
-                    }
-                    Ok(Committed::Claimed(_)) => break,
-                    Err(StoreError::Changed(_)) if races < RACES => races += 1,
-                    Err(error) => return Err(error),
-                }
-            }
+            touch(self.ledger.as_ref(), self.queues.as_ref(), &person, "lease", now, |_| true).await?;
         }
         Ok(())
     }

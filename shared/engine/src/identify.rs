@@ -7,10 +7,11 @@ use dutykey_policy::identity::{Account, Doubt, Person};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
 use dutykey_policy::retry::HOURLY;
-use dutykey_policy::time::later;
+use dutykey_policy::time::{later, rfc3339};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::directory::Finding;
 use crate::look::{Worker, soonest};
 use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, StoreError};
 use crate::ports::target::{Resolved, TargetError};
@@ -18,15 +19,6 @@ use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
 
 impl Worker {
-    /// When the directory must be asked again whether the person is active: while they hold something, and can be asked
-    /// for.
-    pub(crate) fn directory_due(&self, live: &LivePerson, snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
-        let (app, _) = directory_account(&live.person, snapshot)?;
-        snapshot.target(&app).filter(|_| !live.holds.is_empty())?;
-        let every = snapshot.installation.sync.directory_every;
-        Some(live.person.active_at.map_or(now, |at| later(at, every)))
-    }
-
     /// Looks up the accounts that are needed and whether the person is active, and pins what was found.
     pub(crate) async fn identify(
         &self,
@@ -44,18 +36,8 @@ impl Worker {
             }
             person.accounts.insert(app, found);
         }
-        if let Some((app, account)) = directory_account(&person, snapshot)
-            && let Some(target) = snapshot.target(&app)
-        {
-            match target.is_active(&account).await {
-                Ok(active) => person.active = Some(active == Some(true)),
-                Err(error) => {
-                    tracing::warn!(app.id = %app, error = %error, "the directory `{app}` cannot say who is active")
-                }
-            }
-            person.active_at = Some(now);
-        }
-        match self.write_identity(live, person.clone(), claims.clone(), now).await? {
+        let finding = self.find_active(live, &mut person, snapshot, now).await?;
+        match self.write_identity(live, person.clone(), claims.clone(), &finding, now).await? {
             Committed::Done(_) => Ok(()),
             Committed::Claimed(taken) => {
                 // The account belongs to somebody else: the first claim stays, and this one is in doubt.
@@ -63,7 +45,7 @@ impl Worker {
                     claims.retain(|(claimed, _)| *claimed != app);
                     person.accounts.insert(app, doubtful(Doubt::Ambiguous, now));
                 }
-                self.write_identity(live, person, claims, now).await.map(|_| ())
+                self.write_identity(live, person, claims, &finding, now).await.map(|_| ())
             }
         }
     }
@@ -93,10 +75,11 @@ impl Worker {
         live: &LivePerson,
         person: Person,
         claims: Vec<(AppId, AccountId)>,
+        finding: &Finding,
         now: Timestamp,
     ) -> Result<Committed, StoreError> {
         let mut evidence = Vec::new();
-        let mut notices = Vec::new();
+        let mut notices = finding.notices.clone();
         for (app, account) in &person.accounts {
             let before = live.person.accounts.get(app);
             if kind(before) == kind(Some(account)) {
@@ -122,10 +105,16 @@ impl Worker {
                 json!(person.active),
             ));
         }
+        if live.person.held_since != person.held_since {
+            let held = |since: Option<Timestamp>| json!(since.map(rfc3339));
+            let (before, after) = (held(live.person.held_since), held(person.held_since));
+            evidence.push(draft(self.actor, live, "held", Value::Null, before, after));
+        }
         let due = Some(Due { at: now, cause: "account".to_owned() });
         let change = PersonChange {
             identity: Some(person.clone()),
             claims,
+            roll: finding.roll.clone(),
             evidence,
             notices,
             next_end: if person.active == live.person.active {
@@ -149,15 +138,6 @@ impl Worker {
             crate::look::announce(self.queues.as_ref(), &person.id, &live.head, head, now, Some(Side::Starts)).await;
         }
         Ok(committed)
-    }
-}
-
-fn directory_account(person: &Person, snapshot: &Snapshot) -> Option<(AppId, AccountId)> {
-    let directory = snapshot.installation.directory.as_ref()?;
-    let (app, account) = person.accounts.iter().find(|(app, _)| app.as_str() == directory)?;
-    match account {
-        Account::Linked(account) => Some((app.clone(), account.clone())),
-        Account::Doubtful { .. } => None,
     }
 }
 

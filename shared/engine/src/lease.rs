@@ -27,8 +27,12 @@ pub(crate) enum Stage {
 }
 
 /// The shortest lease of the profiles: the first that ends.
-pub(crate) fn shortest(profiles: &[Profile]) -> Duration {
-    profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease)).min().unwrap_or(DEFAULT)
+pub(crate) fn shortest<'a>(profiles: impl IntoIterator<Item = &'a Profile>) -> Duration {
+    profiles
+        .into_iter()
+        .filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease))
+        .min()
+        .unwrap_or(DEFAULT)
 }
 
 fn stages(fresh_at: Timestamp, profiles: &[Profile]) -> [(Stage, Timestamp); 3] {

@@ -5,12 +5,17 @@
 //! read then.
 #![warn(missing_docs)]
 
+pub mod block;
 mod call;
+mod directory;
 mod enroll;
 mod identify;
 mod lease;
 pub mod look;
 pub mod ports;
 pub mod snapshot;
+pub mod summary;
 pub mod sync;
 pub mod tick;
+mod told;
+mod touch;

@@ -7,14 +7,15 @@ use std::time::Duration;
 use dutykey_policy::evidence::of_hold;
 use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, after_read, unreadable};
 use dutykey_policy::hold::{Hold, Observation, Side, State};
-use dutykey_policy::id::PersonId;
-use dutykey_policy::installation::Topic;
-use dutykey_policy::look::{Due, Look, Planned, decision_time, look, must_tell};
-use dutykey_policy::time::{later, millis_between};
+use dutykey_policy::id::{AppId, PersonId};
+use dutykey_policy::identity::Account;
+use dutykey_policy::look::{Due, Look, Planned, decision_time, look, tell_unreached};
+use dutykey_policy::time::later;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::call::{Caller, unread};
+use crate::directory::{self, directory_app};
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
@@ -22,9 +23,11 @@ use crate::ports::ledger::{
 use crate::ports::queue::{About, Enqueue, Message, Queue};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
+use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{Snapshot, is_near};
+use crate::told::{self, Reach};
 
 /// A look that finds work this often hands the rest to a message.
 const ROUNDS: usize = 12;
@@ -48,6 +51,8 @@ pub struct Worker {
     pub rota: Arc<dyn ReadRota>,
     /// Profiles, blocks, the installation.
     pub rules: Arc<dyn ReadRules>,
+    /// Sweeps, which the side of beginnings works off.
+    pub sweeps: Arc<dyn WorkSweeps>,
     /// Adapters of the apps.
     pub targets: Arc<dyn Targets>,
     /// The queues of both sides.
@@ -83,14 +88,18 @@ struct Intended {
 }
 
 impl Worker {
-    /// Takes a message: waits until its time, then looks. A message that is not about a person is not for a worker.
+    /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation is not for a
+    /// worker.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn take(&self, message: &Message) -> Result<(), StoreError> {
-        let About::Person { person } = &message.about else { return Ok(()) };
         self.clock.sleep_until(message.not_before.unwrap_or(Timestamp::MIN)).await;
-        self.look(person).await
+        match &message.about {
+            About::Person { person } => self.look(person).await,
+            About::Sweep { sweep } => self.sweep(sweep).await,
+            About::Rota { .. } => Ok(()),
+        }
     }
 
     /// Takes everything that is due for the person on this side.
@@ -134,24 +143,32 @@ impl Worker {
             return Ok(Round::Until(None));
         };
         self.provide(&live, &mut snapshot).await;
+        if let (Some(_), Some(directory)) = (live.person.held_since, snapshot.installation.directory.clone()) {
+            snapshot.know_roll(self.ledger.roll(&directory).await?);
+        }
         let view = self.view(&live, &live.holds, &snapshot, now);
         if self.side == Side::Starts {
             for (entitlement, reason) in &view.observed {
                 let (entitlement, reason) = (entitlement.clone(), reason.clone());
                 self.witness.saw(&Event::WouldHold { person: id.clone(), entitlement, reason });
             }
-            let asked = self.directory_due(&live, &snapshot, now).is_some_and(|at| at <= now);
+            let asked = directory::due(&live, &snapshot, now).is_some_and(|at| at <= now);
             if asked || !view.unresolved.is_empty() {
-                let unresolved = view.unresolved.into_iter().collect();
+                let mut unresolved = view.unresolved;
+                let unlinked = |app: &AppId| !matches!(live.person.accounts.get(app), Some(Account::Linked(_)));
+                unresolved.extend(directory_app(&snapshot).filter(|app| asked && unlinked(app)));
+                let unresolved = unresolved.into_iter().collect();
                 return self.identify(&live, &snapshot, unresolved, now).await.map(|()| Round::Again);
             }
         }
         let due = |planned: &Planned| {
             planned.step.side() == Some(self.side) && planned.step.due(now).is_some_and(|at| at <= now)
         };
-        let tell = |planned: &Planned| self.side == Side::Ends && must_tell(&planned.hold, now);
-        let mine: Vec<Planned> =
-            view.holds.iter().filter(|planned| due(planned) || tell(planned)).take(MAX_HOLDS).cloned().collect();
+        let tell = |hold: &Hold, reach| self.side == Side::Ends && told::is_due(hold, reach, now);
+        let awake = view.holds.iter().filter(|planned| due(planned) || tell(&planned.hold, Reach::There)).cloned();
+        let missed = live.holds.iter().filter(|hold| reach(&snapshot, hold) == Reach::Missing);
+        let asleep = missed.filter(|hold| tell(hold, Reach::Missing)).map(|hold| undecided(hold, now));
+        let mine: Vec<Planned> = awake.chain(asleep).take(MAX_HOLDS).collect();
         if mine.is_empty() {
             return self.rest(&live, view.next_start, view.next_end, now).await;
         }
@@ -169,7 +186,10 @@ impl Worker {
             view.next_start = soonest(view.next_start, Some(due.clone()));
             view.next_end = soonest(view.next_end, Some(due));
         }
-        let asked = self.directory_due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
+        for at in asleep.iter().filter_map(tell_unreached) {
+            view.next_end = soonest(view.next_end, Some(Due { at, cause: "overdue".to_owned() }));
+        }
+        let asked = directory::due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
         view.next_start = soonest(view.next_start, asked);
         view
     }
@@ -178,6 +198,7 @@ impl Worker {
     async fn provide(&self, live: &LivePerson, snapshot: &mut Snapshot) {
         let mut needed = snapshot.apps();
         needed.extend(live.holds.iter().map(|hold| hold.key.app.clone()));
+        needed.extend(directory_app(snapshot));
         for id in needed {
             let Some(app) = snapshot.installation.apps.iter().find(|app| app.id == id).cloned() else {
                 snapshot.miss(id);
@@ -222,6 +243,8 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let decided = join_all(mine.iter().map(|planned| self.decide(planned, snapshot, now))).await;
+        // What was read may have contradicted the clock that all this was decided by: then nothing is called.
+        trusted(self.clock.as_ref())?;
         let (mut written, mut intended) = (Vec::new(), Vec::new());
         for (verdict, seen, ended) in decided {
             match verdict {
@@ -318,7 +341,8 @@ impl Worker {
         now: Timestamp,
     ) -> Result<LivePerson, StoreError> {
         let id = &live.person.id;
-        let notices: Vec<Notice> = holds.iter_mut().filter_map(|hold| notice(hold, now)).collect();
+        let notices: Vec<Notice> =
+            holds.iter_mut().filter_map(|hold| told::notice(hold, reach(snapshot, hold), now)).collect();
         let mut after = live.clone();
         after.holds.retain(|stored| !holds.iter().any(|hold| hold.key == stored.key));
         after.holds.extend(holds.iter().filter(|hold| !hold.is_over()).cloned());
@@ -410,34 +434,16 @@ pub(crate) fn soonest(a: Option<Due>, b: Option<Due>) -> Option<Due> {
     [a, b].into_iter().flatten().min_by_key(|due| due.at)
 }
 
+fn reach(snapshot: &Snapshot, hold: &Hold) -> Reach {
+    if snapshot.misses(&hold.key.app) { Reach::Missing } else { Reach::There }
+}
+
+/// A hold of an app that has no adapter, as it stands.
+fn undecided(hold: &Hold, now: Timestamp) -> Planned {
+    Planned { before: Some(hold.clone()), hold: hold.clone(), want: None, ended: (now, now), step: Step::Nothing }
+}
+
 /// Whether the stored hold still has the attempt whose result this is.
 fn same_attempt(stored: &Hold, result: &Hold) -> bool {
     stored.attempts == result.attempts && stored.open.is_some()
-}
-
-/// A notice about the hold, where somebody must be told and was not.
-fn notice(hold: &mut Hold, now: Timestamp) -> Option<Notice> {
-    if !must_tell(hold, now) {
-        return None;
-    }
-    hold.told = true;
-    let because = hold.retry.as_ref().map_or("", |retry| retry.because.as_str());
-    let (topic, text) = match hold.overdue(now) {
-        Some(age) if hold.is_ending() => {
-            let age = millis_between(hold.due, now).max(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)) / 1_000;
-            (
-                Topic::Overdue,
-                format!(
-                    "{} still has {} {age} s after its end: {because}. It is being retried.",
-                    hold.person, hold.key
-                ),
-            )
-        }
-        _ => (
-            Topic::Stuck,
-            format!("{} at {} needs a person: {because}. It is tried again hourly.", hold.person, hold.key),
-        ),
-    };
-    let id = format!("{}/{}/{}", hold.person, hold.key, hold.since.as_millisecond());
-    Some(Notice { id, topic, at: now, text, failures: 0, due: now })
 }

@@ -1,13 +1,17 @@
 //! What the engine needs of the world, each as narrow as the power that it stands for.
 
+pub mod blocks;
 pub mod clock;
 pub mod hints;
 pub mod ledger;
 pub mod notify;
 pub mod platform;
 pub mod queue;
+pub mod roll;
 pub mod rota;
 pub mod rules;
 pub mod secrets;
+pub mod summary;
+pub mod sweep;
 pub mod target;
 pub mod witness;

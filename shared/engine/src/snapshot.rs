@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
+use dutykey_policy::roll::Roll;
 use dutykey_policy::time::{later, millis_between};
 use dutykey_policy::wants::{Freshness, Rules, Slot};
 use jiff::Timestamp;
 
+use crate::lease;
 use crate::ports::ledger::StoreError;
 use crate::ports::rota::{ReadRota, RotationHead};
 use crate::ports::rules::{Pulse, ReadRules};
@@ -27,6 +30,7 @@ pub struct Snapshot {
     profiles: BTreeMap<ProfileId, Profile>,
     heads: BTreeMap<RotationId, RotationHead>,
     blocks: Vec<Block>,
+    roll: Option<Roll>,
     resumed_at: Option<Timestamp>,
     targets: BTreeMap<AppId, Arc<dyn Target>>,
     absent: BTreeSet<AppId>,
@@ -74,6 +78,7 @@ impl Snapshot {
             profiles: profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect(),
             heads: rota.heads(&rotations.into_iter().collect::<Vec<_>>()).await?,
             blocks: rules.blocks().await?,
+            roll: None,
             resumed_at: resumed_at(&pulse, now),
             targets: BTreeMap::new(),
             absent: BTreeSet::new(),
@@ -106,6 +111,23 @@ impl Snapshot {
     #[must_use]
     pub fn target(&self, app: &AppId) -> Option<&Arc<dyn Target>> {
         self.targets.get(app)
+    }
+
+    /// Makes the roll of the directory known: it is only read for somebody whom the brake holds.
+    pub fn know_roll(&mut self, roll: Roll) {
+        self.roll = Some(roll);
+    }
+
+    /// The roll of the directory, where it was read.
+    #[must_use]
+    pub fn roll(&self) -> Option<&Roll> {
+        self.roll.as_ref()
+    }
+
+    /// The shortest lease of the profiles.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        lease::shortest(self.profiles.values())
     }
 
     /// The head of a rotation.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::lease::{self, Stage};
-use crate::ports::clock::{Chance, Clock, trusted};
+use crate::ports::clock::{Chance, Clock, trusted, within};
 use crate::ports::ledger::{Notice, StoreError, WriteLedger};
 use crate::ports::platform::{Platform, PlatformError, Platforms};
 use crate::ports::queue::{About, Enqueue, Message, Queue};
@@ -31,12 +31,18 @@ const BACK: Duration = Duration::from_secs(3_600);
 pub(crate) const AT_HAND: Duration = Duration::from_secs(7 * 86_400);
 /// The deadline of one rotation's read.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// The deadline of all reads of a source. What a platform that hangs has left unread by then has failed.
+const SOURCE_DEADLINE: Duration = Duration::from_secs(600);
 /// A boundary that is nearer than this was covered by the read that finds it.
 const BOUNDARY_COVERED: Duration = Duration::from_secs(60);
 /// Users are read again when somebody is on call whom they do not name, at most this often.
 const STRANGER: Duration = Duration::from_secs(60);
-/// A gap is told when it is this near.
-const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// A gap is told, and counted, when it is this near.
+pub(crate) const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
+/// Gaps that begin within this time are kept: those of the day ahead, for as long as the view may stand.
+const GAPS_KEPT: Duration = Duration::from_secs(48 * 3_600);
+/// At most so many gaps of one rotation are kept.
+const MOST_GAPS: usize = 100;
 
 /// Reads platforms and plans enrollments.
 #[derive(Clone)]
@@ -68,12 +74,22 @@ impl std::fmt::Debug for Syncer {
 /// What a read of one rotation is done with.
 pub(crate) struct Scope<'a> {
     pub(crate) installation: &'a Installation,
-    /// The version of the configuration.
-    pub(crate) version: u64,
+    /// What of the installation people's looks follow from.
+    pub(crate) about_people: &'a str,
     pub(crate) source: &'a Source,
     /// The profiles that the rotation gives without asking.
     pub(crate) profiles: Vec<Profile>,
     pub(crate) directory: &'a Directory,
+}
+
+impl Scope<'_> {
+    /// When nobody is on call, now or beginning within `ahead`. What gives no profile may have gaps as it likes.
+    fn gaps(&self, view: &View, ahead: Duration, now: Timestamp) -> impl Iterator<Item = Span> {
+        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
+        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
+        let gaps = if self.profiles.is_empty() { Vec::new() } else { uncovered(covered, view.window) };
+        gaps.into_iter().filter(move |gap| gap.end > now && gap.start <= later(now, ahead))
+    }
 }
 
 impl Syncer {
@@ -97,7 +113,8 @@ impl Syncer {
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
-        let (installation, version) = (configured.installation, configured.version);
+        let installation = configured.installation;
+        let about_people = installation.about_people();
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
         let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
@@ -111,20 +128,29 @@ impl Syncer {
             },
             None => self.watched(source, &profiles, listed).await?,
         };
-        for (id, name) in rotations {
+        let deadline = later(self.clock.now(), SOURCE_DEADLINE);
+        for (id, name) in self.begun_anywhere(rotations) {
             // The generation is taken before the read begins: a view that was begun on an older one never overwrites.
             let head = self.head(&id, name).await?;
             let read = match &platform {
-                Ok(platform) => self.read(platform.as_ref(), &installation, &id).await,
+                Ok(platform) => self.read(platform.as_ref(), &installation, &id, deadline).await,
                 Err(error) => Err(error.clone()),
             };
+            // The answer may have contradicted the clock: then neither it nor its absence means anything yet.
+            trusted(self.clock.as_ref())?;
             let young = directory.read_at.is_some_and(|at| later(at, STRANGER) > self.clock.now());
             if !young && read.as_ref().is_ok_and(|view| names_a_stranger(view, &directory)) {
                 directory = self.refresh(source, platform.as_ref().ok(), STRANGER, false).await?.0;
             }
+            // With what was asked for the directory, and what others ask of the same adapter meanwhile.
+            let asked = platform.as_ref().map_or(0, |platform| platform.take_requests());
+            if asked > 0 {
+                self.witness.saw(&Event::PlatformAsked(asked));
+            }
             let profiles =
                 profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
-            let scope = Scope { installation: &installation, version, source, profiles, directory: &directory };
+            let directory = &directory;
+            let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {
                 Ok(view) => self.accept(&scope, head, view).await,
                 Err(error) => self.failed(&scope, head, &error).await,
@@ -141,6 +167,14 @@ impl Syncer {
             self.keep(&source.id, &directory).await?;
         }
         Ok(())
+    }
+
+    /// The same, begun at any place: what a deadline cuts off is not always the same.
+    fn begun_anywhere<T>(&self, mut all: Vec<T>) -> Vec<T> {
+        let [a, b, ..] = self.chance.bytes();
+        let first = usize::from(u16::from_be_bytes([a, b])).checked_rem(all.len()).unwrap_or_default();
+        all.rotate_left(first);
+        all
     }
 
     async fn keep(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError> {
@@ -225,16 +259,17 @@ impl Syncer {
         platform: &dyn Platform,
         installation: &Installation,
         id: &RotationId,
+        deadline: Timestamp,
     ) -> Result<View, PlatformError> {
         let now = self.clock.now();
+        let deadline = later(now, READ_DEADLINE).min(deadline);
         let (start, end) = (earlier(now, BACK), later(now, installation.sync.horizon));
         let Some(window) = Span::new(start, end) else {
             return Err(PlatformError::Misconfigured("the horizon is empty".to_owned()));
         };
-        tokio::select! {
-            shifts = platform.shifts(id, window) => Ok(View { window, read_at: self.clock.now(), shifts: shifts? }),
-            () = self.clock.sleep_until(later(now, READ_DEADLINE)) => Err(PlatformError::Unavailable("no answer in time".to_owned())),
-        }
+        let late = || PlatformError::Unavailable("no answer in time".to_owned());
+        let shifts = within(self.clock.as_ref(), deadline, platform.shifts(id, window)).await.ok_or_else(late)??;
+        Ok(View { window, read_at: self.clock.now(), shifts })
     }
 
     async fn accept(&self, scope: &Scope<'_>, head: RotationHead, view: View) -> Result<(), StoreError> {
@@ -249,6 +284,7 @@ impl Syncer {
             failure: None,
             told_stale: 0,
             digest: said,
+            gaps: scope.gaps(&view, GAPS_KEPT, now).take(MOST_GAPS).collect(),
             window: Some(view.window),
             due: lease::due(boundary(&view.shifts, now), now, &scope.profiles, now),
             ..head.clone()
@@ -359,18 +395,13 @@ impl Syncer {
     }
 
     fn gaps(&self, scope: &Scope<'_>, head: &RotationHead, view: &View, now: Timestamp) -> Vec<Notice> {
-        if scope.profiles.is_empty() {
-            return Vec::new();
-        }
         // Told once: when the view shows it, or when it comes near.
         let changed = head.digest != digest(&view.shifts);
         let seen = head.fresh_at.map(|fresh| later(fresh, GAP_AHEAD));
         let news = |gap: &Span| changed || seen.is_none_or(|seen| gap.start > seen);
-        let covered = view.shifts.iter().filter(|shift| shift.user.is_some());
-        let covered = covered.filter_map(|shift| Span::new(shift.start, shift.end.or_max())).collect();
-        uncovered(covered, view.window)
-            .into_iter()
-            .filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD) && news(gap))
+        scope
+            .gaps(view, GAP_AHEAD, now)
+            .filter(news)
             .map(|gap| {
                 // What moves with the window names no gap: one that began before it is named by its end.
                 let (from, to) = (rfc3339(gap.start), rfc3339(gap.end));
@@ -398,6 +429,7 @@ impl Syncer {
         let now = self.clock.now();
         self.witness.saw(&Event::ViewFailed { rotation: head.id.clone(), because: error.to_string() });
         let stage = lease::stage(head.fresh_at, &scope.profiles, now);
+        let known = standing(&self.rota.known(&head.id, at_hand(now)).await?);
         let mut change = RotationChange {
             expected: head.generation,
             head: RotationHead {
@@ -405,7 +437,8 @@ impl Syncer {
                 failed_at: Some(now),
                 failure: Some(error.to_string().chars().take(500).collect()),
                 told_stale: head.told_stale.max(stage as u8),
-                due: lease::due(None, head.fresh_at.unwrap_or(now), &scope.profiles, now),
+                // A read that failed well before a boundary takes nothing from the one that comes as late as possible.
+                due: lease::due(boundary(&known, now), head.fresh_at.unwrap_or(now), &scope.profiles, now),
                 ..head.clone()
             },
             at: now,
@@ -449,7 +482,8 @@ impl Syncer {
     }
 
     /// Plans people's enrollments where what they follow from has changed since they were last planned. Where the
-    /// configuration has, everybody is looked at even if their periods stay: what a profile gives may be something else.
+    /// configuration has, in what concerns them, everybody is looked at even if their periods stay: what a profile gives
+    /// may be something else.
     async fn plan(
         &self,
         scope: &Scope<'_>,
@@ -459,10 +493,12 @@ impl Syncer {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = |unmatched: u32| {
-            let profiles: Vec<String> =
-                scope.profiles.iter().map(|profile| format!("{}@{}", profile.id, profile.version)).collect();
+            let offering = scope.installation.profiles.iter().filter(|p| !scope.source.retiring && p.offers(&head.id));
+            let profiles: BTreeSet<String> =
+                scope.profiles.iter().chain(offering).map(|p| format!("{}@{}", p.id, p.version)).collect();
+            let profiles: Vec<String> = profiles.into_iter().collect();
             let directory = scope.directory.read_at.filter(|_| unmatched > 0).map(rfc3339).unwrap_or_default();
-            format!("{}/{},{}/{directory}", head.accepted, scope.version, profiles.join(","))
+            format!("{}/{},{}/{directory}", head.accepted, scope.about_people, profiles.join(","))
         };
         let rules = |planned: &str| planned.split('/').nth(1).map(str::to_owned);
         if head.planned == key(head.unmatched) {

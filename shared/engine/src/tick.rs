@@ -1,5 +1,12 @@
 //! The tick of each minute: what is due within the next 150 seconds is sent, to the second; what is overdue is sent
-//! again; notices are delivered.
+//! again; notices are delivered; how Dutykey stands is counted.
+//!
+//! # When overdue access is told
+//! Access that is past its end is shown as overdue at once. The worker on ends writes the notice 30 seconds after the end,
+//! which its queue tells it to the second. A tick that runs within those 30 seconds and sees such access waits for the
+//! notice and delivers it; a later one finds it written. So it is told by the first tick after the end, no more than 33
+//! seconds after that tick began where there is no tick between, and within 60 seconds of the end where ticks are a minute
+//! apart. EventBridge Scheduler runs a schedule at any second of its minute, which may add up to another minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +21,10 @@ use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::notify::Notify;
 use crate::ports::queue::{Enqueue, Message, Queue};
 use crate::ports::rules::{DueItem, Pulse, WritePulse};
+use crate::ports::summary::ReadSummary;
+use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{AHEAD, resumed_at};
+use crate::summary::Standing;
 
 /// What is past due for so long was sent and has not been applied.
 const OVERDUE: Duration = Duration::from_secs(10);
@@ -23,18 +33,28 @@ const OVERDUE: Duration = Duration::from_secs(10);
 const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
 /// Rotations have no memory of what was sent: each tick looks only as far as the reads that fall before the next one.
 const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
+/// Counting is given up after this time: what is due must not wait for numbers.
+const COUNTING: Duration = Duration::from_secs(10);
+/// Notices that are not delivered within this time wait for the next tick: a channel that hangs must not keep what is due.
+const DELIVERING: Duration = Duration::from_secs(10);
+/// A worker that is on time has written a notice so long after it was to.
+const WRITTEN: Duration = Duration::from_secs(3);
 
 /// The tick.
 #[derive(Clone)]
 pub struct Ticker {
     /// What is due, and the tick's own memory.
     pub due: Arc<dyn WritePulse>,
+    /// What is counted.
+    pub numbers: Arc<dyn ReadSummary>,
     /// All three queues.
     pub queues: Arc<dyn Enqueue>,
     /// Whom to tell.
     pub notify: Arc<dyn Notify>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whoever watches.
+    pub witness: Arc<dyn Witness>,
 }
 
 impl std::fmt::Debug for Ticker {
@@ -52,6 +72,8 @@ pub struct Ticked {
     pub ends: usize,
     /// Rotations to be read.
     pub rotations: usize,
+    /// Sweeps to go on with.
+    pub sweeps: usize,
     /// Notices delivered.
     pub notices: usize,
 }
@@ -66,12 +88,40 @@ impl Ticker {
         trusted(self.clock.as_ref())?;
         let now = self.clock.now();
         let resumed = resumed_at(&pulse, now);
-        if resumed != pulse.resumed_at {
+        let mut ticked = if resumed == pulse.resumed_at {
+            self.send(pulse, now).await?
+        } else {
             // Before anything is sent: whoever looks from here on must know of the pause.
             self.due.keep_pulse(&Pulse { resumed_at: resumed, ..pulse.clone() }).await?;
-            return self.send(Pulse { resumed_at: resumed, rev: pulse.rev + 1, ..pulse }, now).await;
+            self.send(Pulse { resumed_at: resumed, rev: pulse.rev + 1, ..pulse }, now).await?
+        };
+        ticked.notices = self.deliver(now).await?;
+        let told_at = self.count().await.and_then(|standing| standing.told_at());
+        if let Some(at) = told_at {
+            self.clock.sleep_until(later(at, WRITTEN)).await;
+            ticked.notices += self.deliver(self.clock.now()).await?;
         }
-        self.send(pulse, now).await
+        self.witness.saw(&Event::Ticked);
+        Ok(ticked)
+    }
+
+    /// Counts how Dutykey stands. Without these numbers everything else goes on.
+    async fn count(&self) -> Option<Standing> {
+        let now = self.clock.now();
+        let counted = tokio::select! {
+            read = Standing::read(self.numbers.as_ref(), now) => read.map_err(|error| error.to_string()),
+            () = self.clock.sleep_until(later(now, COUNTING)) => Err(format!("not done in {} s", COUNTING.as_secs())),
+        };
+        match counted {
+            Ok(standing) => {
+                self.witness.saw(&Event::Counted(standing.summary()));
+                Some(standing)
+            }
+            Err(error) => {
+                tracing::warn!(error, "how Dutykey stands could not be counted, and its numbers are old: {error}");
+                None
+            }
+        }
     }
 
     async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {
@@ -82,35 +132,54 @@ impl Ticker {
         let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent);
         let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent);
         let rotations = self.due.due_rotations(later(now, ROTATIONS_AHEAD)).await?;
-        let mut ticked = Ticked { starts: starts.len(), ends: ends.len(), rotations: rotations.len(), notices: 0 };
+        let sweeps = self.due.due_sweeps(now).await?;
+        let ticked = Ticked {
+            starts: starts.len(),
+            ends: ends.len(),
+            rotations: rotations.len(),
+            sweeps: sweeps.len(),
+            notices: 0,
+        };
         // Ends first: nothing that begins may delay them.
         self.queues.send(Queue::Revocation, messages(ends)).await?;
+        let sweeps = sweeps.iter().map(|sweep| Message::sweep(&sweep.id, "tick")).collect();
+        self.queues.send(Queue::Provisioning, sweeps).await?;
         self.queues.send(Queue::Provisioning, messages(starts)).await?;
         let reads = rotations.into_iter().map(|due| {
             let at = earlier(due.at, BEFORE_BOUNDARY).max(now);
             Message::rota(due.what.source.clone(), Some(due.what.local()), "due").at(at)
         });
         self.queues.send(Queue::Sync, reads.collect()).await?;
-        for notice in self.due.due_notices(now).await? {
-            ticked.notices += usize::from(self.deliver(notice, now).await?);
-        }
         let pulse = Pulse { ticked_at: Some(now), starts_sent: Some(to), ends_sent: Some(to), ..pulse };
         self.due.keep_pulse(&pulse).await?;
         Ok(ticked)
     }
 
-    async fn deliver(&self, notice: Notice, now: Timestamp) -> Result<bool, StoreError> {
-        match self.notify.tell(&notice).await {
-            Ok(()) => self.due.delivered(&notice).await.map(|()| true),
-            Err(error) => {
-                let failures = notice.failures.saturating_add(1);
-                tracing::warn!(notice.id = %notice.id, error = %error, "notice `{}` is tried again: {error}", notice.id);
-                self.due
-                    .postpone(&Notice { failures, due: later(now, backoff(failures, None)), ..notice })
-                    .await
-                    .map(|()| false)
+    /// Delivers the notices that are due, for as long as [`DELIVERING`] allows, and says how many were told.
+    async fn deliver(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let mut told = 0;
+        for notice in self.due.due_notices(now).await? {
+            match self.deliver_one(notice).await {
+                Ok(delivered) => told += usize::from(delivered),
+                // Another tick was at it too.
+                Err(StoreError::Changed(_)) => {}
+                Err(error) => return Err(error),
+            }
+            if self.clock.now() >= later(now, DELIVERING) {
+                break;
             }
         }
+        Ok(told)
+    }
+
+    async fn deliver_one(&self, notice: Notice) -> Result<bool, StoreError> {
+        let Err(error) = self.notify.tell(&notice).await else {
+            return self.due.delivered(&notice).await.map(|()| true);
+        };
+        let failures = notice.failures.saturating_add(1);
+        tracing::warn!(notice.id = %notice.id, error = %error, "notice `{}` is tried again: {error}", notice.id);
+        let due = later(self.clock.now(), backoff(failures, None));
+        self.due.postpone(&Notice { failures, due, ..notice }).await.map(|()| false)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::{Clock, Listener};
 use dutykey_engine::ports::platform::{Platform, PlatformError, Platforms};
 use dutykey_engine::ports::secrets::{ReadSecret, SecretError};
 use dutykey_policy::id::SourceId;
@@ -51,7 +51,10 @@ impl Adapters {
         Ok(match &source.settings {
             PlatformSettings::Pagerduty { base_url, token, .. } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
-                Arc::new(PagerDuty::new(source.id.clone(), base_url, token)?)
+                Arc::new(
+                    PagerDuty::new(source.id.clone(), base_url, token)?
+                        .heard_by(Listener::new(self.clock.clone(), &source.id)),
+                )
             }
             PlatformSettings::Icalendar { location, rotation, identify_by, time_zone } => {
                 let location = match location {
@@ -61,7 +64,8 @@ impl Adapters {
                     }
                 };
                 let settings = Settings { identify_by: *identify_by, time_zone: time_zone.clone() };
-                Arc::new(ICalendar::new(source.id.clone(), rotation.clone(), location, settings)?)
+                let calendar = ICalendar::new(source.id.clone(), rotation.clone(), location, settings)?;
+                Arc::new(calendar.heard_by(Listener::new(self.clock.clone(), &source.id)))
             }
             PlatformSettings::Sandbox { script } => {
                 let platform = self.sandbox.platform(&source.id, script);

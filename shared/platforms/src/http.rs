@@ -1,12 +1,15 @@
-//! What every platform's HTTP has in common: deadlines, bounded bodies and the time that a server asks to wait.
+//! What every platform's HTTP has in common: deadlines, bounded bodies, the time that it is there and the time that a
+//! server asks to wait.
 
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::Listener;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Error, RequestBuilder, Response, Url};
+use tokio::time::Instant;
 
 /// How we name ourselves. Some servers answer HTML to a client that does not.
 const USER_AGENT: &str = concat!("dutykey/", env!("CARGO_PKG_VERSION"));
@@ -48,6 +51,18 @@ pub(crate) fn is_safe(url: &Url) -> bool {
         "http" => here(),
         _ => false,
     }
+}
+
+/// Sends a request, and has a clock hear what time its answer says it is there.
+pub(crate) async fn send(request: RequestBuilder, listener: Option<&Listener>) -> Result<Response, Error> {
+    let asked = Instant::now();
+    let response = request.send().await?;
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = response.url().host_str().unwrap_or_default();
+    if let Some(listener) = listener {
+        listener.hear(host, text(DATE), text(AGE), asked.elapsed());
+    }
+    Ok(response)
 }
 
 /// Why a body could not be read.

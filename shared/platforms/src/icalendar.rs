@@ -31,7 +31,10 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_policy::id::{RotationId, SourceId};
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
@@ -49,6 +52,7 @@ pub struct ICalendar {
     rotation: Rotation,
     feed: Feed,
     settings: Settings,
+    requests: AtomicU64,
 }
 
 impl ICalendar {
@@ -69,7 +73,18 @@ impl ICalendar {
         }
         let time_zone = settings.time_zone.clone();
         let id = RotationId { source, key: rotation.clone(), level: None };
-        Ok(Self { rotation: Rotation { id, name: rotation, time_zone }, feed: Feed::new(location)?, settings })
+        Ok(Self {
+            rotation: Rotation { id, name: rotation, time_zone },
+            feed: Feed::new(location)?,
+            settings,
+            requests: AtomicU64::new(0),
+        })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { feed: self.feed.heard_by(listener), ..self }
     }
 
     /// Reads the calendar and asks it something, off the threads that wait for I/O: a large one takes a while.
@@ -77,6 +92,9 @@ impl ICalendar {
         &self,
         question: impl FnOnce(&Calendar) -> Result<T, CalendarFault> + Send + 'static,
     ) -> Result<T, PlatformError> {
+        if self.feed.is_remote() {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
         let text = self.feed.read().await?;
         let settings = self.settings.clone();
         let answer = tokio::task::spawn_blocking(move || question(&Calendar::read(&text, &settings)?)).await;
@@ -95,6 +113,10 @@ impl From<CalendarFault> for PlatformError {
 
 #[async_trait]
 impl Platform for ICalendar {
+    fn take_requests(&self) -> u64 {
+        self.requests.swap(0, Ordering::Relaxed)
+    }
+
     async fn check(&self) -> Result<String, PlatformError> {
         self.ask(|calendar| {
             let name = calendar.name.as_deref().unwrap_or("without a name");

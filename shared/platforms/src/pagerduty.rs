@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_policy::id::{RotationId, SourceId, UserId};
@@ -100,6 +101,12 @@ impl PagerDuty {
     fn limited(source: SourceId, base_url: &str, token: Secret, limits: Limits) -> Result<Self, PlatformError> {
         let http = Http::new(base_url, token, limits)?;
         Ok(Self { source, http, kinds: Mutex::default(), makers: Makers::default() })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { http: self.http.heard_by(listener), ..self }
     }
 
     fn rotation(&self, key: &str, level: Option<u16>) -> RotationId {
@@ -231,6 +238,10 @@ fn faulty(error: PlatformError) -> PlatformError {
 
 #[async_trait]
 impl Platform for PagerDuty {
+    fn take_requests(&self) -> u64 {
+        self.http.take_requests()
+    }
+
     async fn check(&self) -> Result<String, PlatformError> {
         let read = async {
             let answer = self.http.get::<Value>(&["users"], &[("limit", "1")]).await?.body;

@@ -100,6 +100,8 @@ pub struct SandboxPlatform {
 struct State {
     script: Script,
     calls: BTreeMap<Operation, u64>,
+    /// Calls that nobody has counted yet.
+    untaken: u64,
 }
 
 impl std::fmt::Debug for SandboxPlatform {
@@ -114,7 +116,7 @@ impl SandboxPlatform {
     /// # Errors
     /// What is wrong with the script.
     pub fn new(source: SourceId, script: &Value, epoch: Timestamp, clock: Arc<dyn Clock>) -> Result<Self, ScriptError> {
-        let state = State { script: Script::parse(&source, script, epoch)?, calls: BTreeMap::new() };
+        let state = State { script: Script::parse(&source, script, epoch)?, calls: BTreeMap::new(), untaken: 0 };
         Ok(Self { source, clock, state: Arc::new(Mutex::new(state)) })
     }
 
@@ -160,6 +162,7 @@ impl SandboxPlatform {
         let fault = {
             let mut state = self.lock();
             *state.calls.entry(operation).or_default() += 1;
+            state.untaken += 1;
             state.script.faults.iter_mut().find_map(|fault| fault.strike(at, operation, rotation))
         };
         let Some((kind, after)) = fault else { return Ok((at, None)) };
@@ -197,6 +200,10 @@ fn remaining<T>(mut list: Vec<T>, kind: Option<FaultKind>, name: impl Fn(&T) -> 
 
 #[async_trait]
 impl Platform for SandboxPlatform {
+    fn take_requests(&self) -> u64 {
+        std::mem::take(&mut self.lock().untaken)
+    }
+
     async fn check(&self) -> Result<String, PlatformError> {
         self.arrive(Operation::Check, None).await?;
         Ok(self.lock().script.account.clone())

@@ -2,8 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::enrollment::Origin;
+use crate::evidence::{Chain, Draft, Sealed};
 use crate::id::{AppId, PersonId, ProfileId};
+use crate::time::rfc3339;
 
 /// What a block denies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,14 +25,49 @@ pub enum Denied {
     App(AppId),
 }
 
+impl Denied {
+    /// The person whom it concerns, where that is one.
+    #[must_use]
+    pub fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::Person(person) | Self::Enrollment(person, _) => Some(person),
+            Self::Everything | Self::Profile(_) | Self::App(_) => None,
+        }
+    }
+
+    /// The chain on which it is recorded: that of the one person or profile whom it concerns.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        match self {
+            Self::Person(person) | Self::Enrollment(person, _) => Chain::Person(person.clone()),
+            Self::Profile(profile) => Chain::Profile(profile.clone()),
+            Self::Everything | Self::App(_) => Chain::System,
+        }
+    }
+}
+
 /// Whether a block also ends what is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Ends what is held at once, without grace.
     Revoke,
-    /// Stops new grants only; ends come as they would.
+    /// Stops new grants only, but for break-glass; ends come as they would.
     Freeze,
+    /// Stops new grants only, break-glass included; ends come as they would.
+    FreezeAll,
+}
+
+impl Reach {
+    /// Whether it keeps what comes of this origin from being begun.
+    #[must_use]
+    pub fn freezes(self, origin: &Origin) -> bool {
+        match self {
+            Self::Revoke => false,
+            Self::Freeze => !matches!(origin, Origin::BreakGlass(_)),
+            Self::FreezeAll => true,
+        }
+    }
 }
 
 /// A stored denial.
@@ -65,5 +104,26 @@ impl Block {
             Denied::Enrollment(who, what) => who == person && what == profile,
             Denied::App(denied) => denied == app,
         }
+    }
+    /// The evidence that it was placed. The reason is in it as its digest only.
+    #[must_use]
+    pub fn placed(&self, reason: &Sealed) -> Draft {
+        self.draft("block.placed", &self.author, Value::Null, self.summary(), json!({ "digest": reason.digest() }))
+    }
+
+    /// The evidence that somebody has lifted it before its end.
+    #[must_use]
+    pub fn lifted(&self, by: &str) -> Draft {
+        self.draft("block.lifted", by, self.summary(), Value::Null, Value::Null)
+    }
+
+    fn draft(&self, act: &str, actor: &str, before: Value, after: Value, why: Value) -> Draft {
+        let subject = json!({ "block": self.id, "denied": self.denied });
+        Draft { act: act.to_owned(), actor: actor.to_owned(), subject, before, after, why }
+    }
+
+    fn summary(&self) -> Value {
+        let until = self.until.map(rfc3339);
+        json!({ "author": self.author, "reach": self.reach, "from": rfc3339(self.from), "until": until })
     }
 }

@@ -4,6 +4,7 @@
 //! the next record of its chain carries it. People are named by Dutykey's own IDs, so that a person can be erased while
 //! every chain still verifies.
 
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use crate::hold::{Call, Hold, State};
 use crate::id::{PersonId, ProfileId, RotationId};
 use crate::rota::hex;
 use crate::time::rfc3339;
+
+pub use sealed::Sealed;
 
 /// The version of the record's form that this release writes.
 pub const VERSION: u32 = 1;

@@ -26,7 +26,7 @@ use crate::wants::{Reason, Shape, Want};
 /// revocation, early enough to matter when every part of Dutykey is down.
 pub const NATIVE_MARGIN: Duration = Duration::from_secs(900);
 
-/// Added to the client's deadline: a call that has not been answered by then is taken to act no more.
+/// Added to the time for which a call may act: one that has no recorded result by then is taken to act no more.
 pub const SETTLE_MARGIN: Duration = Duration::from_secs(30);
 
 /// Where a hold is in its life.
@@ -360,14 +360,24 @@ pub struct Capabilities {
     pub native_end: bool,
     /// Whether the target tells who put access there.
     pub tells_owner: bool,
-    /// Whether operations are asynchronous and polled.
-    pub asynchronous: bool,
+    /// The longest that an accepted operation goes on, by the target's own word, where operations are asynchronous and
+    /// polled; `None` where a call has done what it does when it is answered.
+    pub asynchronous: Option<Duration>,
     /// How long after a change a read may still show the state before it.
     pub propagation: Duration,
     /// The client's deadline for one call.
     pub deadline: Duration,
     /// How long sessions that have begun outlive the access; `None` where they end with it.
     pub session_tail: Option<Duration>,
+}
+
+impl Capabilities {
+    /// How long after its beginning a call may still act: it may be accepted just before the client's deadline, and go on
+    /// from there although nobody knows of the operation to ask for it.
+    #[must_use]
+    pub fn acts_for(&self) -> Duration {
+        self.deadline.saturating_add(self.asynchronous.unwrap_or_default())
+    }
 }
 
 /// How a call to a target failed. Each is treated differently.

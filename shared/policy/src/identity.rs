@@ -26,6 +26,10 @@ pub struct Person {
     /// When the directory was last asked.
     #[serde(default)]
     pub active_at: Option<Timestamp>,
+    /// Since when the directory has shown the person inactive while the brake holds them: they count as active until it
+    /// lets them go.
+    #[serde(default)]
+    pub held_since: Option<Timestamp>,
     /// The user on each source.
     #[serde(default)]
     pub users: BTreeMap<SourceId, UserId>,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::id::{AppId, SourceId};
 use crate::profile::Profile;
+use crate::rota::hex;
 use crate::time::duration_text;
 
 /// Where a secret is. The secret itself is read when it is needed and never stored.
@@ -277,4 +279,23 @@ pub struct Installation {
     /// Where notices go beside the log.
     #[serde(default)]
     pub notify: Vec<NotifyChannel>,
+}
+
+impl Installation {
+    /// A digest of everything from which looks at people follow, beside their profiles: while it stays, a change of the
+    /// configuration changes nobody's access. It leaves out what names no person, gives nothing or is seen through the
+    /// views of rotations; whatever else there is counts.
+    #[must_use]
+    pub fn about_people(&self) -> String {
+        let about = Self {
+            api: ApiSettings::default(),
+            sources: Vec::new(),
+            profiles: Vec::new(),
+            brake: BrakeSettings::default(),
+            notify: Vec::new(),
+            ..self.clone()
+        };
+        let text = serde_json::to_vec(&about).unwrap_or_else(|_| format!("{about:?}").into_bytes());
+        hex(&Sha256::digest(text))
+    }
 }

@@ -10,6 +10,7 @@
 
 pub mod block;
 pub mod brake;
+pub mod clock;
 pub mod enrollment;
 pub mod evidence;
 pub mod explain;
@@ -21,6 +22,7 @@ pub mod installation;
 pub mod look;
 pub mod profile;
 pub mod retry;
+pub mod roll;
 pub mod rota;
 #[cfg(test)]
 mod testing;

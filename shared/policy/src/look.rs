@@ -141,3 +141,11 @@ pub fn must_tell(hold: &Hold, now: Timestamp) -> bool {
     let overdue = hold.is_ending() && hold.touched && millis_between(later(hold.due, TELL_OVERDUE), now) >= 0;
     !hold.told && (overdue || hold.state == State::Stuck)
 }
+
+/// When somebody must be told of a hold of which nothing can be decided now, for its app has no adapter: its end stands
+/// as it was recorded. `None` where there is nothing to tell, or it was told.
+#[must_use]
+pub fn tell_unreached(hold: &Hold) -> Option<Timestamp> {
+    let at = later(hold.due, TELL_OVERDUE);
+    (!hold.told && hold.overdue(at).is_some()).then_some(at)
+}

@@ -138,4 +138,10 @@ impl Profile {
     pub fn enrolls(&self, rotation: &RotationId) -> bool {
         self.enrollment.as_ref().is_some_and(|automatic| automatic.rotations.contains(rotation))
     }
+
+    /// Whether people on call in the rotation may ask for the profile.
+    #[must_use]
+    pub fn offers(&self, rotation: &RotationId) -> bool {
+        self.self_service.as_ref().is_some_and(|service| service.rotations.contains(rotation))
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Block, Denied, Reach};
+use crate::block::{Block, Reach};
 use crate::enrollment::{Enrollment, Origin, Period};
 use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId};
 use crate::identity::{Account, Person};
@@ -196,9 +196,7 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
     let mut wants = Wants::default();
     let inactive = person.active == Some(false);
     for block in rules.blocks() {
-        let concerns =
-            !matches!(&block.denied, Denied::Person(other) | Denied::Enrollment(other, _) if *other != person.id);
-        if concerns {
+        if block.denied.person().is_none_or(|denied| *denied == person.id) {
             earliest(&mut wants.next_end, Some(block.from).filter(|at| *at > now));
             earliest(&mut wants.next_start, block.until.filter(|at| *at > now));
         }
@@ -235,15 +233,14 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
                 }
             };
             let (Some(reason), Some(slot)) = (&live.reason, rules.slot(entitlement)) else { continue };
-            let denying = |reach: Reach| {
-                rules.blocks().iter().any(|block| {
-                    block.reach == reach && block.live(now) && block.denies(&person.id, &profile.id, &entitlement.app)
-                })
+            let denying = || {
+                let denies = |block: &&Block| block.denies(&person.id, &profile.id, &entitlement.app);
+                rules.blocks().iter().filter(|block| block.live(now)).filter(denies)
             };
-            if inactive || denying(Reach::Revoke) {
+            if inactive || denying().any(|block| block.reach == Reach::Revoke) {
                 continue;
             }
-            let frozen = denying(Reach::Freeze) && !matches!(enrollment.origin, Origin::BreakGlass(_));
+            let frozen = denying().any(|block| block.reach.freezes(&enrollment.origin));
             let key = HoldKey { app: entitlement.app.clone(), account: account.clone(), place: slot.place };
             let want = wants.places.entry(key).or_insert_with(|| Want {
                 shape: slot.shape.clone(),

@@ -49,7 +49,7 @@ metrics! {
     }
     /// A number as it is now.
     enum Gauge {
-        /// Holds past their end that are not proven gone.
+        /// Holds past their end that are not proven gone; at most 2,000 are counted.
         OverdueRevocations,
         /// How long the oldest of them has been overdue.
         OverdueMinutes,
@@ -59,18 +59,18 @@ metrics! {
         BrakesWaiting,
         /// People on call, now or soon, whom nothing matches.
         UnmatchedOnCall,
-        /// Times ahead when nobody is on call.
+        /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
         GapsAhead,
     }
     /// How often something happened.
     enum Counter {
         /// Ticks of the hand-off.
         HandoffRuns,
-        /// Calls to on-call platforms.
+        /// Requests to on-call platforms, those that were sent again included.
         PlatformCalls,
-        /// Calls to apps.
+        /// Calls to apps that grant, revoke or extend; reads are not among them.
         TargetCalls,
-        /// Calls to apps that failed.
+        /// Tries at apps that failed, those of reads included.
         TargetErrors,
     }
 }

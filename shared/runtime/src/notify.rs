@@ -98,6 +98,26 @@ impl Notices {
     }
 }
 
+/// Whether a channel could be told something: its address and its secret can be read and are what they must be. Nothing
+/// is sent. Answers what is wrong, a sentence each.
+pub async fn faults(channel: &NotifyChannel, secrets: &dyn ReadSecret) -> Vec<String> {
+    let mut faults = Vec::new();
+    match secrets.read(&channel.url).await {
+        Ok(url) if !is_address(url.expose()) => faults.push("its `url` leads to no http or https address".to_owned()),
+        Ok(_) => {}
+        Err(error) => faults.push(error.to_string()),
+    }
+    match secrets.read(&channel.secret).await {
+        Ok(secret) => faults.extend(signature(secret.expose(), "", "", "").err()),
+        Err(error) => faults.push(error.to_string()),
+    }
+    faults
+}
+
+fn is_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
 /// The value of `webhook-signature`.
 ///
 /// # Errors

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dutykey_engine::ports::target::MAX_DETAIL;
 use dutykey_engine::ports::witness::{Event, Witness};
+use dutykey_engine::summary::Summary;
 use dutykey_policy::hold::{Act, Hold, State};
 use dutykey_policy::id::RotationId;
 
-use crate::metrics::{Counter, Lag, Metrics};
+use crate::metrics::{Counter, Gauge, Lag, Metrics};
 
 /// Logs and counts.
 #[derive(Debug)]
@@ -44,13 +45,31 @@ impl Recorder {
             tracing::debug!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, hold.from = ?from, hold.state = ?hold.state, "`{kind}/{place}` of `{app}` for `{}` is `{:?}`", hold.person, hold.state);
             return;
         };
-        self.metrics.add(Counter::TargetErrors, 1);
         let because = bounded(&retry.because);
+        if retry.failures == 0 {
+            tracing::debug!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, hold.state = ?hold.state, retry.at = %retry.at, "`{kind}/{place}` of `{app}` for `{}` waits until {}: {because}", hold.person, retry.at);
+            return;
+        }
+        self.metrics.add(Counter::TargetErrors, 1);
         let began = retry.failures <= 1 || (hold.state == State::Stuck && from != Some(State::Stuck));
         if began {
             tracing::warn!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, hold.state = ?hold.state, retry.failures = retry.failures, retry.at = %retry.at, error = because, "`{kind}/{place}` of `{app}` for `{}` failed and is tried again at {}: {because}", hold.person, retry.at);
         } else {
             tracing::debug!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, retry.failures = retry.failures, error = because, "`{kind}/{place}` of `{app}` for `{}` failed again: {because}", hold.person);
+        }
+    }
+
+    fn counted(&self, summary: &Summary) {
+        let gauges = [
+            (Gauge::OverdueRevocations, summary.overdue as u64),
+            (Gauge::OverdueMinutes, summary.oldest.as_secs() / 60),
+            (Gauge::StaleSources, summary.stale_sources as u64),
+            (Gauge::BrakesWaiting, summary.brakes as u64),
+            (Gauge::UnmatchedOnCall, summary.unmatched),
+            (Gauge::GapsAhead, summary.gaps as u64),
+        ];
+        for (gauge, value) in gauges {
+            self.metrics.set(gauge, value);
         }
     }
 
@@ -84,8 +103,8 @@ impl Witness for Recorder {
                 let (kind, id) = (bounded(&entitlement.kind), bounded(&entitlement.id));
                 tracing::debug!(person.id = %person, app.id = %entitlement.app, hold.kind = kind, hold.place = id, "`{person}` would hold `{kind}/{id}` of `{}`", entitlement.app);
             }
+            Event::PlatformAsked(requests) => self.metrics.add(Counter::PlatformCalls, *requests),
             Event::ViewRead { rotation, changed } => {
-                self.metrics.add(Counter::PlatformCalls, 1);
                 let name = bounded(&rotation.to_string());
                 if self.failing(rotation, false) {
                     tracing::info!(rotation.id = name, "`{name}` can be read again");
@@ -95,7 +114,6 @@ impl Witness for Recorder {
                 }
             }
             Event::ViewFailed { rotation, because } => {
-                self.metrics.add(Counter::PlatformCalls, 1);
                 let (name, because) = (bounded(&rotation.to_string()), bounded(because));
                 if self.failing(rotation, true) {
                     tracing::warn!(
@@ -115,6 +133,8 @@ impl Witness for Recorder {
                     "the brake holds a change of `{name}`: {because}; see `dutykey brake list`"
                 );
             }
+            Event::Ticked => self.metrics.add(Counter::HandoffRuns, 1),
+            Event::Counted(summary) => self.counted(summary),
             Event::Unmatched { rotation, doubt } => {
                 let name = bounded(&rotation.to_string());
                 tracing::warn!(rotation.id = name, doubt = %doubt, "somebody on call in `{name}` is {doubt}: nothing is granted to them; `dutykey check` names them");
@@ -216,5 +236,10 @@ mod tests {
         );
         assert!(lines.iter().all(|line| line.len() < 10_000 && !line.contains('\u{1b}')), "{lines:?}");
         assert!(metrics.contains("TargetErrors{Environment=\"test\"} 3"), "{metrics}");
+
+        let (lines, metrics) = seen(&[failing(0), Event::PlatformAsked(7), Event::PlatformAsked(1)]);
+        assert_eq!(lines, Vec::<String>::new(), "to wait is no failure");
+        assert!(metrics.contains("TargetErrors{Environment=\"test\"} 0"), "{metrics}");
+        assert!(metrics.contains("PlatformCalls{Environment=\"test\"} 8"), "each request counts: {metrics}");
     }
 }

@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{DueItem, ReadDue};
+use dutykey_engine::ports::sweep::Sweep;
 use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::time::later;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -32,6 +34,13 @@ impl ReadDue for Store {
         let mut due: Vec<_> = due.filter(|due| due.at <= to).collect();
         due.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
         Ok(due)
+    }
+
+    async fn due_sweeps(&self, to: Timestamp) -> Result<Vec<Sweep>, StoreError> {
+        let mut sweeps: Vec<Sweep> = self.due_items(keys::SWEEPS, to).await?;
+        sweeps.retain(|sweep| sweep.due <= to);
+        sweeps.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
+        Ok(sweeps)
     }
 
     async fn due_notices(&self, to: Timestamp) -> Result<Vec<Notice>, StoreError> {
@@ -62,11 +71,11 @@ impl Store {
             Some(from) => Sort::Between(keys::instant(later(from, Duration::from_millis(1))), last),
             None => Sort::UpTo(last),
         };
-        let mut due = Vec::new();
-        for shard in keys::shards(group) {
-            let items = self.query(&Query::index(index, shard, range.clone())).await?;
-            due.extend(items.iter().filter_map(|item| Some((at(item, index)?, key_of(item)))));
-        }
+        let queries: Vec<_> =
+            keys::shards(group).into_iter().map(|shard| Query::index(index, shard, range.clone())).collect();
+        let shards = try_join_all(queries.iter().map(|query| self.query(query))).await?;
+        let mut due: Vec<_> =
+            shards.iter().flatten().filter_map(|item| Some((at(item, index)?, key_of(item)))).collect();
         due.sort();
         Ok(due)
     }

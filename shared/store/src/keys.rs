@@ -8,13 +8,18 @@
 //! | `CONFIG` | `HEAD` | version, profiles' versions, document | get |
 //! | `CONFIG` | `DOCUMENT#<id>#<part>` | what the configuration consists of | query by prefix |
 //! | `PROFILE#<profile>` | `V#<version>` | one version of a profile | batch get; newest first |
-//! | `BLOCK` | `BLOCK#<id>` | a block | query |
+//! | | `HEAD`, `EVIDENCE#<seq>` | the profile's own chain | |
+//! | `BLOCK` | `BLOCK#<id>` | a block | query by prefix |
+//! | | `TEXT#<id>` | the reason of a block, which can be erased; of one on a person it lies with the person | get |
+//! | `ROLL#<directory>` | `ROLL` | whom a directory shows inactive, and whom of them the brake holds | get |
+//! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
 //! | `PULSE` | `PULSE` | when Dutykey last ran | get |
 //! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
 //! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |
 //! | | `LIVE#ENROLLMENT#<profile>#<origin>` | an enrollment | |
 //! | | `LIVE#HOLD#<app>#<account>#<kind>#<place>` | a hold that is not over | |
 //! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
+//! | | `TEXT#<id>` | the reason of a block on the person | get |
 //! | | `EVIDENCE#<seq>` | records of the person's chain up to `seq` | query from a sequence number |
 //! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
 //! | | `DIRECTORY`, `DOCUMENT#<id>#<part>` | users and teams as last read | get, query by prefix |
@@ -30,9 +35,9 @@
 //!
 //! | index | keys | partitions | finds |
 //! |---|---|---|---|
-//! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N` | what may begin; rotations; notices |
+//! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `rotations#N`, `holds#N`, `profile#<profile>` | pages of things |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `profile#<profile>` | pages of things |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -83,6 +88,14 @@ pub const END: &str = "end";
 pub const DUE_ROTATIONS: &str = "rotation";
 /// In the index of what is due: notices.
 pub const NOTICES: &str = "notice";
+/// In the index of what is due: sweeps.
+pub const SWEEPS: &str = "sweep";
+/// In the lists: profiles that have a chain of their own.
+pub const PROFILES: &str = "profiles";
+/// In the lists: people whom the directory has shown active, by when it was last asked.
+pub const ACTIVE: &str = "active";
+/// Comes after every instant in a key.
+pub const AFTER_INSTANTS: &str = "~";
 /// In the lists: people.
 pub const PEOPLE: &str = "people";
 /// In the lists: rotations.
@@ -184,10 +197,37 @@ pub fn profile_version(id: &ProfileId, version: u64) -> Key {
 /// The partition of the blocks.
 pub const BLOCKS: &str = "BLOCK";
 
+/// The first part of the sort keys of the blocks.
+pub const BLOCK: &str = "BLOCK#";
+
 /// A block.
 #[must_use]
 pub fn block(id: &str) -> Key {
-    key(BLOCKS, format!("BLOCK#{}", part(id)))
+    key(BLOCKS, format!("{BLOCK}{}", part(id)))
+}
+
+/// The reason of a block. With the person whom it concerns, where that is one: it is erased with them.
+#[must_use]
+pub fn block_text(of: Option<&PersonId>, id: &str) -> Key {
+    key(of.map_or_else(|| BLOCKS.to_owned(), person), format!("TEXT#{}", part(id)))
+}
+
+/// The roll of a directory.
+#[must_use]
+pub fn roll(directory: &str) -> Key {
+    key(format!("ROLL#{}", part(directory)), "ROLL")
+}
+
+/// The place of somebody active in the lists.
+#[must_use]
+pub fn active_list(id: &PersonId, asked: Timestamp) -> (String, String) {
+    (shard(ACTIVE, id.as_str()), format!("{}#{id}", instant(asked)))
+}
+
+/// A sweep.
+#[must_use]
+pub fn sweep(id: &str) -> Key {
+    key(format!("SWEEP#{}", part(id)), "SWEEP")
 }
 
 /// When Dutykey last ran.

@@ -77,6 +77,7 @@ fn nobody(id: &PersonId) -> Person {
         name: None,
         active: None,
         active_at: None,
+        held_since: None,
         users: BTreeMap::new(),
         accounts: BTreeMap::new(),
     }
@@ -123,6 +124,9 @@ impl WriteLedger for Store {
             let free = Condition::Any(vec![Condition::new(), Condition::is("person", ours.clone())]);
             let claim = Write::update(keys::account(app, account), Item::from([("person".to_owned(), ours)]));
             writes.push((For::Claim(app.clone()), claim.when(free)));
+        }
+        if let Some(roll) = &change.roll {
+            writes.extend(self.roll_writes(roll, at).await?);
         }
         for enrollment in &change.enrollments {
             writes.push((For::Record, enrollment_write(enrollment)?));
@@ -199,7 +203,15 @@ pub(crate) fn head_step(
 pub(crate) fn identity_writes(person: &Person) -> Result<[Write; 2], StoreError> {
     let texts = Texts { email: person.email.clone(), name: person.name.clone() };
     let links = Person { email: None, name: None, ..person.clone() };
-    Ok([Write::save(keys::person_links(&person.id), &links)?, Write::save(keys::person_text(&person.id), &texts)?])
+    let known = Write::save(keys::person_links(&person.id), &links)?;
+    let known = match person.active_at.filter(|_| person.active == Some(true)) {
+        Some(asked) => {
+            let (list, place) = keys::active_list(&person.id, asked);
+            listed(known, keys::LISTS, list, place)
+        }
+        None => known.without(&[keys::LISTS.partition, keys::LISTS.sort]),
+    };
+    Ok([known, Write::save(keys::person_text(&person.id), &texts)?])
 }
 
 fn enrollment_write(enrollment: &Enrollment) -> Result<Write, StoreError> {

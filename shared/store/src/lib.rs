@@ -11,6 +11,7 @@
 //! [`StoreError::Changed`]: dutykey_engine::ports::ledger::StoreError::Changed
 #![warn(missing_docs)]
 
+mod block;
 mod codec;
 mod commit;
 mod configure;
@@ -23,19 +24,25 @@ mod evidence;
 mod export;
 mod hints;
 mod io;
+mod kept;
 pub mod keys;
 mod ledger;
 mod link;
 mod list;
 mod notice;
+mod roll;
 mod rota;
 mod rules;
+mod summary;
+mod sweep;
 mod table;
 mod write;
 
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+
+use crate::kept::Kept;
 
 pub use crate::evidence::Line;
 pub use crate::export::{Exported, Range};
@@ -52,6 +59,7 @@ const KEPT_SECONDS: i64 = 400 * 86_400;
 pub struct Store {
     client: Client,
     table: Arc<str>,
+    kept: Arc<Kept>,
 }
 
 impl Store {
@@ -59,6 +67,6 @@ impl Store {
     /// retries are the caller's choice.
     #[must_use]
     pub fn new(client: Client, table: &str) -> Self {
-        Self { client, table: table.into() }
+        Self { client, table: table.into(), kept: Arc::default() }
     }
 }

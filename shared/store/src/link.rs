@@ -90,6 +90,7 @@ fn newcomer(link: &UserLink) -> Result<Vec<Write>, StoreError> {
         name: link.name.clone(),
         active: None,
         active_at: None,
+        held_since: None,
         users: BTreeMap::from([(link.source.clone(), link.user.clone())]),
         accounts: BTreeMap::new(),
     };

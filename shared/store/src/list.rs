@@ -209,6 +209,11 @@ impl Store {
             let ids = items.iter().filter_map(|item| text_of(item, LISTS.sort)?.parse().ok());
             chains.extend(ids.map(Chain::Rotation));
         }
+        for shard in keys::shards(keys::PROFILES) {
+            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
+            let ids = items.iter().filter_map(|item| text_of(item, LISTS.sort)?.parse().ok());
+            chains.extend(ids.map(Chain::Profile));
+        }
         chains.sort_by_cached_key(ToString::to_string);
         chains.dedup();
         Ok(chains)
@@ -231,7 +236,7 @@ impl Store {
     }
 
     /// A page of keys from the partitions of the lists, one after the other.
-    async fn candidates(
+    pub(crate) async fn candidates(
         &self,
         partitions: Vec<String>,
         cursor: Option<&Cursor>,

@@ -40,8 +40,7 @@ impl ReadRules for Store {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
         for _ in 0..ATTEMPTS {
             let Some(head) = self.config_head().await? else { return Ok(None) };
-            let found = self.read_document::<Installation>(&keys::config(), &head.document).await?;
-            if let Some(mut installation) = found {
+            if let Some(mut installation) = self.installation_of(&head).await? {
                 installation.profiles = self.profile_versions(&head.profiles).await?;
                 return Ok(Some(Configured { version: head.version, installation }));
             }
@@ -64,7 +63,7 @@ impl ReadRules for Store {
     }
 
     async fn blocks(&self) -> Result<Vec<Block>, StoreError> {
-        let items = self.query(&Query::items(keys::BLOCKS, Sort::All)).await?;
+        let items = self.query(&Query::items(keys::BLOCKS, Sort::Begins(keys::BLOCK.to_owned()))).await?;
         items.into_iter().map(decode).collect()
     }
 
@@ -107,11 +106,29 @@ impl Store {
         self.get(&keys::config()).await?.map(decode).transpose()
     }
 
+    /// The installation, without its profiles; `None` where its document is gone because the head has moved meanwhile.
+    pub(crate) async fn installation_of(&self, head: &ConfigHead) -> Result<Option<Installation>, StoreError> {
+        let kept = self.kept.installation(&head.document.id);
+        if kept.is_some() {
+            return Ok(kept);
+        }
+        let read = self.read_document(&keys::config(), &head.document).await?;
+        Ok(read.inspect(|read| self.kept.keep_installation(&head.document.id, read)))
+    }
+
     /// These versions of profiles, by ID. One that is missing or cannot be read is an error: without it, it would look
     /// as if the profile had been deleted, and that ends access.
     pub(crate) async fn profile_versions(&self, wanted: &BTreeMap<ProfileId, u64>) -> Result<Vec<Profile>, StoreError> {
-        let keys: Vec<_> = wanted.iter().map(|(id, version)| keys::profile_version(id, *version)).collect();
+        let kept = wanted.iter().filter_map(|(id, version)| self.kept.profile(id, *version));
+        let mut profiles: BTreeMap<ProfileId, Profile> = kept.map(|profile| (profile.id.clone(), profile)).collect();
+        let unknown: Vec<_> = wanted.iter().filter(|(id, _)| !profiles.contains_key(id)).collect();
+        let keys: Vec<_> = unknown.iter().map(|(id, version)| keys::profile_version(id, **version)).collect();
         let mut items = self.batch_get(keys.iter().cloned()).await?;
-        keys.iter().map(|key| decode(items.remove(key).ok_or_else(|| missing(key))?)).collect()
+        for ((_, version), key) in unknown.into_iter().zip(&keys) {
+            let profile: Profile = decode(items.remove(key).ok_or_else(|| missing(key))?)?;
+            self.kept.keep_profile(*version, &profile);
+            profiles.insert(profile.id.clone(), profile);
+        }
+        Ok(profiles.into_values().collect())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::{Clock, Listener};
 use dutykey_engine::ports::secrets::{ReadSecret, SecretError};
 use dutykey_engine::ports::target::{Target, TargetError, Targets};
 use dutykey_policy::id::AppId;
@@ -51,7 +51,8 @@ impl Adapters {
             TargetSettings::Scim { base_url, token } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
                 let scim = Scim::new(app.id.clone(), base_url, token);
-                Arc::new(scim.map_err(|error| TargetError::Permanent(error.to_string()))?)
+                let scim = scim.map_err(|error| TargetError::Permanent(error.to_string()))?;
+                Arc::new(scim.heard_by(Listener::new(self.clock.clone(), &app.id)))
             }
             TargetSettings::Sandbox { script } => {
                 let target = self.sandbox.target(&app.id, script);

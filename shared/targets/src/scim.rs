@@ -17,6 +17,7 @@ mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError};
 use dutykey_policy::hold::{Capabilities, Observation};
@@ -88,6 +89,12 @@ impl Scim {
         Self { propagation, ..self }
     }
 
+    /// The same, whose answers say to the listener what time it is there.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { http: self.http.heard_by(listener), ..self }
+    }
+
     fn call(&self) -> Call<'_> {
         self.http.call(self.deadline)
     }
@@ -116,7 +123,7 @@ impl Target for Scim {
         Capabilities {
             native_end: false,
             tells_owner: false,
-            asynchronous: false,
+            asynchronous: None,
             propagation: self.propagation,
             deadline: self.deadline,
             // SCIM says nothing of sessions.

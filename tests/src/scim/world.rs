@@ -13,7 +13,9 @@ pub enum Dialect {
     /// As RFC 7644 says. A removal of `members` without a filter removes everybody, whatever else it says.
     Rfc,
     /// As AWS IAM Identity Center does: members are listed as empty, told by the filter `id eq … and members eq …` only
-    /// and removed by a list of values only (its SCIM developer guide: GetGroup, ListGroups, PatchGroup).
+    /// and removed by a list of values only. Its lists go by cursor where a request has one, and are otherwise cut after
+    /// the first page (its SCIM developer guide: GetGroup, ListGroups, PatchGroup). Whether such a list says how much is
+    /// missing is not documented; here it does not.
     Aws,
 }
 
@@ -85,8 +87,14 @@ pub struct World {
     pub page_limit: usize,
     /// Whether it answers each page with the first.
     pub ignore_start_index: bool,
+    /// Whether its lists go by cursor where a request has one (RFC 9865), as they always do with AWS.
+    pub cursors: bool,
+    /// Whether it refuses parameters that it does not know.
+    pub strict_parameters: bool,
     /// What it says of the number of results, where that is not the truth.
     pub total_results: Option<u64>,
+    /// What its answers say of the time, where that is not the truth (a `Date` as RFC 9110 §5.6.7 has it).
+    pub date: Option<String>,
     pub(super) effects: BTreeMap<(String, String), Effect>,
 }
 
@@ -106,7 +114,10 @@ impl World {
             omit_empty_members: true,
             page_limit: 100,
             ignore_start_index: false,
+            cursors: false,
+            strict_parameters: false,
             total_results: None,
+            date: None,
             effects: BTreeMap::new(),
         }
     }
@@ -222,8 +233,19 @@ impl World {
             .iter()
             .filter(|id| filters.iter().take(considered).all(|filter| self.matches(id, filter, users)))
             .collect();
+        let aws = self.dialect == Dialect::Aws;
+        let cursor = match request.query("cursor") {
+            Some(_) if self.strict_parameters => return Reply::error(400, "invalidSyntax", "what is `cursor`?"),
+            Some("") if self.cursors || aws => Some(1),
+            Some(cursor) if self.cursors || aws => match cursor.strip_prefix("+/from:").map(str::parse::<usize>) {
+                Some(Ok(from)) => Some(from),
+                _ => return Reply::error(400, "invalidCursor", "the cursor is not one of ours"),
+            },
+            _ => None,
+        };
         let number = |name: &str| request.query(name).and_then(|text| text.parse::<usize>().ok());
-        let start = if self.ignore_start_index { 1 } else { number("startIndex").unwrap_or(1).max(1) };
+        let start = if self.ignore_start_index || aws { 1 } else { number("startIndex").unwrap_or(1).max(1) };
+        let start = cursor.unwrap_or(start);
         let count = number("count").unwrap_or(self.page_limit).min(self.page_limit);
         let with_members = request.query("excludedAttributes") != Some("members");
         let page: Vec<_> = found
@@ -232,13 +254,19 @@ impl World {
             .take(count)
             .map(|id| if users { self.user(id) } else { self.group(id, with_members) })
             .collect();
-        let answer = json!({
+        let mut answer = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-            "totalResults": self.total_results.unwrap_or(found.len() as u64),
-            "startIndex": start,
             "itemsPerPage": page.len(),
             "Resources": page,
         });
+        let (next, total) = (start + page.len(), if aws { page.len() } else { found.len() });
+        if cursor.is_some() && next <= found.len() {
+            add(&mut answer, "nextCursor", Value::from(format!("+/from:{next}")));
+        }
+        if cursor.is_none() {
+            add(&mut answer, "totalResults", Value::from(self.total_results.unwrap_or(total as u64)));
+            add(&mut answer, "startIndex", Value::from(start));
+        }
         Reply::json(200, &answer)
     }
 

@@ -39,8 +39,45 @@ async fn p1_a_revocation_that_fails_is_overdue_told_within_a_minute_and_retried_
     world.run_until(m(36)).await;
     let told = world.notices(Topic::Overdue);
     assert_eq!(told.len(), 1, "told once: {told:?}");
-    assert!(told[0].0 <= m(10) + s(120), "told within a minute and a tick: {told:?}");
+    assert!(told[0].0 <= m(10) + s(60), "P1: told within a minute: {told:?}");
     assert_eq!(world.changes("ann", "prod").len(), 2);
+    world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_overdue_access_is_told_within_a_minute_wherever_its_end_lies_between_two_ticks() {
+    for second in [0, 1, 15, 29, 30, 31, 45, 59] {
+        let end = format!("{}s", 600 + second);
+        let world = Company::of(["ann"])
+            .shifts("primary", &[shift("ann", "1m", &end)])
+            .profile(profile("on-call", &["prod"], &["primary"]))
+            .start()
+            .await;
+        world.target.inject(Fault { to: world.at(m(15)), ..fault(FaultKind::Fail, Operation::Revoke) });
+        let end = m(10) + s(second);
+        world.run_until(end + s(61)).await;
+        let told = world.notices(Topic::Overdue);
+        let at = told.first().map(|(at, _)| *at);
+        assert!(at.is_some_and(|at| (end + s(30)..=end + s(60)).contains(&at)), "P1: the end is at {end:?}: {told:?}");
+        world.run_until(m(20)).await;
+        assert_eq!(world.notices(Topic::Overdue).len(), 1, "told once");
+        world.is_over().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_access_in_an_app_whose_credentials_are_gone_is_told_as_overdue_too() {
+    let world = short().start().await;
+    world.run_until(m(5)).await;
+    world.gate.hide_credentials(true);
+    world.run_until(m(11) + s(1)).await;
+    assert!(world.has("ann", "prod"), "nothing of the app is decided");
+    let told = world.notices(Topic::Overdue);
+    assert!(told.len() == 1 && told[0].1.contains("credentials"), "P1: told within a minute, with the cause: {told:?}");
+    world.run_until(m(14)).await;
+    world.gate.hide_credentials(false);
+    world.run_until(m(16)).await;
+    assert_eq!(world.notices(Topic::Overdue).len(), 1, "told once");
     world.is_over().await;
 }
 

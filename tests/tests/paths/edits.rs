@@ -69,3 +69,28 @@ async fn r23_a_rotation_that_leaves_a_profile_ends_its_reasons_now() {
     assert!(world.members("prod").is_empty());
     world.is_over().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_concerns_nobody_on_call_has_nobody_looked_at() {
+    let people: Vec<String> = (0..60).map(|n| format!("p{n:02}")).collect();
+    let shifts: Vec<_> = people.iter().map(|who| shift(who, "0m", "10h")).collect();
+    let mut world = Company::of(people.iter().map(String::as_str))
+        .shifts("primary", &shifts)
+        .shifts("second", &[shift("p00", "0m", "10h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(3)).await;
+    let quiet = world.gate.table_requests();
+    world.configure(|i| i.profiles.push(profile("other", &["logs"], &["second"]))).await;
+    world.configure(|i| i.brake.rotation = 60).await;
+    world.run_until(m(5)).await;
+    let asked = world.gate.table_requests() - quiet;
+    assert_eq!(world.members("logs"), ["p00".to_owned()].into(), "whom it concerns has it");
+    assert!(asked < 60 * 5, "{asked} requests of the table: people were looked at whom the edit does not concern");
+
+    // Whom an app belongs to concerns everybody who may have something there.
+    world.configure(|i| i.apps.iter_mut().for_each(|app| app.retiring = true)).await;
+    world.run_until(m(7)).await;
+    assert!(world.members("prod").is_empty(), "R23: its holds end");
+}

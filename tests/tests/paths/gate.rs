@@ -2,12 +2,14 @@
 //! any point.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use dutykey_engine::ports::clock::{Clock, Listener};
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError, Targets};
 use dutykey_policy::hold::{Capabilities, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
@@ -35,6 +37,7 @@ struct State {
     table: u64,
     passed: u64,
     trip: Option<(u64, Trip)>,
+    locked: bool,
 }
 
 /// The gate.
@@ -42,6 +45,20 @@ struct State {
 pub(crate) struct Gate {
     state: Arc<Mutex<State>>,
     dead: Arc<Notify>,
+    listener: Arc<Mutex<Option<Heard>>>,
+}
+
+/// Who hears what time it is at the app, and the clock there.
+#[derive(Clone)]
+struct Heard {
+    by: Listener,
+    there: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heard").finish_non_exhaustive()
+    }
 }
 
 impl Gate {
@@ -55,10 +72,27 @@ impl Gate {
         self.state.lock().unwrap().passed
     }
 
+    /// Hides the credentials of every app, or gives them back.
+    pub(crate) fn hide_credentials(&self, hidden: bool) {
+        self.state.lock().unwrap().locked = hidden;
+    }
+
     /// Has something happen at the point with this number, counted from now.
     pub(crate) fn set(&self, trip: Option<(u64, Trip)>) {
         let mut state = self.state.lock().unwrap();
         (state.passed, state.trip) = (0, trip);
+    }
+
+    /// Has this clock hear from each answer of the app what time it is there.
+    pub(crate) fn heard_by(&self, clock: Arc<dyn Clock>, there: Arc<dyn Clock>) {
+        *self.listener.lock().unwrap() = Some(Heard { by: Listener::new(clock, &"directory"), there });
+    }
+
+    fn tell_the_time(&self) {
+        if let Some(Heard { by, there }) = self.listener.lock().unwrap().clone() {
+            let date = there.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            by.hear("app.example.com", Some(&date), None, Duration::ZERO);
+        }
     }
 
     /// Waits until the program is dead.
@@ -132,6 +166,9 @@ pub(crate) struct GatedTargets {
 #[async_trait]
 impl Targets for GatedTargets {
     async fn target(&self, app: &App) -> Result<Arc<dyn Target>, TargetError> {
+        if self.gate.state.lock().unwrap().locked {
+            return Err(TargetError::Transient { after: None, detail: "the secret cannot be read".to_owned() });
+        }
         let inner = self.inner.target(app).await?;
         Ok(Arc::new(GatedTarget { inner, gate: self.gate.clone() }))
     }
@@ -146,6 +183,7 @@ impl GatedTarget {
     async fn through<T>(&self, call: impl Future<Output = T> + Send) -> T {
         self.gate.pass().await;
         let answer = call.await;
+        self.gate.tell_the_time();
         self.gate.pass().await;
         answer
     }

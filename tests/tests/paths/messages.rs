@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::queue::{Message, Queue};
+use dutykey_platforms::sandbox::{Fault, FaultKind, Operation};
 use dutykey_policy::time::later;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -107,4 +108,24 @@ async fn p9_each_call_has_its_attempt_in_the_evidence_and_the_chain_verifies() {
     let is_attempt = |record: &&Value| record["act"].as_str().is_some_and(|act| act.ends_with(".attempt"));
     let attempts: Vec<_> = evidence.iter().filter(is_attempt).collect();
     assert_eq!(attempts.len(), effects, "P9: each effect has exactly one attempt before it: {attempts:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_a_source_that_takes_longer_than_its_pace_is_read_once_at_a_time() {
+    let mut company = Company::of(["ann"]).profile(profile("on-call", &["prod"], &["r0"]));
+    for number in 0..20 {
+        company = company.shifts(&format!("r{number}"), &[shift("ann", "0m", "100h")]);
+    }
+    let world = company.start().await;
+    world.run_until(m(4)).await;
+    // Twenty rotations of 25 s each: a read takes more than eight minutes, and is due every five.
+    let slow = Fault { on: Some(Operation::Shifts), after: Some(s(25)), ..Fault::always(FaultKind::Slow) };
+    world.platform.inject(slow);
+    let before = world.platform.calls(Operation::Shifts);
+    world.run_until(m(64)).await;
+    let reads = world.platform.calls(Operation::Shifts) - before;
+    assert!(
+        (100..=140).contains(&reads),
+        "{reads} rotations were read in an hour: six reads of twenty, or a little more"
+    );
 }

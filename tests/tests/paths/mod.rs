@@ -2,12 +2,15 @@
 //! time.
 
 mod apps;
+mod blocks;
+mod clocks;
 mod crash;
 mod edits;
 mod gate;
 mod handoff;
 mod identity;
 mod messages;
+mod numbers;
 mod rotas;
 mod views;
 mod world;

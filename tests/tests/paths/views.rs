@@ -1,6 +1,7 @@
 //! Platforms that fall silent or say something else: leases, the brake, pauses of our own.
 
 use dutykey_engine::ports::rota::{HeldChange, ReadRota, RotationChange, RotationHead, WriteRota};
+use dutykey_engine::ports::witness::Event;
 use dutykey_platforms::sandbox::{Fault, FaultKind, Operation, Override, Shown};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::time::Span;
@@ -151,9 +152,9 @@ async fn p7_a_slow_drain_adds_up() {
     assert!(world.members("prod").len() >= 4, "P7: at most half may drain away: {:?}", world.members("prod"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn r9_an_override_made_shortly_before_a_hand_off_counts() {
-    let world = Company::of(["ann", "bob", "cat"])
+/// Bob takes over from Ann at minute 30; one minute before, he gives his shift to Cat.
+fn late_override() -> Company {
+    Company::of(["ann", "bob", "cat"])
         .rotation(
             "primary",
             json!({
@@ -162,12 +163,30 @@ async fn r9_an_override_made_shortly_before_a_hand_off_counts() {
             }),
         )
         .profile(profile("on-call", &["prod"], &["primary"]))
-        .start()
-        .await;
-    world.run_until(m(31)).await;
-    assert_eq!(world.changes("cat", "prod"), [(m(30), "added")], "R15: read once more before the boundary");
+}
+
+fn is_cats(world: &World, why: &str) {
+    assert_eq!(world.changes("cat", "prod"), [(m(30), "added")], "R15: read once more before the boundary, {why}");
     assert_eq!(world.changes("ann", "prod").last(), Some(&(m(30), "removed")));
     assert!(world.changes("bob", "prod").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_an_override_made_shortly_before_a_hand_off_counts() {
+    let world = late_override().start().await;
+    world.run_until(m(31)).await;
+    is_cats(&world, "as ever");
     let reads = world.platform.calls(Operation::Shifts);
     assert!(reads <= 12, "R15: {reads} reads in half an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_a_read_that_fails_takes_nothing_from_the_one_before_the_boundary() {
+    let world = late_override().start().await;
+    world.run_until(m(24)).await;
+    let outage = Fault { from: world.at(m(24)), to: world.at(m(28)), ..Fault::always(FaultKind::Outage) };
+    world.platform.inject(outage);
+    world.run_until(m(31)).await;
+    assert!(world.events().iter().any(|(_, event)| matches!(event, Event::ViewFailed { .. })), "a read has failed");
+    is_cats(&world, "although the read of the schedule failed");
 }

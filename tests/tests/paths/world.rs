@@ -10,10 +10,12 @@ use aws_sdk_dynamodb::Client;
 use aws_smithy_runtime_api::client::http::{SharedHttpConnector, http_client_fn};
 use dutykey::process::{Parts, Process};
 use dutykey_embedded::Embedded;
+use dutykey_engine::block::Blocks;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::ledger::{LivePerson, Notice, ReadLedger};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
 use dutykey_engine::ports::platform::Platforms;
+use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::ports::rules::WriteRules;
 use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_engine::ports::target::Targets;
@@ -35,6 +37,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::clocks::Settable;
 use super::gate::{Gate, GatedTable, GatedTargets};
 
 const EPOCH: &str = "2026-11-23T00:00:00Z";
@@ -178,7 +181,8 @@ impl Company {
     /// Everything but the process.
     pub(crate) async fn stopped(mut self) -> World {
         let epoch = self.epoch;
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::starting_at(epoch));
+        let truth = Arc::new(Settable::over(Arc::new(VirtualClock::starting_at(epoch))));
+        let clock: Arc<dyn Clock> = truth.clone();
         if self.installation.sources.is_empty() {
             let settings = PlatformSettings::Sandbox { script: self.platform.clone() };
             let rotations = Default::default();
@@ -211,6 +215,7 @@ impl Company {
             installation: self.installation,
             version,
             epoch,
+            truth,
             clock,
             store,
             platform,
@@ -256,6 +261,7 @@ impl Notify for Record {
 
 /// A process that runs.
 struct Running {
+    queues: Arc<dyn Enqueue>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -265,6 +271,8 @@ pub(crate) struct World {
     pub(crate) installation: Installation,
     version: u64,
     pub(crate) epoch: Timestamp,
+    /// The clock of everything, which jumps where the machine sleeps.
+    pub(crate) truth: Arc<Settable>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) platform: SandboxPlatform,
@@ -302,8 +310,24 @@ impl World {
 
     pub(crate) fn begin_with(&mut self, process: Process) {
         let (stop, stopped) = watch::channel(false);
+        let queues = process.queues();
         let task = tokio::spawn(async move { process.run(stopped).await });
-        self.running.push(Running { stop, task });
+        self.running.push(Running { queues, stop, task });
+    }
+
+    /// The queues of the process that was started first.
+    pub(crate) fn queues(&self) -> Arc<dyn Enqueue> {
+        self.running.first().expect("a process runs").queues.clone()
+    }
+
+    /// Places and lifts blocks, beside the process.
+    pub(crate) fn blocks(&self) -> Blocks {
+        Blocks {
+            blocks: Arc::new(self.store.clone()),
+            queues: self.queues(),
+            clock: self.clock.clone(),
+            chance: Arc::new(SeededChance::new(99 + self.clock.now().as_millisecond().unsigned_abs())),
+        }
     }
 
     /// Kills every process, wherever it is.

@@ -1,4 +1,4 @@
-//! What the brake holds: listed, released, discarded. A running `serve` sees it at its next read of the rotation.
+//! What the brake holds of rotations and of people: listed, released, discarded. A running `serve` sees it at its next read of the rotation.
 
 use anyhow::Context as _;
 use dutykey_engine::ports::clock::Clock as _;
@@ -13,6 +13,8 @@ use dutykey_runtime::clock::SystemClock;
 use dutykey_store::{MAX_PAGE, Store};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+mod people;
 
 use super::{plain, print_json};
 use crate::cli::BrakeCommand;
@@ -35,25 +37,46 @@ pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
     let now = SystemClock.now();
     match command {
         BrakeCommand::List { data, json } => {
-            let held = held(&crate::data::open(data).await?).await?;
+            let store = crate::data::open(data).await?;
+            let (held, people) = (held(&store).await?, people::held(&store).await?);
             if *json {
-                print_json(&json!({"held": held.iter().map(document).collect::<Vec<_>>()}))?
+                let rotations: Vec<Value> = held.iter().map(document).collect();
+                print_json(&json!({"held": rotations, "people": people::document(people.as_ref())}))?
             } else {
-                print(&held)
+                print(&held, people.is_none());
+                people::print(people.as_ref());
             }
         }
         BrakeCommand::Release { digest, data } => {
-            let (digest, rotations) = say(&crate::data::open(data).await?, digest, Word::Release, now).await?;
-            rotations
-                .iter()
-                .for_each(|id| out!("{id}: {digest} is released; it passes with the next view that shows it"));
+            for said in speak(&crate::data::open(data).await?, digest, Word::Release, now).await? {
+                out!("{said}");
+            }
         }
         BrakeCommand::Discard { digest, data } => {
-            let (digest, rotations) = say(&crate::data::open(data).await?, digest, Word::Discard, now).await?;
-            rotations.iter().for_each(|id| out!("{id}: {digest} is discarded; what was believed before stays"));
+            for said in speak(&crate::data::open(data).await?, digest, Word::Discard, now).await? {
+                out!("{said}");
+            }
         }
     }
     Ok(true)
+}
+
+/// Says it of whatever the digest names: people whom the directory shows inactive, or a change of rotations. Answers what
+/// was done, a line each.
+async fn speak(store: &Store, beginning: &str, word: Word, now: Timestamp) -> anyhow::Result<Vec<String>> {
+    let rotations: Vec<String> = held(store).await?.into_iter().map(|(_, held)| held.digest).collect();
+    if let Some((digest, count)) = people::say(store, beginning, &rotations, word, now).await? {
+        return Ok(vec![match word {
+            Word::Release => format!("{digest}: {count} released; whom the directory still shows inactive is cut off"),
+            Word::Discard => format!("{digest}: {count} stay active for as long as the directory shows them inactive"),
+        }]);
+    }
+    let (digest, rotations) = say(store, beginning, word, now).await?;
+    let done = match word {
+        Word::Release => "is released; it passes with the next view that shows it",
+        Word::Discard => "is discarded; what was believed before stays",
+    };
+    Ok(rotations.iter().map(|id| format!("{id}: {digest} {done}")).collect())
 }
 
 /// Every rotation of which something is held, with what is.
@@ -82,9 +105,11 @@ fn document((head, held): &(RotationHead, HeldChange)) -> Value {
     })
 }
 
-fn print(held: &[(RotationHead, HeldChange)]) {
+fn print(held: &[(RotationHead, HeldChange)], nobody: bool) {
     if held.is_empty() {
-        out!("the brake holds nothing");
+        if nobody {
+            out!("the brake holds nothing");
+        }
         return;
     }
     let shifts = |sign: char, shifts: &[Shift]| {

@@ -12,6 +12,7 @@ use dutykey_policy::installation::{App, Installation, Source, TargetSettings};
 use dutykey_policy::rota::users;
 use dutykey_policy::time::{Span, later};
 use dutykey_runtime::config::{ConfigError, ConfigProblem, Document};
+use dutykey_runtime::notify::faults;
 use serde::Serialize;
 
 use super::reads::{Breadth, Reads, giving, people, read};
@@ -28,6 +29,16 @@ struct Answer {
     sources: Vec<SourceRow>,
     apps: Vec<AppRow>,
     people: Vec<PersonRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notify: Vec<ChannelRow>,
+}
+
+/// A channel of notices. Nothing is sent to it.
+#[derive(Debug, Serialize)]
+struct ChannelRow {
+    id: String,
+    ok: bool,
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,8 +89,12 @@ pub(crate) async fn run(options: &cli::ConfigFile) -> anyhow::Result<bool> {
         }
         Err(error) => return Err(error.into()),
     };
-    let silent = document.channels() == 0;
     let world = World::new();
+    let mut notify = Vec::new();
+    for channel in document.channels() {
+        let error = joined(&faults(channel, world.secrets.as_ref()).await);
+        notify.push(ChannelRow { id: channel.id.clone(), ok: error.is_none(), error });
+    }
     let mut apps = Vec::new();
     for app in document.apps() {
         apps.push(ask(app, world.adapters.targets.as_ref()).await);
@@ -87,7 +102,7 @@ pub(crate) async fn run(options: &cli::ConfigFile) -> anyhow::Result<bool> {
     same_tenant(&mut apps);
     let installation = match pinned(document, &apps) {
         Ok(installation) => installation,
-        Err(config) => return wrong(options, Answer { config, apps: rows(apps), ..Answer::default() }),
+        Err(config) => return wrong(options, Answer { config, apps: rows(apps), notify, ..Answer::default() }),
     };
     unknown_entitlements(&installation, &mut apps);
     let now = world.clock.now();
@@ -96,14 +111,15 @@ pub(crate) async fn run(options: &cli::ConfigFile) -> anyhow::Result<bool> {
     let reads = read(platforms, &installation.sources, &installation.profiles, horizon, Breadth::Named).await;
     let people = in_doubt(&installation, &reads, &mut apps).await;
     let sources: Vec<SourceRow> = installation.sources.iter().filter_map(|source| row(source, &reads)).collect();
-    let mut answer = Answer { ok: false, config: Vec::new(), sources, apps: rows(apps), people };
+    let mut answer = Answer { ok: false, config: Vec::new(), sources, apps: rows(apps), people, notify };
     answer.ok = answer.sources.iter().all(|source| source.ok)
         && answer.apps.iter().all(|app| app.ok)
+        && answer.notify.iter().all(|channel| channel.ok)
         && answer.people.is_empty();
     if options.json {
         print_json(&answer)?;
     } else {
-        answer.print(&options.config, silent);
+        answer.print(&options.config);
     }
     Ok(answer.ok)
 }
@@ -276,7 +292,7 @@ fn rows(apps: Vec<Asked>) -> Vec<AppRow> {
 }
 
 impl Answer {
-    fn print(&self, config: &Path, silent: bool) {
+    fn print(&self, config: &Path) {
         let mut connections = table(&["", "connection", "", "finding"]);
         let verdict = |ok: bool| if ok { "ok" } else { "BAD" };
         for source in &self.sources {
@@ -289,6 +305,10 @@ impl Answer {
             let finding = app.error.as_deref().map_or_else(tenant, plain);
             connections.add_row(["app", app.id.as_str(), verdict(app.ok), &finding]);
         }
+        for channel in &self.notify {
+            let finding = channel.error.as_deref().map_or_else(|| "its secrets are there".to_owned(), plain);
+            connections.add_row(["notify", channel.id.as_str(), verdict(channel.ok), &finding]);
+        }
         out!("{connections}");
         if !self.people.is_empty() {
             let mut people = table(&["on call and gets nothing", "on", "because"]);
@@ -298,7 +318,7 @@ impl Answer {
             }
             out!("\n{people}\nCorrect their addresses, or link them under `people`.");
         }
-        if silent {
+        if self.notify.is_empty() {
             out!("\nwarning: no `notify` channel: what goes wrong is told to the log only");
         }
         out!("\n{} is {}", config.display(), if self.ok { "sound" } else { "NOT ready" });

@@ -48,6 +48,24 @@ fn a_sound_company_is_sound() {
 }
 
 #[test]
+fn p1_a_channel_that_could_tell_nobody_is_named_with_the_secret_that_is_missing() {
+    let bench = Bench::company("notify");
+    let notify = "notify: [{ id: ops, url: { env: OPS_HOOK }, secret: { env: OPS_KEY }, on: [overdue] }]\nprofiles:\n";
+    bench.write("dutykey.yaml", &CONFIG.replace("profiles:\n", notify));
+    let run = |variables: &[(&str, &str)]| bench.run_with("check --json", variables);
+    let answer = run(&[("OPS_HOOK", "https://hooks.example.com/s3cr3t")]).exits(1).json();
+    let error = answer["notify"][0]["error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("OPS_KEY") && !error.contains("OPS_HOOK"), "the missing one is named: {answer:#}");
+    bench.run("check").exits(1).says(&["notify", "OPS_HOOK", "OPS_KEY", "NOT ready"]);
+    let answer = run(&[("OPS_HOOK", "hooks.example.com/s3cr3t"), ("OPS_KEY", "whsec_?")]).exits(1);
+    let error = answer.json()["notify"][0]["error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("url") && error.contains("base64"), "{error}");
+    assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("s3cr3t"), "a secret was shown");
+    let sound = run(&[("OPS_HOOK", "https://hooks.example.com/s3cr3t"), ("OPS_KEY", "a-key")]).exits(0).json();
+    assert_eq!(sound["notify"], json!([{"id": "ops", "ok": true, "error": null}]), "{sound:#}");
+}
+
+#[test]
 fn a_fault_of_the_file_is_named_with_its_line_and_key() {
     let bench = Bench::company("faulty");
     bench.write("dutykey.yaml", &CONFIG.replace("lease: 4h", "leese: 4h").replace("'rota:primary'", "'pager:primary'"));

@@ -11,6 +11,8 @@ use dutykey_policy::look::Due;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::roll::{ReadRoll, RollChange};
+
 /// At most this many holds in one transaction: with their evidence and the head they stay under the table's 100 items.
 pub const MAX_HOLDS: usize = 40;
 
@@ -23,6 +25,9 @@ pub enum StoreError {
     /// The table could not be reached, or asks to slow down: nobody knows whether it happened. Read again.
     #[error("the table cannot be used now: {0}")]
     Unavailable(String),
+    /// The clock of whoever decides cannot be trusted now, so nothing is decided. Read again.
+    #[error("nothing is decided now: {0}")]
+    Doubt(String),
     /// A limit of the product.
     #[error("{0}")]
     Limit(String),
@@ -105,6 +110,8 @@ pub struct PersonChange {
     pub enrollments: Vec<Enrollment>,
     /// Holds; one that is over leaves the live items.
     pub holds: Vec<Hold>,
+    /// The roll of the directory, where it changes with the person.
+    pub roll: Option<RollChange>,
     /// What is recorded.
     pub evidence: Vec<Draft>,
     /// Whom to tell what.
@@ -125,6 +132,7 @@ impl PersonChange {
             claims: Vec::new(),
             enrollments: Vec::new(),
             holds: Vec::new(),
+            roll: None,
             evidence: Vec::new(),
             notices: Vec::new(),
         }
@@ -149,7 +157,7 @@ pub trait ReadLedger: Send + Sync {
 
 /// The power to change people's items.
 #[async_trait]
-pub trait WriteLedger: ReadLedger {
+pub trait WriteLedger: ReadLedger + ReadRoll {
     /// Makes the change, its evidence and its notices one transaction.
     async fn commit(&self, change: &PersonChange) -> Result<Committed, StoreError>;
 }

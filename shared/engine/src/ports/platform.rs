@@ -70,6 +70,10 @@ pub trait Platform: Send + Sync {
     /// Every shift of the rotation that touches the window, sorted, each with its own ends: a shift is never cut at the
     /// window's edge. An end that the platform does not name is open.
     async fn shifts(&self, rotation: &RotationId, window: Span) -> Result<Vec<Shift>, PlatformError>;
+
+    /// How many requests have been sent to the platform since this was last asked, those that failed and those that were
+    /// sent again included. Whoever asks counts them.
+    fn take_requests(&self) -> u64;
 }
 
 /// The adapters of the configured sources.

@@ -52,6 +52,11 @@ pub enum About {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rotation: Option<String>,
     },
+    /// Many people, by a sweep.
+    Sweep {
+        /// Its ID.
+        sweep: String,
+    },
 }
 
 impl Message {
@@ -65,6 +70,13 @@ impl Message {
     #[must_use]
     pub fn rota(source: SourceId, rotation: Option<String>, cause: &str) -> Self {
         let about = About::Rota { source, rotation };
+        Self { v: 1, about, not_before: None, cause: Some(cause.to_owned()), trace: None }
+    }
+
+    /// Go on with a sweep.
+    #[must_use]
+    pub fn sweep(id: &str, cause: &str) -> Self {
+        let about = About::Sweep { sweep: id.to_owned() };
         Self { v: 1, about, not_before: None, cause: Some(cause.to_owned()), trace: None }
     }
 

@@ -45,6 +45,10 @@ pub struct RotationHead {
     pub prolonged_until: Option<Timestamp>,
     /// What the brake holds.
     pub held: Option<HeldChange>,
+    /// When nobody is on call, by the last complete view and for the days right after it; empty where the rotation gives
+    /// no profile.
+    #[serde(default)]
+    pub gaps: Vec<Span>,
     /// Whether somebody was told that the view is stale: how often.
     #[serde(default)]
     pub told_stale: u8,
@@ -72,6 +76,7 @@ impl RotationHead {
             planned: String::new(),
             prolonged_until: None,
             held: None,
+            gaps: Vec::new(),
             told_stale: 0,
             due: None,
             chain: ChainHead::default(),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Notice, StoreError};
+use super::sweep::Sweep;
 
 /// When Dutykey itself last ran, and whether it had paused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,9 @@ pub trait ReadDue: Send + Sync {
 
     /// Rotations that must be looked at for themselves.
     async fn due_rotations(&self, to: Timestamp) -> Result<Vec<DueItem<RotationId>>, StoreError>;
+
+    /// Sweeps that nobody is at work on.
+    async fn due_sweeps(&self, to: Timestamp) -> Result<Vec<Sweep>, StoreError>;
 
     /// Notices to deliver.
     async fn due_notices(&self, to: Timestamp) -> Result<Vec<Notice>, StoreError>;

@@ -5,6 +5,8 @@ use dutykey_policy::id::{AppId, EntitlementRef, PersonId, RotationId};
 use dutykey_policy::identity::Doubt;
 use dutykey_policy::wants::Reason;
 
+use crate::summary::Summary;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -41,6 +43,8 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// So many requests were sent to a platform.
+    PlatformAsked(u64),
     /// A complete view was read.
     ViewRead {
         /// Of which rotation.
@@ -62,6 +66,10 @@ pub enum Event {
         /// Why.
         because: String,
     },
+    /// A tick has run to its end.
+    Ticked,
+    /// A tick has counted how Dutykey stands.
+    Counted(Summary),
     /// A user on call cannot be matched to a person.
     Unmatched {
         /// In which rotation.

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use reqwest::{Client, StatusCode, Url};
@@ -43,7 +44,7 @@ impl Location {
 /// A location that can be read.
 pub(super) enum Feed {
     File(PathBuf),
-    Address { url: Url, client: Client },
+    Address { url: Url, client: Client, listener: Option<Listener> },
 }
 
 impl fmt::Debug for Feed {
@@ -68,13 +69,26 @@ impl Feed {
         let url = Url::parse(&format!("{scheme}:{rest}")).ok().filter(http::is_safe).ok_or_else(wrong)?;
         let client = http::client(DEADLINE)
             .map_err(|error| PlatformError::Unavailable(format!("TLS cannot be set up: {}", error.without_url())))?;
-        Ok(Self::Address { url, client })
+        Ok(Self::Address { url, client, listener: None })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        match self {
+            Self::Address { url, client, .. } => Self::Address { url, client, listener: Some(listener) },
+            Self::File(path) => Self::File(path),
+        }
+    }
+
+    /// Whether a read of it is a request to a server.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Self::Address { .. })
     }
 
     /// The whole text, within the deadline.
     pub(super) async fn read(&self) -> Result<String, PlatformError> {
         let bytes = match self {
-            Self::Address { url, client } => fetch(client, url.clone()).await?,
+            Self::Address { url, client, listener } => fetch(client, url.clone(), listener.as_ref()).await?,
             Self::File(path) => {
                 let path = path.clone();
                 let reading = tokio::task::spawn_blocking(move || load(&path));
@@ -110,9 +124,9 @@ fn load(path: &Path) -> Result<Vec<u8>, PlatformError> {
     if bytes.len() > MAX_BYTES { Err(too_long()) } else { Ok(bytes) }
 }
 
-async fn fetch(client: &Client, url: Url) -> Result<Vec<u8>, PlatformError> {
-    let response = client.get(url).header(reqwest::header::ACCEPT, "text/calendar, */*;q=0.1").send().await;
-    let response = response.map_err(|error| broken(&error))?;
+async fn fetch(client: &Client, url: Url, listener: Option<&Listener>) -> Result<Vec<u8>, PlatformError> {
+    let request = client.get(url).header(reqwest::header::ACCEPT, "text/calendar, */*;q=0.1");
+    let response = http::send(request, listener).await.map_err(|error| broken(&error))?;
     let what = "the calendar's address";
     match response.status() {
         StatusCode::OK => {}

@@ -1,7 +1,9 @@
 //! One request to PagerDuty: serial, bounded in time and size, tried again where that may help, and typed when it fails.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use jiff::Timestamp;
@@ -90,7 +92,9 @@ pub(super) struct Http {
     base: Url,
     token: Secret,
     limits: Limits,
+    listener: Option<Listener>,
     turn: Mutex<()>,
+    sent: AtomicU64,
 }
 
 impl Http {
@@ -106,12 +110,22 @@ impl Http {
         let client = builder
             .build()
             .map_err(|e| PlatformError::Misconfigured(format!("no HTTP client can be made: {}", causes(&e))))?;
-        Ok(Self { client, base, token, limits, turn: Mutex::new(()) })
+        Ok(Self { client, base, token, limits, listener: None, turn: Mutex::new(()), sent: AtomicU64::new(0) })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Where requests go, for a person to read.
     pub(super) fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
+    }
+
+    /// How many requests were sent since this was last asked.
+    pub(super) fn take_requests(&self) -> u64 {
+        self.sent.swap(0, Ordering::Relaxed)
     }
 
     /// Runs one call of the port within its deadline.
@@ -162,7 +176,9 @@ impl Http {
             status: None,
             error: PlatformError::Unavailable(format!("{what}: {}", self.clean(&causes(&e.without_url())))),
         };
-        let response = self.client.get(url.clone()).timeout(left).send().await.map_err(unavailable)?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let request = self.client.get(url.clone()).timeout(left);
+        let response = crate::http::send(request, self.listener.as_ref()).await.map_err(unavailable)?;
         let status = response.status();
         let head = response.headers().clone();
         if status != StatusCode::OK {

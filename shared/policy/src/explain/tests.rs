@@ -72,6 +72,7 @@ fn world() -> (Person, Enrollment, World) {
         name: None,
         active: None,
         active_at: None,
+        held_since: None,
         users: BTreeMap::new(),
         accounts,
     };

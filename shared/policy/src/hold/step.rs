@@ -277,7 +277,7 @@ fn open(hold: &mut Hold, call: Call, facts: &Facts<'_>) {
         number: hold.attempts,
         call,
         started: facts.now,
-        not_after: later(later(facts.now, facts.caps.deadline), SETTLE_MARGIN),
+        not_after: later(later(facts.now, facts.caps.acts_for()), SETTLE_MARGIN),
         pending: None,
     });
 }

@@ -20,6 +20,7 @@ fn answering() -> impl Strategy<Value = Answering> {
         2 => (0_i64..60).prop_map(Answering::LostWithEffectAfter),
         1 => Just(Answering::CrashBeforeCall),
         1 => (0_i64..60).prop_map(Answering::CrashWithEffectAfter),
+        2 => (0_u8..=100).prop_map(Answering::CrashBeforeHandle),
         2 => Just(Answering::AcceptedDoesNothing),
         3 => (0_u8..5, 0_u8..3).prop_map(|(polls, faults)| Answering::Pending { polls, faults, fails: false }),
         1 => (0_u8..3).prop_map(|polls| Answering::Pending { polls, faults: 0, fails: true }),
@@ -42,14 +43,18 @@ fn gap() -> impl Strategy<Value = i64> {
 }
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
-    (any::<bool>(), prop::option::of(0_usize..4), prop_oneof![Just(0_i64), 1_i64..90], any::<bool>(), any::<bool>())
-        .prop_map(|(values, standing, propagation, native_end, tells_owner)| Behaviour {
+    let seconds = |most: i64| prop_oneof![Just(0), 1..most];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, prop::option::of(0_usize..4), seconds(90), seconds(1_800)).prop_map(
+        |((values, native_end, tells_owner), standing, propagation, longest)| Behaviour {
             values,
             standing,
             propagation,
+            longest,
             native_end: native_end && !values,
             tells_owner: tells_owner && !values,
-        })
+        },
+    )
 }
 
 proptest! {

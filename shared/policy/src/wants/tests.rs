@@ -122,6 +122,7 @@ fn linked() -> Person {
         name: None,
         active: None,
         active_at: None,
+        held_since: None,
         users: BTreeMap::new(),
         accounts: [(id("directory"), Account::Linked(account))].into(),
     }
@@ -251,4 +252,39 @@ fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
         "it was asked in vain"
     );
     assert_eq!(Freshness { prolonged_until: Some(minute(950)), ..fresh }.lease_end(lease), minute(950));
+}
+
+#[test]
+fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
+    let case = Case { shifts: vec![], rules: [(0, 0); 2], fresh: [600; 2], blocks: vec![] };
+    let (person, _, mut world) = build(&case);
+    let period = Period {
+        from: minute(0),
+        until: crate::rota::End::At(minute(60)),
+        from_known: minute(0),
+        until_known: minute(0),
+    };
+    let enrolled = |origin: Origin| Enrollment {
+        person: person.id.clone(),
+        profile: world.profiles[0].id.clone(),
+        origin,
+        periods: vec![period],
+    };
+    let (asked, broken) = (enrolled(Origin::Request("r1".into())), enrolled(Origin::BreakGlass("g1".into())));
+    for (reach, frozen) in [(Reach::Freeze, [true, false]), (Reach::FreezeAll, [true, true])] {
+        world.blocks = vec![Block {
+            id: "B1".into(),
+            denied: Denied::Everything,
+            reach,
+            author: "admin".into(),
+            from: minute(5),
+            until: Some(minute(30)),
+        }];
+        for (enrollment, frozen) in [&asked, &broken].into_iter().zip(frozen) {
+            let wants = wants(&person, std::slice::from_ref(enrollment), &world, minute(10));
+            assert!(!wants.places.is_empty(), "R2: a freeze ends nothing");
+            assert!(wants.places.values().all(|want| want.frozen == frozen), "R2: {reach:?}, {:?}", enrollment.origin);
+            assert_eq!(wants.next_start, Some(minute(30)), "R2: its end is looked at");
+        }
+    }
 }

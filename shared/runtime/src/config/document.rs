@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dutykey_policy::id::{AppId, EntitlementRef, ProfileId};
-use dutykey_policy::installation::{App, Installation, Link, Source, SyncSettings};
+use dutykey_policy::installation::{App, Installation, Link, NotifyChannel, Source, SyncSettings};
 use dutykey_policy::profile::Profile;
 
 use super::problem::{ConfigProblem, bounded};
@@ -90,10 +90,10 @@ impl Document {
         self.installation.sync
     }
 
-    /// How many webhooks are told what happens.
+    /// The webhooks that are told what happens.
     #[must_use]
-    pub fn channels(&self) -> usize {
-        self.installation.notify.len()
+    pub fn channels(&self) -> &[NotifyChannel] {
+        &self.installation.notify
     }
 
     /// The installation, with each name replaced by the ID that `id_of` knows for it. `id_of` is asked once for each of

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::summary::ReadSummary;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::time::Span;
 use dutykey_store::{Cursor, MAX_PAGE};
@@ -70,4 +71,25 @@ async fn a_cursor_from_elsewhere_is_refused() {
         let outcome = world.store.list_people(Some(&Cursor::new(text)), 10).await;
         assert!(matches!(outcome, Err(StoreError::Limit(_))), "{text}: {outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn p1_holds_that_are_past_due_are_found_without_the_others_and_the_oldest_first() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let mut next = change(&ann, &world.live(&ann).await.head);
+    for hour in 10..20 {
+        let mut open = hold(&ann, &format!("{hour}"));
+        open.due = at(&format!("2026-11-23T{hour}:00:00Z"));
+        next.holds.push(open);
+    }
+    next.holds.push(over(hold(&ann, "ended")));
+    world.committed(&next).await;
+    let found = async |now: &str, most: usize| -> Vec<String> {
+        let holds = world.store.past_due(at(now), most).await.unwrap();
+        holds.into_iter().map(|hold| hold.key.place.id).collect()
+    };
+    assert_eq!(found("2026-11-23T12:30:00Z", 100).await, ["10", "11", "12"]);
+    assert_eq!(found("2026-11-23T18:30:00Z", 2).await, ["10", "11"], "no more than asked for");
+    assert_eq!(found("2026-11-23T10:00:00Z", 100).await, Vec::<String>::new(), "what is due now is not past due");
 }

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod blocks;
 mod evidence;
 mod faults;
 mod harness;
@@ -14,5 +15,6 @@ mod hints;
 mod ledger;
 mod lists;
 mod releases;
+mod roll;
 mod rota;
 mod rules;

@@ -201,7 +201,7 @@ impl Target for SandboxTarget {
         Capabilities {
             native_end: self.script.native_end && kind == GROUP,
             tells_owner: self.script.tells_owner,
-            asynchronous: self.script.asynchronous.is_some(),
+            asynchronous: self.script.asynchronous,
             propagation: self.script.propagation,
             deadline: self.script.deadline,
             session_tail: None,

@@ -270,7 +270,7 @@ async fn a_read_shows_a_change_only_once_it_has_propagated() {
 #[tokio::test(start_paused = true)]
 async fn p5_an_asynchronous_operation_is_done_when_its_time_has_come() {
     let target = target(json!({"asynchronous": "3s"}));
-    assert!(target.capabilities("group").asynchronous);
+    assert_eq!(target.capabilities("group").asynchronous, Some(Duration::from_secs(3)));
     let Ok(Accepted::Pending { operation, after }) = give(&target, "ann", prod(), None).await else {
         panic!("pending")
     };

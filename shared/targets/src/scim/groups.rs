@@ -6,7 +6,7 @@ use dutykey_policy::id::{AccountId, AppId, EntitlementRef};
 
 use super::GROUP;
 use super::http::{Call, Fault, Refusal};
-use super::wire::{Change, Group, Paged, literal};
+use super::wire::{Change, Group, Next, Paged, literal};
 
 /// The most groups that a catalog lists. It also bounds a server whose list has no end.
 const MAX_GROUPS: u64 = 100_000;
@@ -25,15 +25,31 @@ enum Membership {
 }
 
 impl Call<'_> {
-    /// One page of the groups, from the cursor (the index of its first group, from 1) on.
-    pub(super) async fn catalog(&self, app: &AppId, cursor: Option<&str>) -> Result<Page, TargetError> {
-        let from = cursor.map_or(Ok(1), str::parse::<u64>);
+    /// One page of the groups. It begins at the number of its first group, from 1; behind a space follows the server's
+    /// cursor, where it has one.
+    pub(super) async fn catalog(&self, app: &AppId, page: Option<&str>) -> Result<Page, TargetError> {
+        let (from, cursor) = match page.map(|page| page.split_once(' ').map_or((page, None), |(n, c)| (n, Some(c)))) {
+            None => (Ok(1), Some("")),
+            Some((from, cursor)) => (from.parse::<u64>(), cursor),
+        };
         let from = from.ok().filter(|from| (1..=MAX_GROUPS).contains(from)).ok_or_else(|| {
             TargetError::Permanent(format!("no such page of the catalog; it lists at most {MAX_GROUPS} groups"))
         })?;
-        let page: Paged<Group> = self.page(from, &[("excludedAttributes", "members")]).await?;
-        let entitlements = page.resources.into_iter().map(|group| entitlement(app, group)).collect();
-        Ok(Page { entitlements, next: page.next.map(|next| next.to_string()) })
+        let names = [("excludedAttributes", "members")];
+        let page: Paged<Group, Next> = match cursor {
+            Some(cursor) => self.page_at(cursor, &names).await?,
+            None => {
+                let Paged { resources, next, short } = self.page(from, &names).await?;
+                Paged { resources, next: next.map(Next::Index), short }
+            }
+        };
+        // A page by cursor may be empty though more follow; it counts, or there might be no end.
+        let then = from + (page.resources.len() as u64).max(1);
+        let next = page.next.map(|next| match next {
+            Next::Index(index) => index.to_string(),
+            Next::Cursor(cursor) => format!("{then} {cursor}"),
+        });
+        Ok(Page { entitlements: page.resources.into_iter().map(|group| entitlement(app, group)).collect(), next })
     }
 
     /// Whether the account is a direct member. A group that does not exist any more has none: a revocation is proven by

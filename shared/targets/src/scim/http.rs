@@ -3,11 +3,12 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use dutykey_engine::ports::clock::Listener;
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{MAX_DETAIL, TargetError};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect, retry};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +31,7 @@ pub(super) struct Http {
     base: Url,
     bearer: HeaderValue,
     token: Secret,
+    listener: Option<Listener>,
 }
 
 impl Http {
@@ -54,7 +56,23 @@ impl Http {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| ScimError::Client(error.without_url().to_string()))?;
-        Ok(Self { client, base, bearer, token })
+        Ok(Self { client, base, bearer, token, listener: None })
+    }
+
+    /// The same, whose answers say to the listener what time it is there.
+    pub(super) fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let asked = Instant::now();
+        let response = request.send().await?;
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if let Some(listener) = &self.listener {
+            let host = self.base.host_str().unwrap_or_default();
+            listener.hear(host, text(DATE), text(AGE), asked.elapsed());
+        }
+        Ok(response)
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -181,6 +199,10 @@ impl From<Refusal> for TargetError {
             401 => permanent("put a valid token where the configuration points"),
             403 => permanent("give the token the right to read users and to change members of groups"),
             404 => permanent("check base_url and the ID"),
+            // Cursors grow old (RFC 9865 §2.3); the list is read again from its beginning.
+            400 if matches!(refusal.scim_type.as_str(), "expiredCursor" | "invalidCursor") => {
+                Self::Transient { after, detail }
+            }
             409 if refusal.scim_type != "uniqueness" => Self::Conflict(detail),
             412 => Self::Conflict(detail),
             _ => permanent("the server takes the request as wrong"),
@@ -202,7 +224,7 @@ impl Call<'_> {
         let asked = format!("GET {}", path.join("/"));
         let transient = |detail: String| TargetError::Transient { after: None, detail: format!("{asked}: {detail}") };
         let request = self.request(Method::GET, path, query)?;
-        let response = request.send().await.map_err(|error| Fault::Failed(transient(told(error))))?;
+        let response = self.http.send(request).await.map_err(|error| Fault::Failed(transient(told(error))))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(|error| Fault::Failed(transient(told(error))))?;
         if status != StatusCode::OK {
@@ -232,7 +254,7 @@ impl Call<'_> {
                 TargetError::Lost(detail)
             })
         };
-        let response = request.send().await.map_err(lost)?;
+        let response = self.http.send(request).await.map_err(lost)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = bounded(response).await.map_err(lost)?;
         match status {

@@ -111,16 +111,29 @@ pub(super) struct List<T> {
     total: Option<u64>,
     #[serde(rename = "startIndex")]
     start: Option<u64>,
+    #[serde(rename = "itemsPerPage")]
+    per_page: Option<u64>,
+    #[serde(rename = "nextCursor")]
+    cursor: Option<String>,
     #[serde(rename = "Resources")]
     resources: Option<Vec<T>>,
 }
 
-/// One page, and where the next begins.
-pub(super) struct Paged<T> {
+/// One page, and where the next begins: at an index, unless said otherwise.
+pub(super) struct Paged<T, N = u64> {
     pub(super) resources: Vec<T>,
-    pub(super) next: Option<u64>,
+    pub(super) next: Option<N>,
     /// Whether the page is empty although the server says that there is more.
     pub(super) short: bool,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    /// At this entry, from 1 (RFC 7644 §3.4.2.4).
+    Index(u64),
+    /// Where the server's own word for it says (RFC 9865 §2); an empty one asks for the first page.
+    Cursor(String),
 }
 
 /// The value of a comparison, which is a JSON string (RFC 7644 §3.4.2.2), so that no quote in it ends it.
@@ -182,6 +195,43 @@ impl Call<'_> {
         let more = list.total.is_none_or(|total| total >= next);
         let short = len == 0 && list.total.is_some_and(|total| total >= from);
         Ok(Paged { resources, next: (more && len > 0).then_some(next), short })
+    }
+
+    /// A page of a list that may be too long for pages by index, from a cursor on.
+    ///
+    /// Who knows no cursors ignores an empty one (RFC 7644 §3.4.2) or refuses it: then pages go by index. AWS IAM Identity
+    /// Center has nothing else behind its first 100 entries (its SCIM developer guide: ListGroups), and does not say so
+    /// in its `ServiceProviderConfig`; so the first page is asked for with an empty one everywhere.
+    pub(super) async fn page_at<T: Resource>(
+        &self,
+        cursor: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Paged<T, Next>, Fault> {
+        let count = COUNT.to_string();
+        let mut query = vec![("cursor", cursor), ("count", count.as_str())];
+        query.extend_from_slice(more);
+        let list: List<T> = match self.list(&query).await {
+            Err(Fault::Refused(refusal)) if cursor.is_empty() && refusal.is_unsupported() => {
+                let Paged { resources, next, short } = self.page(1, more).await?;
+                return Ok(Paged { resources, next: next.map(Next::Index), short });
+            }
+            list => list?,
+        };
+        let resources = list.resources.unwrap_or_default();
+        let next = resources.len() as u64 + 1;
+        // Pages by index tell the total. A page that tells only its own length is the last of those by cursor.
+        let indexed =
+            cursor.is_empty() && list.total.map_or(list.per_page.is_none(), |total| total >= next) && next > 1;
+        let next = match list.cursor.filter(|next| !next.is_empty()) {
+            Some(next) if next == cursor => {
+                let stuck =
+                    format!("GET {}: the server says that the next page is the same one again", T::ENDPOINT.name());
+                return Err(Fault::Failed(TargetError::Permanent(stuck)));
+            }
+            Some(next) => Some(Next::Cursor(next)),
+            None => indexed.then_some(Next::Index(next)),
+        };
+        Ok(Paged { resources, next, short: false })
     }
 
     /// A list as the server gives it. A document that is no list is not an empty one.

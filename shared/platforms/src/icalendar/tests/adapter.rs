@@ -8,12 +8,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
+use dutykey_engine::ports::clock::{Clock, Dated, Listener};
 use dutykey_engine::ports::platform::{Platform, PlatformError};
 use dutykey_engine::ports::secrets::Secret;
 
 use super::super::{ICalendar, Location};
 use super::*;
 
+const DATE: &str = "Sun, 29 Mar 2026 01:00:00 GMT";
 const TOKEN: &str = "t0p-s3cr3t";
 
 fn good() -> String {
@@ -34,6 +36,8 @@ async fn server() -> String {
     let status = |code: u16| get(move || async move { StatusCode::from_u16(code).unwrap() });
     let app = Router::new()
         .route("/good/{token}", get(served))
+        .route("/dated/{token}", get(|| async { ([(header::DATE, DATE)], good()) }))
+        .route("/cached/{token}", get(|| async { ([(header::DATE, DATE), (header::AGE, "7")], good()) }))
         .route("/moved/{token}", get(|| async { Redirect::temporary("/good/elsewhere") }))
         .route("/circle/{token}", get(|| async { Redirect::temporary("/circle/t0p-s3cr3t") }))
         .route("/unsafe/{token}", get(|| async { Redirect::temporary("http://feeds.example.com/t0p-s3cr3t") }))
@@ -80,6 +84,31 @@ async fn a_feed_is_read_as_one_rotation() {
     assert_eq!(rotations.iter().map(|r| r.id.to_string()).collect::<Vec<_>>(), ["rota:primary"]);
     let other = calendar.shifts(&"rota:secondary".parse().unwrap(), days("2026-03-01", "2026-05-01")).await;
     assert!(matches!(other, Err(PlatformError::NotFound(_))), "{other:?}");
+}
+
+/// A clock that keeps what it hears.
+#[derive(Default)]
+struct Ear(std::sync::Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Clock for Ear {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+    async fn sleep_until(&self, _at: Timestamp) {}
+    fn hear(&self, answer: &Dated<'_>) {
+        self.0.lock().unwrap().push(format!("{} {}", answer.from, answer.date));
+    }
+}
+
+#[tokio::test]
+async fn r25_an_answer_says_what_time_it_is_there_unless_it_comes_out_of_a_cache() {
+    let (ear, server) = (std::sync::Arc::new(Ear::default()), server().await);
+    for path in ["dated", "cached"] {
+        let calendar = feed(&format!("{server}/{path}/{TOKEN}")).heard_by(Listener::new(ear.clone(), &"rota"));
+        assert_eq!(shifts(&calendar).await.unwrap().len(), 1);
+    }
+    assert_eq!(*ear.0.lock().unwrap(), [format!("rota {DATE}")]);
 }
 
 #[tokio::test]

@@ -62,9 +62,13 @@ async fn p6_no_failure_of_any_call_is_an_answer() {
             fake.heal();
             fake.forget();
             fake.fault(path, fault);
-            let answer = call(&client(&fake), name).await;
+            let pd = client(&fake);
+            let answer = call(&pd, name).await;
             assert!(answer.as_ref().is_err_and(expected), "{what}: {answer:?}");
             assert_eq!(fake.count(path), requests, "{what} was asked so often");
+            let counted = pd.take_requests();
+            assert!(counted >= requests as u64, "{what}: {counted} requests were counted");
+            assert_eq!(pd.take_requests(), 0, "{what}: counted once");
         }
     }
 }

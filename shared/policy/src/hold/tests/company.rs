@@ -339,6 +339,12 @@ impl Company {
                 self.target.in_flight = Some((Some(after(seconds)), effect));
                 None
             }
+            Answering::CrashBeforeHandle(percent) => {
+                let longest = self.target.behaviour.longest * i64::from(percent) / 100;
+                let lands = later(after(longest), self.target.behaviour.capabilities().deadline);
+                self.target.in_flight = Some((Some(lands), effect));
+                None
+            }
             Answering::Pending { .. } => {
                 self.target.in_flight = Some((None, effect));
                 self.polling = Some(answering);

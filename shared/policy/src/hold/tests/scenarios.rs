@@ -5,7 +5,7 @@ use super::target::{Answering, Behaviour, VALUES};
 use crate::hold::{Call, Outcome, Ownership, State};
 
 const GROUP: Behaviour =
-    Behaviour { values: false, standing: None, propagation: 0, native_end: false, tells_owner: false };
+    Behaviour { values: false, standing: None, propagation: 0, longest: 0, native_end: false, tells_owner: false };
 
 fn company(behaviour: Behaviour, events: &[(Event, i64)]) -> Company {
     let mut company = Company::new(behaviour, 1);
@@ -23,6 +23,17 @@ fn r1_a_revocation_waits_for_the_grant_in_flight_and_then_revokes() {
     company.pass(60).unwrap();
     assert_eq!(company.calls, [Call::Grant, Call::Revoke]);
     assert_eq!((company.outcomes.as_slice(), company.target.truth().value), ([Outcome::Proven].as_slice(), None));
+}
+
+#[test]
+fn r1_an_operation_whose_handle_was_lost_is_waited_for_as_long_as_the_target_says() {
+    let slow = Behaviour { longest: 600, ..GROUP };
+    let lost = Event::NextCall(Answering::CrashBeforeHandle(100));
+    let mut company = company(slow, &[(lost, 0), (Event::Wanted(0, 600), 10), (Event::Unwanted, 600)]);
+    assert_eq!((company.calls.as_slice(), company.outcomes.len()), ([Call::Grant].as_slice(), 0), "it may still act");
+    company.pass(120).unwrap();
+    assert_eq!((company.outcomes.as_slice(), company.target.truth().value), ([Outcome::Proven].as_slice(), None));
+    assert_eq!(company.calls, [Call::Grant, Call::Revoke], "what came late was taken back: {}", company.story());
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(super) struct Behaviour {
     pub(super) standing: Option<usize>,
     /// Seconds for which a read may show what was before.
     pub(super) propagation: i64,
+    /// Seconds that an accepted operation takes at most.
+    pub(super) longest: i64,
     pub(super) native_end: bool,
     pub(super) tells_owner: bool,
 }
@@ -30,7 +32,7 @@ impl Behaviour {
         Capabilities {
             native_end: self.native_end,
             tells_owner: self.tells_owner,
-            asynchronous: true,
+            asynchronous: Some(Duration::from_secs(self.longest.unsigned_abs())),
             propagation: Duration::from_secs(self.propagation.unsigned_abs()),
             deadline: DEADLINE,
             session_tail: None,
@@ -50,6 +52,9 @@ pub(super) enum Answering {
     LostWithEffectAfter(i64),
     CrashBeforeCall,
     CrashWithEffectAfter(i64),
+    /// Accepted at the last moment, as an operation that takes this percentage of the longest time; the worker dies before
+    /// it has written down how to ask for it.
+    CrashBeforeHandle(u8),
     AcceptedDoesNothing,
     Pending {
         polls: u8,

@@ -6,7 +6,7 @@ use dutykey_engine::ports::target::{Target, TargetError};
 use dutykey_policy::hold::{Held, Owner};
 use dutykey_policy::id::EntitlementRef;
 use dutykey_policy::wants::{Shape, Slot};
-use dutykey_tests::scim::{Dialect, FakeScim, Fault, Kind, Moment, Reply};
+use dutykey_tests::scim::{Dialect, FakeScim, Fault, Kind, Moment, Reply, World};
 use serde_json::json;
 
 use super::{ANN, BOB, DIALECTS, GROUP, account, at, failure, held, place, scim, server};
@@ -93,9 +93,16 @@ async fn names(fake: &FakeScim) -> Result<Vec<String>, TargetError> {
 
 #[tokio::test]
 async fn the_catalog_lists_every_group_once_with_its_id() {
-    for (groups, page_limit) in [(0, 100), (100, 100), (250, 100), (250, 7)] {
+    let index = |world: &mut World| world.strict_parameters = false;
+    let strict = |world: &mut World| world.strict_parameters = true;
+    let cursors = |world: &mut World| world.cursors = true;
+    let aws = |world: &mut World| world.dialect = Dialect::Aws;
+    let kinds: [fn(&mut World); 4] = [index, strict, cursors, aws];
+    let sizes = [(0, 100), (1, 100), (100, 100), (101, 100), (250, 100), (250, 7)];
+    for (kind, (groups, page_limit)) in kinds.into_iter().flat_map(|kind| sizes.map(|size| (kind, size))) {
         let fake = FakeScim::start().await;
         fake.state(|world| {
+            kind(world);
             world.page_limit = page_limit;
             for n in 0..groups {
                 world.add_group(&format!("g-{n}"), &format!("group {n}"), &[ANN]);
@@ -110,6 +117,27 @@ async fn the_catalog_lists_every_group_once_with_its_id() {
     let page = scim(&fake).catalog(None).await.expect("the catalog");
     let [only] = page.entitlements.as_slice() else { panic!("one group, not {page:?}") };
     assert_eq!((only.entitlement.to_string(), only.name.as_str()), (format!("directory/group/{GROUP}"), "prod-oncall"));
+}
+
+#[tokio::test]
+async fn a_catalog_by_cursor_without_an_end_ends_and_one_whose_cursor_is_old_is_read_again() {
+    let fake = server(Dialect::Aws).await;
+    let page = |cursor: &str| {
+        Fault::Answer(Reply::json(200, &json!({ "itemsPerPage": 0, "Resources": [], "nextCursor": cursor })))
+    };
+    fake.fault(1, |request| request.query("cursor") == Some("a"), Moment::BeforeEffect, page("a"));
+    fake.fault(
+        usize::MAX,
+        |request| request.query("cursor").is_some_and(str::is_empty),
+        Moment::BeforeEffect,
+        page("a"),
+    );
+    let error = names(&fake).await.expect_err("a page that leads to itself");
+    assert!(error.to_string().contains("same one again"), "{error}");
+    assert_eq!(failure(scim(&fake).catalog(Some("100001 a")).await), "permanent", "more than anybody has");
+    let old = Fault::Answer(Reply::error(400, "expiredCursor", "too late"));
+    fake.fault(1, |request| request.query("cursor") == Some("a"), Moment::BeforeEffect, old);
+    assert_eq!(failure(scim(&fake).catalog(Some("2 a")).await), "transient", "from the beginning, another time");
 }
 
 #[tokio::test]
@@ -165,5 +193,8 @@ async fn a_group_is_its_own_place() {
     assert_eq!(scim.slot(&entitlement("role")), None);
     assert_eq!(scim.serialization_key(&account(ANN), &place(GROUP)), None);
     let able = scim.capabilities("group");
-    assert!(!able.native_end && !able.tells_owner && !able.asynchronous && able.propagation.is_zero(), "{able:?}");
+    assert!(
+        !able.native_end && !able.tells_owner && able.asynchronous.is_none() && able.propagation.is_zero(),
+        "{able:?}"
+    );
 }

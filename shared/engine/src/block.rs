@@ -1,0 +1,133 @@
+//! Placing and lifting blocks: one transaction, then those whom it concerns are looked at.
+
+use std::sync::Arc;
+
+use dutykey_policy::block::{Block, Denied, Reach};
+use dutykey_policy::evidence::Sealed;
+use jiff::Timestamp;
+
+use crate::ports::blocks::{Concerned, WriteBlocks};
+use crate::ports::clock::{Chance, Clock, trusted};
+use crate::ports::ledger::StoreError;
+use crate::ports::queue::{Enqueue, Message, Queue};
+
+/// The longest reason, in characters.
+pub const LONGEST_REASON: usize = 2_000;
+
+/// Places and lifts blocks.
+#[derive(Clone)]
+pub struct Blocks {
+    /// Where they are written.
+    pub blocks: Arc<dyn WriteBlocks>,
+    /// The queues of both sides.
+    pub queues: Arc<dyn Enqueue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for IDs and for what seals the reason.
+    pub chance: Arc<dyn Chance>,
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blocks").finish_non_exhaustive()
+    }
+}
+
+/// Why a block was neither placed nor lifted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Nobody answers for it.
+    #[error("a block needs its author")]
+    NoAuthor,
+    /// The reason is empty or too long.
+    #[error("a block needs a reason of 1 to {LONGEST_REASON} characters")]
+    Reason,
+    /// It would end before it begins.
+    #[error("the block would have ended by {0} already")]
+    Over(Timestamp),
+    /// It names a person who does not exist.
+    #[error("the block names a person who does not exist")]
+    Nobody,
+    /// There is no such block, or it has ended.
+    #[error("there is no block {0} that has not ended")]
+    NoBlock(String),
+    /// The table.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is asked to be denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// What.
+    pub denied: Denied,
+    /// Whether what is held ends too.
+    pub reach: Reach,
+    /// Who asks: a person by ID.
+    pub author: String,
+    /// Why. Free text, kept apart from the evidence.
+    pub reason: String,
+    /// When it ends by itself; `None` until somebody lifts it.
+    pub until: Option<Timestamp>,
+}
+
+impl Blocks {
+    /// Places a block that begins now.
+    ///
+    /// # Errors
+    /// It is not whole, it names nobody, or the table cannot be used.
+    pub async fn place(&self, denial: Denial) -> Result<Block, BlockError> {
+        let Denial { denied, reach, author, reason, until } = denial;
+        trusted(self.clock.as_ref())?;
+        let now = self.clock.now();
+        if author.trim().is_empty() {
+            return Err(BlockError::NoAuthor);
+        }
+        if reason.trim().is_empty() || reason.chars().count() > LONGEST_REASON {
+            return Err(BlockError::Reason);
+        }
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Err(BlockError::Over(until));
+        }
+        let random =
+            self.chance.bytes().iter().take(16).fold(0, |number: u128, byte| (number << 8) | u128::from(*byte));
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let id = ulid::Ulid::from_parts(millis, random).to_string();
+        let block = Block { id, denied, reach, author, from: now, until };
+        let sealed = Sealed::new(&reason, self.chance.bytes());
+        let concerned = self.blocks.place(&block, &sealed, now).await?.ok_or(BlockError::Nobody)?;
+        self.announce(concerned, now).await;
+        Ok(block)
+    }
+
+    /// Lifts a block before its end.
+    ///
+    /// # Errors
+    /// Nobody answers for it, there is no such block, or the table cannot be used.
+    pub async fn lift(&self, id: &str, author: &str) -> Result<(), BlockError> {
+        trusted(self.clock.as_ref())?;
+        let now = self.clock.now();
+        if author.trim().is_empty() {
+            return Err(BlockError::NoAuthor);
+        }
+        let concerned = self.blocks.lift(id, author, now).await?;
+        self.announce(concerned.ok_or_else(|| BlockError::NoBlock(id.to_owned()))?, now).await;
+        Ok(())
+    }
+
+    /// Whoever commits a due time that is near sends its message: the tick only finds what was lost.
+    async fn announce(&self, concerned: Concerned, now: Timestamp) {
+        let messages = match concerned {
+            Concerned::Person(person) => {
+                let look = Message::person(person, "block").at(now);
+                vec![(Queue::Revocation, look.clone()), (Queue::Provisioning, look)]
+            }
+            Concerned::Sweep(id) => vec![(Queue::Provisioning, Message::sweep(&id, "block"))],
+        };
+        for (queue, message) in messages {
+            if let Err(error) = self.queues.send(queue, vec![message]).await {
+                tracing::warn!(error = %error, "a block takes effect with the next tick: {error}");
+            }
+        }
+    }
+}

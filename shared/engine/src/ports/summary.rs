@@ -1,0 +1,34 @@
+//! What a summary is counted from.
+
+use async_trait::async_trait;
+use dutykey_policy::hold::Hold;
+use dutykey_policy::installation::Source;
+use dutykey_policy::roll::Roll;
+use jiff::Timestamp;
+
+use super::ledger::StoreError;
+use super::rota::RotationHead;
+
+/// A source and every rotation of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The source.
+    pub source: Source,
+    /// Its rotations.
+    pub rotations: Vec<RotationHead>,
+}
+
+/// The power to read what a summary is counted from, at a price that each minute can pay: one query for each source, one
+/// item, and no hold but those whose time is over.
+#[async_trait]
+pub trait ReadSummary: Send + Sync {
+    /// Every configured source that is not retiring, with its rotations.
+    async fn followed(&self) -> Result<Vec<Followed>, StoreError>;
+
+    /// Open holds that were due before `now`, the oldest first, and no more than `most` of them. The index only finds
+    /// candidates; the holds themselves are read consistently.
+    async fn past_due(&self, now: Timestamp, most: usize) -> Result<Vec<Hold>, StoreError>;
+
+    /// The roll of the configured directory; an empty one where none is configured.
+    async fn directory_roll(&self) -> Result<Roll, StoreError>;
+}

@@ -1,0 +1,84 @@
+//! How Dutykey stands, in numbers: counted by each tick.
+
+use std::time::Duration;
+
+use dutykey_policy::hold::Hold;
+use dutykey_policy::look::TELL_OVERDUE;
+use dutykey_policy::roll::{Roll, Word};
+use dutykey_policy::time::{earlier, later};
+use jiff::Timestamp;
+
+use crate::ports::ledger::StoreError;
+use crate::ports::rota::RotationHead;
+use crate::ports::summary::{Followed, ReadSummary};
+use crate::sync::GAP_AHEAD;
+
+/// At most this many holds that are past due are read.
+pub const MOST_OVERDUE: usize = 2_000;
+/// A source is stale when a view of it has missed so many reads.
+const MISSED: u32 = 3;
+
+/// How Dutykey stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// When it was counted.
+    pub at: Timestamp,
+    /// Holds past their end that are not proven gone; at most [`MOST_OVERDUE`] are counted.
+    pub overdue: usize,
+    /// For how long the oldest of them has been past its end.
+    pub oldest: Duration,
+    /// Sources of which some view has not been fresh for a while.
+    pub stale_sources: usize,
+    /// Changes that the brake holds.
+    pub brakes: usize,
+    /// People on call, now or soon, whom nothing matches.
+    pub unmatched: u64,
+    /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
+    pub gaps: usize,
+}
+
+/// What a summary is counted from, as read at one instant.
+pub(crate) struct Standing {
+    now: Timestamp,
+    followed: Vec<Followed>,
+    past_due: Vec<Hold>,
+    roll: Roll,
+}
+
+impl Standing {
+    pub(crate) async fn read(table: &dyn ReadSummary, now: Timestamp) -> Result<Self, StoreError> {
+        let (followed, roll) = (table.followed().await?, table.directory_roll().await?);
+        Ok(Self { now, followed, past_due: table.past_due(now, MOST_OVERDUE).await?, roll })
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        let now = self.now;
+        let overdue: Vec<Duration> = self.past_due.iter().filter_map(|hold| hold.overdue(now)).collect();
+        let heads = || self.followed.iter().flat_map(|followed| &followed.rotations);
+        let near =
+            heads().flat_map(|head| &head.gaps).filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD));
+        Summary {
+            at: now,
+            overdue: overdue.len(),
+            oldest: overdue.into_iter().max().unwrap_or_default(),
+            stale_sources: self.followed.iter().filter(|followed| stale(followed, now)).count(),
+            brakes: heads().filter(|head| head.held.is_some()).count()
+                + usize::from(self.roll.group(Word::Waiting).is_some()),
+            unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
+            gaps: near.count(),
+        }
+    }
+
+    /// When the last of the notices is written that the next tick would tell too late: of access that is past its end
+    /// and comes to be told before that tick.
+    pub(crate) fn told_at(&self) -> Option<Timestamp> {
+        let untold = self.past_due.iter().filter(|hold| !hold.told && hold.overdue(self.now).is_some());
+        untold.map(|hold| later(hold.due, TELL_OVERDUE)).filter(|at| *at >= self.now).max()
+    }
+}
+
+fn stale(followed: &Followed, now: Timestamp) -> bool {
+    let since = earlier(now, followed.source.every * MISSED);
+    let old = |head: &RotationHead| head.fresh_at.is_none_or(|fresh| fresh < since);
+    followed.rotations.iter().any(old)
+}

@@ -1,0 +1,134 @@
+//! How Dutykey stands, as each tick counts it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dutykey_engine::ports::ledger::{Notice, StoreError};
+use dutykey_engine::ports::notify::{Notify, NotifyError};
+use dutykey_engine::ports::rules::ReadRules;
+use dutykey_engine::ports::summary::{Followed, ReadSummary};
+use dutykey_engine::ports::witness::{Event, Witness};
+use dutykey_engine::summary::Summary;
+use dutykey_engine::tick::Ticker;
+use dutykey_platforms::sandbox::{Fault, FaultKind, Operation};
+use dutykey_policy::hold::Hold;
+use dutykey_policy::roll::Roll;
+use dutykey_targets::sandbox;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::world::*;
+
+/// What the last tick has counted.
+fn counted(world: &World) -> Summary {
+    let summary = |(_, event)| match event {
+        Event::Counted(summary) => Some(summary),
+        _ => None,
+    };
+    world.events().into_iter().rev().find_map(summary).expect("a tick has counted")
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_p6_p7_p8_what_somebody_must_look_at_is_counted_each_minute() {
+    let stranger = json!([{ "id": "ann", "email": "ann@example.com" }, { "id": "bob", "email": "bob@elsewhere.org" }]);
+    let world = Company::of(["ann", "bob"])
+        .platform("users", stranger)
+        .rotation(
+            "primary",
+            json!({ "shifts": [
+                { "user": "ann", "from": "1m", "to": "10m" },
+                { "user": "bob", "from": "20m", "to": "400h" },
+            ]}),
+        )
+        .rotation("second", json!({ "shifts": [{ "user": "ann", "from": "0m", "to": "400h", "withdrawn": "72m" }] }))
+        .shifts("unused", &[shift("ann", "1m", "10m")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .profile(profile("logs", &["logs"], &["second"]))
+        .start()
+        .await;
+    world.run_until(m(8)).await;
+    let calm = counted(&world);
+    assert_eq!((calm.overdue, calm.stale_sources, calm.brakes, calm.unmatched), (0, 0, 0, 1), "P8: {calm:?}");
+    // From minute 10 to minute 20; nobody waits for what gives nothing.
+    assert_eq!(calm.gaps, 1, "{calm:?}");
+
+    let fails =
+        sandbox::Fault { on: Some(sandbox::Operation::Revoke), ..sandbox::Fault::always(sandbox::FaultKind::Fail) };
+    world.target.inject(sandbox::Fault { to: world.at(m(16)), ..fails });
+    world.run_until(m(15) + s(1)).await;
+    let late = counted(&world);
+    assert_eq!((late.overdue, late.oldest), (1, m(5)), "P1: {late:?}");
+    world.run_until(m(25)).await;
+    assert_eq!((counted(&world).overdue, counted(&world).gaps), (0, 0), "{:?}", counted(&world));
+
+    world.run_until(m(80)).await;
+    assert_eq!(counted(&world).brakes, 1, "P7: {:?}", counted(&world));
+    world.platform.inject(Fault { from: world.at(m(80)), ..Fault::always(FaultKind::Outage) });
+    world.run_until(m(101)).await;
+    assert_eq!(counted(&world).stale_sources, 1, "P6: three reads were missed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r15_every_request_to_a_platform_is_counted_not_every_rotation() {
+    let world = Company::of(["ann"])
+        .shifts("primary", &[shift("ann", "1m", "10h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(64)).await;
+    let asked = |(_, event)| match event {
+        Event::PlatformAsked(requests) => Some(requests),
+        _ => None,
+    };
+    let counted: u64 = world.events().into_iter().filter_map(asked).sum();
+    let kinds = [Operation::Check, Operation::Users, Operation::Teams, Operation::Rotations, Operation::Shifts];
+    assert_eq!(counted, kinds.map(|kind| world.platform.calls(kind)).iter().sum::<u64>());
+}
+
+/// A table that does not answer when it is to be counted.
+struct Silent;
+
+#[async_trait]
+impl ReadSummary for Silent {
+    async fn followed(&self) -> Result<Vec<Followed>, StoreError> {
+        std::future::pending().await
+    }
+    async fn past_due(&self, _: Timestamp, _: usize) -> Result<Vec<Hold>, StoreError> {
+        Err(StoreError::Unavailable("it is down".to_owned()))
+    }
+    async fn directory_roll(&self) -> Result<Roll, StoreError> {
+        std::future::pending().await
+    }
+}
+
+struct Nobody;
+
+impl Witness for Nobody {
+    fn saw(&self, event: &Event) {
+        assert!(!matches!(event, Event::Counted(_)), "nothing could be counted");
+    }
+}
+
+#[async_trait]
+impl Notify for Nobody {
+    async fn tell(&self, _: &Notice) -> Result<(), NotifyError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_a_tick_neither_waits_for_numbers_nor_fails_for_them() {
+    let world = Company::of(["ann"]).profile(profile("on-call", &["prod"], &["primary"])).stopped().await;
+    let store = Arc::new(world.store.clone());
+    let ticker = Ticker {
+        due: store.clone(),
+        numbers: Arc::new(Silent),
+        queues: world.process(world.clock.clone(), 7).queues(),
+        notify: Arc::new(Nobody),
+        clock: world.clock.clone(),
+        witness: Arc::new(Nobody),
+    };
+    ticker.tick().await.expect("the tick has done its work");
+    assert_eq!(store.pulse().await.unwrap().ticked_at, Some(world.epoch));
+    assert!(world.since(world.clock.now()) <= s(10), "numbers are given up: {:?}", world.since(world.clock.now()));
+}
