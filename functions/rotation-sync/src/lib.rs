@@ -3,7 +3,6 @@
 //! Its schedule runs each minute and reads nothing itself: it sends a message for each source whose turn it is, so that
 //! a slow platform holds up no other and each read has its own tries.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_engine::sync::Syncer;
 use dutykey_policy::installation::Source;
 use dutykey_runtime::batch;
+use dutykey_runtime::function::SIDE_BY_SIDE;
 use dutykey_runtime::lambda::{ErrorType, Event, Failure, Job, Task};
 use dutykey_runtime::metrics::Metrics;
 use jiff::Timestamp;
@@ -19,8 +19,6 @@ use serde_json::{Value, json};
 
 /// The function's name, in logs and metrics.
 pub const NAME: &str = "rotation-sync";
-/// As many records of a batch are worked on side by side as the event source mapping puts into one.
-const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// How often the schedule runs.
 const SCHEDULE: Duration = Duration::from_secs(60);
 

@@ -8,44 +8,31 @@ use dutykey_engine::ports::queue::Queue;
 use dutykey_engine::sync::Syncer;
 use dutykey_platforms::adapters::Adapters;
 use dutykey_platforms::sandbox::SandboxWorld;
-use dutykey_runtime::aws::{self, Aws, SqsQueues};
-use dutykey_runtime::clock::{SystemChance, WatchedClock};
-use dutykey_runtime::environment::Environment;
-use dutykey_runtime::lambda::{self, ErrorType, Failure};
-use dutykey_runtime::metrics::Metrics;
-use dutykey_runtime::secrets::Secrets;
-use dutykey_runtime::telemetry::Logging;
+use dutykey_runtime::aws::{self, SqsQueues};
+use dutykey_runtime::clock::SystemChance;
+use dutykey_runtime::function::Start;
+use dutykey_runtime::lambda::{self, Failure};
 use dutykey_runtime::witness::Recorder;
 use dutykey_store::Store;
 use rotation_sync::Function;
 
 fn main() -> ExitCode {
     lambda::main(async {
-        let function = Arc::new(start().await?);
-        let handle = move |event| {
-            let function = function.clone();
-            async move { function.handle(event).await }
-        };
-        Ok(lambda_runtime::run(lambda::function(handle)))
+        let function = start().await?;
+        Ok(lambda_runtime::run(lambda::function(async move |event| function.handle(event).await)))
     })
 }
 
 async fn start() -> Result<Function, Failure> {
-    let lookup = |name: &str| std::env::var(name).ok();
-    Logging::of_function(lookup).begin().map_err(|error| Failure::new(ErrorType::Configuration, error))?;
-    let environment = Environment::read(lookup, &[Queue::Sync, Queue::Provisioning, Queue::Revocation])
-        .map_err(|error| Failure::new(ErrorType::Configuration, error))?;
-    let (aws, clock, metrics) =
-        (Aws::from_environment().await, Arc::new(WatchedClock::default()), Arc::new(Metrics::new()));
-    let (store, keep) =
-        (Arc::new(Store::new(aws.dynamodb_watched(&clock), &environment.table)), environment.secret_ttl);
-    let secrets = Arc::new(Secrets::new(lookup, Some(Arc::new(aws.secrets())), clock.clone(), keep));
+    let Start { environment, aws, clock, metrics, secrets } =
+        Start::of(&[Queue::Sync, Queue::Provisioning, Queue::Revocation]).await?;
+    let store = Arc::new(Store::new(aws.dynamodb_watched(&clock), &environment.table));
     let sandbox = SandboxWorld::new(clock.now(), clock.clone());
     let syncer = Syncer {
         rota: store.clone(),
         ledger: store.clone(),
         rules: store.clone(),
-        platforms: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, keep)),
+        platforms: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, environment.secret_ttl)),
         queues: Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone())),
         clock,
         chance: Arc::new(SystemChance),

@@ -8,11 +8,7 @@
 //!     lambda::main(async {
 //!         let table = std::env::var("DUTYKEY_TABLE")
 //!             .map_err(|_| Failure::new(ErrorType::Configuration, "DUTYKEY_TABLE is not set; name the table in it"))?;
-//!         let handle = lambda::function(move |_: Event| {
-//!             let table = table.clone();
-//!             async move { Ok::<_, Failure>(table) }
-//!         });
-//!         Ok(lambda_runtime::run(handle))
+//!         Ok(lambda_runtime::run(lambda::function(async move |_: Event| Ok(table.clone()))))
 //!     })
 //! }
 //! ```
@@ -201,12 +197,9 @@ impl Event {
 
 /// A handler as the service that `lambda_runtime::run` takes. An event that cannot be read and a panic are failures of
 /// that invocation, with their own types; the environment lives on.
-pub fn function<R, H, F>(
-    handle: H,
+pub fn function<R>(
+    handle: impl AsyncFn(Event) -> Result<R, Failure>,
 ) -> impl Service<LambdaEvent<Value>, Response = R, Error = Failure, Future = impl Future<Output = Result<R, Failure>>>
-where
-    H: Fn(Event) -> F,
-    F: Future<Output = Result<R, Failure>>,
 {
     let handle = Arc::new(handle);
     service_fn(move |event: LambdaEvent<Value>| {
@@ -313,7 +306,7 @@ fn say(what: &str, error: &dyn Display) {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Ready, ready};
+    use std::future::ready;
 
     use serde_json::json;
 
@@ -324,7 +317,7 @@ mod tests {
             "attempt": attempt})
     }
 
-    async fn failed(document: Value, handle: impl Fn(Event) -> Ready<Result<(), Failure>>) -> Diagnostic {
+    async fn failed(document: Value, handle: impl AsyncFn(Event) -> Result<(), Failure>) -> Diagnostic {
         let event = LambdaEvent::new(document, lambda_runtime::Context::default());
         function(handle).call(event).await.expect_err("the invocation fails").into()
     }
@@ -366,7 +359,7 @@ mod tests {
         assert_eq!(diagnostic.error_type, "TableUnavailable");
         assert_eq!(diagnostic.error_message, "the table `t` is not there");
 
-        let diagnostic = failed(handoff("1"), |_| panic!("index 3 of 2")).await;
+        let diagnostic = failed(handoff("1"), async |_| panic!("index 3 of 2")).await;
         assert_eq!(diagnostic.error_type, "Panicked");
         assert!(diagnostic.error_message.ends_with("index 3 of 2"), "{}", diagnostic.error_message);
 

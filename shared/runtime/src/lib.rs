@@ -7,6 +7,7 @@ pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod environment;
+pub mod function;
 pub mod lambda;
 pub mod metrics;
 pub mod notify;

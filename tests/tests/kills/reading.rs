@@ -141,7 +141,11 @@ impl Reading {
         // Each complete read counts up, and has its time.
         assert!(head.generation > 0 && head.fresh_at.is_some() && head.window.is_some(), "{head:?}");
         let chain = ChainHead { seq: head.chain.seq, ..ChainHead::default() };
-        RotationHead { generation: 0, fresh_at: None, window: None, chain, ..head.clone() }
+        // The configuration's digest differs: each case has an app at an address of its own.
+        let (accepted, rules) = head.planned.split_once('/').expect("a view is planned by rules");
+        let profiles = rules.split_once(',').map(|(_, profiles)| profiles).expect("rules have profiles");
+        let planned = format!("{accepted}/{profiles}");
+        RotationHead { generation: 0, fresh_at: None, window: None, planned, chain, ..head.clone() }
     }
 
     async fn somebody(&self, person: &PersonId) -> Somebody {

@@ -127,9 +127,11 @@ impl World for Ticking {
             let head = store.load(person).await.unwrap().unwrap().head;
             due.push([head.next_start, head.next_end].map(|due| due.is_some_and(|due| due.at <= now)));
         }
+        let sent = self.sent.borrow().clone();
+        let told = self.hook.told.lock().unwrap().clone();
         Story {
-            sent: self.sent.borrow().clone(),
-            told: self.hook.told.lock().unwrap().clone(),
+            sent,
+            told,
             published: self.site.aws.published().into_iter().map(|published| published.message).collect(),
             untold: store.due_notices(now).await.unwrap(),
             members: self.scim.state(|world| world.groups[GROUP].members.keys().cloned().collect()),
