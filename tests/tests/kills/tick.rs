@@ -11,12 +11,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use dutykey_engine::ports::clock::Clock;
-use dutykey_engine::ports::ledger::{Notice, ReadLedger};
+use dutykey_engine::ports::ledger::{Notice, PersonChange, ReadLedger, WriteLedger};
 use dutykey_engine::ports::queue::{About, Message};
 use dutykey_engine::ports::rota::{RotationChange, RotationHead, WriteRota};
 use dutykey_engine::ports::rules::{ReadDue, ReadRules, WriteRules};
 use dutykey_policy::evidence::Chain;
-use dutykey_policy::hold::State as Stage;
+use dutykey_policy::hold::{Hold, State as Stage};
 use dutykey_policy::id::{HoldKey, PersonId};
 use dutykey_policy::installation::{NotifyChannel, SecretRef, Topic};
 use dutykey_policy::look::Due;
@@ -188,6 +188,10 @@ async fn seed(site: &Site) -> [PersonId; 2] {
     let bob = company::approved(store, "bob", ahead, Access::NotYet, now).await;
     company::due(store, &bob, Dues { start: Some(now), end: Some(ahead), ..Dues::default() }, now).await;
     let cy = company::approved(store, "cy", ago, Access::Held, now).await;
+    // The tick waits for nobody's word on access of which somebody is told already.
+    let live = store.load(&cy).await.unwrap().unwrap();
+    let holds = live.holds.iter().map(|hold| Hold { told: true, ..hold.clone() }).collect();
+    store.commit(&PersonChange { holds, ..PersonChange::nothing(&live, now) }).await.unwrap();
     let text = "Cy still has prod".to_owned();
     let notice = Notice { id: "n-1".to_owned(), topic: Topic::Overdue, at: now, text, failures: 0, due: now };
     company::due(store, &cy, Dues { end: Some(ago), notices: vec![notice], ..Dues::default() }, now).await;
