@@ -15,13 +15,14 @@ use dutykey_policy::wants::{READINESS, wants};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::look::{announce, soonest};
+use crate::due::{announce, soonest};
 use crate::ports::ledger::{Committed, Notice, PersonChange, StoreError};
 use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
-use crate::sync::{Scope, Syncer, at_hand};
+use crate::sync::Syncer;
 use crate::touch::touch;
+use crate::view::{Scope, at_hand};
 
 /// How often a loser of a race reads again.
 const RACES: usize = 16;

@@ -1,7 +1,6 @@
 //! A person's accounts: looked up once by address, pinned by ID, and shown where there is doubt.
 
 use dutykey_policy::evidence::Draft;
-use dutykey_policy::hold::Side;
 use dutykey_policy::id::{AccountId, AppId};
 use dutykey_policy::identity::{Account, Doubt, Person};
 use dutykey_policy::installation::Topic;
@@ -12,7 +11,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::directory::Finding;
-use crate::look::{Worker, soonest};
+use crate::due::soonest;
+use crate::look::Worker;
 use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, StoreError};
 use crate::ports::target::{Resolved, TargetError};
 use crate::ports::witness::Event;
@@ -135,7 +135,7 @@ impl Worker {
                     self.witness.saw(&Event::Account { person: person.id.clone(), app: app.clone(), doubt });
                 }
             }
-            crate::look::announce(self.queues.as_ref(), &person.id, &live.head, head, now, Some(Side::Starts)).await;
+            self.announce(&person.id, &live.head, head, now).await;
         }
         Ok(committed)
     }

@@ -8,6 +8,7 @@
 pub mod block;
 mod call;
 mod directory;
+mod due;
 mod enroll;
 mod identify;
 mod lease;
@@ -19,3 +20,4 @@ pub mod sync;
 pub mod tick;
 mod told;
 mod touch;
+mod view;

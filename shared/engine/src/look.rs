@@ -16,25 +16,24 @@ use jiff::Timestamp;
 
 use crate::call::{Caller, unread};
 use crate::directory::{self, directory_app};
+use crate::due::{NEARLY, announce, send, soonest};
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
 };
-use crate::ports::queue::{About, Enqueue, Message, Queue};
+use crate::ports::queue::{About, Enqueue, Message};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
 use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::witness::{Event, Witness};
-use crate::snapshot::{Snapshot, is_near};
+use crate::snapshot::Snapshot;
 use crate::told::{self, Reach};
 
 /// A look that finds work this often hands the rest to a message.
 const ROUNDS: usize = 12;
 /// How often a loser of a race reads again before it hands over to a message.
 const RACES: usize = 8;
-/// A worker waits out a due time that is this near rather than leave it to the next tick.
-const NEARLY: Duration = Duration::from_secs(2);
 /// How long until an app is tried again whose credentials cannot be read.
 const NO_ADAPTER: Duration = Duration::from_secs(30);
 
@@ -397,41 +396,6 @@ impl Worker {
     async fn send(&self, side: Side, person: &PersonId, at: Timestamp, cause: &str) {
         send(self.queues.as_ref(), side, person, at, cause).await;
     }
-}
-
-async fn send(queues: &dyn Enqueue, side: Side, person: &PersonId, at: Timestamp, cause: &str) {
-    let queue = if side == Side::Starts { Queue::Provisioning } else { Queue::Revocation };
-    if let Err(error) = queues.send(queue, vec![Message::person(person.clone(), cause).at(at)]).await {
-        tracing::warn!(person.id = %person, error = %error, "`{person}` is looked at by the next tick: {error}");
-    }
-}
-
-/// Sends the messages of due times that have become near. `at_work` names the side whose worker sends: what is due for
-/// it now it takes itself in its next round.
-pub(crate) async fn announce(
-    queues: &dyn Enqueue,
-    person: &PersonId,
-    before: &PersonHead,
-    after: &PersonHead,
-    now: Timestamp,
-    at_work: Option<Side>,
-) {
-    let sides = [
-        (Side::Starts, before.next_start.as_ref(), after.next_start.as_ref()),
-        (Side::Ends, before.next_end.as_ref(), after.next_end.as_ref()),
-    ];
-    for (side, old, new) in sides {
-        let Some(due) = new else { continue };
-        let taken_here = at_work == Some(side) && due.at <= later(now, NEARLY);
-        let moved = old.map(|old| old.at) != Some(due.at);
-        if moved && is_near(due.at, now) && !taken_here {
-            send(queues, side, person, due.at, &due.cause).await;
-        }
-    }
-}
-
-pub(crate) fn soonest(a: Option<Due>, b: Option<Due>) -> Option<Due> {
-    [a, b].into_iter().flatten().min_by_key(|due| due.at)
 }
 
 fn reach(snapshot: &Snapshot, hold: &Hold) -> Reach {

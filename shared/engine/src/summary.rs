@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::ports::ledger::StoreError;
 use crate::ports::rota::RotationHead;
 use crate::ports::summary::{Followed, ReadSummary};
-use crate::sync::GAP_AHEAD;
+use crate::view::GAP_AHEAD;
 
 /// At most this many holds that are past due are read.
 pub const MOST_OVERDUE: usize = 2_000;

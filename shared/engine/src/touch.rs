@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::time::Duration;
 
-use crate::look::{Worker, announce, soonest};
+use crate::due::{announce, soonest};
+use crate::look::Worker;
 use crate::ports::ledger::{Committed, LivePerson, PersonChange, StoreError, WriteLedger};
 use crate::ports::queue::{Enqueue, Message, Queue};
 
