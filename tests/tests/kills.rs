@@ -125,15 +125,19 @@ async fn p10_what_is_due_happens_once_wherever_its_tick_is_killed() {
     assert_eq!(truth.effects.values().copied().collect::<Vec<_>>(), once, "without a kill: {truth:#?}");
 }
 
+/// How it ends where nobody is killed.
+async fn unkilled(act: Act) -> access::Story {
+    let turn = site::turn().await;
+    let whole = Changing::new(act).await;
+    whole.life(None).await;
+    drop(turn);
+    whole.story().await
+}
+
 #[tokio::test]
 async fn p10_a_message_twice_in_a_batch_and_in_two_processes_at_once_acts_once() {
     for act in [Act::Grant, Act::Revoke] {
-        let turn = site::turn().await;
-        let whole = Changing::new(act).await;
-        whole.life(None).await;
-        drop(turn);
-        let truth = whole.story().await;
-
+        let truth = unkilled(act).await;
         let world = Changing::new(act).await;
         world.twice_in_two_processes().await;
         world.converge(site::turn().await).await;
@@ -144,12 +148,7 @@ async fn p10_a_message_twice_in_a_batch_and_in_two_processes_at_once_acts_once()
 #[tokio::test]
 async fn p10_messages_in_the_wrong_order_and_too_late_change_nothing() {
     for act in [Act::Grant, Act::Revoke] {
-        let turn = site::turn().await;
-        let whole = Changing::new(act).await;
-        whole.life(None).await;
-        drop(turn);
-        let truth = whole.story().await;
-
+        let truth = unkilled(act).await;
         let world = Changing::new(act).await;
         for _ in 0..2 {
             world.message_of_the_other_side().await;

@@ -16,7 +16,7 @@ use dutykey_policy::retry::backoff;
 use dutykey_policy::time::{earlier, later};
 use jiff::Timestamp;
 
-use crate::ports::clock::{Clock, trusted};
+use crate::ports::clock::{Clock, trusted, within};
 use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::notify::Notify;
 use crate::ports::queue::{Enqueue, Message, Queue};
@@ -108,10 +108,9 @@ impl Ticker {
     /// Counts how Dutykey stands. Without these numbers everything else goes on.
     async fn count(&self) -> Option<Standing> {
         let now = self.clock.now();
-        let counted = tokio::select! {
-            read = Standing::read(self.numbers.as_ref(), now) => read.map_err(|error| error.to_string()),
-            () = self.clock.sleep_until(later(now, COUNTING)) => Err(format!("not done in {} s", COUNTING.as_secs())),
-        };
+        let read = within(self.clock.as_ref(), later(now, COUNTING), Standing::read(self.numbers.as_ref(), now)).await;
+        let late = || Err(format!("not done in {} s", COUNTING.as_secs()));
+        let counted = read.map_or_else(late, |read| read.map_err(|error| error.to_string()));
         match counted {
             Ok(standing) => {
                 self.witness.saw(&Event::Counted(standing.summary()));
