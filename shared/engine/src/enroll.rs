@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::{Enrollment, Origin, Period, coverage, replan};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, UserId};
@@ -43,7 +44,7 @@ impl Syncer {
         let mut people = self.rota.people(&scope.source.id, &everybody).await?;
         let (mut unmatched, mut notices) = (0, Vec::new());
         for user in on_call {
-            if people.contains_key(user) {
+            if people.contains_key(user) && !Bug::EmailAsKey.is_chosen() {
                 continue;
             }
             match self.link(scope, user, now).await? {

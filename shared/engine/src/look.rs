@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::of_hold;
 use dutykey_policy::hold::step::{self, Facts, Order, Purpose, Step, Verdict, after_read, unreadable};
 use dutykey_policy::hold::{Hold, Observation, Side, State};
@@ -253,6 +254,15 @@ impl Worker {
                     intended.push(Intended { hold: *hold, order, seen, ended });
                 }
             }
+        }
+        if Bug::IntentAfterCall.is_chosen() {
+            let calls = intended.iter().filter_map(|call| {
+                let caller = Caller { target: snapshot.target(&call.hold.key.app)?, clock: self.clock.as_ref() };
+                Some(async move { caller.make(&call.hold, &call.order, &call.seen, call.ended).await })
+            });
+            let results = join_all(calls).await;
+            let live = self.record(live, snapshot, written, now).await?;
+            return self.conclude(live, snapshot, results).await;
         }
         let live = self.record(live, snapshot, written, now).await?;
         if intended.is_empty() {

@@ -1,5 +1,6 @@
 //! Making people due now, one by one or in a sweep: something that was decided with beside their own items has changed.
 
+use dutykey_policy::bug::Bug;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::look::Due;
 use dutykey_policy::time::later;
@@ -59,6 +60,9 @@ impl Worker {
     /// The table cannot be used. The sweep goes on where it was.
     pub(crate) async fn sweep(&self, id: &str) -> Result<(), StoreError> {
         for _ in 0..PAGES {
+            if Bug::SweepForgotten.is_chosen() {
+                return Ok(());
+            }
             let Some(mut sweep) = self.sweeps.sweep(id).await? else { return Ok(()) };
             let page = self.sweeps.sweep_page(&sweep).await?;
             let now = self.clock.now();

@@ -131,6 +131,14 @@ impl SandboxPlatform {
         Ok(())
     }
 
+    /// Makes a user, or replaces what is known of them.
+    pub fn replace_user(&self, user: PlatformUser) {
+        let users = &mut self.lock().script.users;
+        users.retain(|known| known.id != user.id);
+        users.push(user);
+        users.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
     /// Adds a fault, before all that are there.
     pub fn inject(&self, fault: Fault) {
         self.lock().script.faults.insert(0, fault);

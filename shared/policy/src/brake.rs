@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::bug::Bug;
 use crate::id::{RotationId, UserId};
 use crate::installation::BrakeSettings;
 use crate::rota::{Difference, End, KnownShift, Shift, View, difference};
@@ -72,7 +73,8 @@ pub struct Judgement {
 #[must_use]
 pub fn judge(scene: &Scene<'_>) -> Judgement {
     let change = difference(scene.known, scene.view);
-    if scene.first || change.is_empty() {
+    let believed = Bug::BrakeOff.is_chosen() || (Bug::EmptyListBelieved.is_chosen() && scene.view.shifts.is_empty());
+    if scene.first || change.is_empty() || believed {
         return Judgement { pass: change, held: None };
     }
     let (held, why) = Comparison::new(scene, &change).held();
@@ -89,6 +91,9 @@ pub fn judge(scene: &Scene<'_>) -> Judgement {
         Some((plan, _)) => (common(&held, plan), without(&held, plan)),
         None => (Difference::default(), held.clone()),
     };
+    if Bug::WholeViewHeld.is_chosen() {
+        return Judgement { pass: Difference::default(), held: Some((change, why)) };
+    }
     let mut pass = without(&change, &held);
     pass.removed.extend(overdue.removed);
     pass.removed.sort();

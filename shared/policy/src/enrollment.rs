@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::bug::Bug;
 use crate::id::{PersonId, ProfileId, RotationId};
 use crate::profile::Automatic;
 use crate::rota::{End, KnownShift};
@@ -71,14 +72,19 @@ pub struct Enrollment {
 
 /// The union of a person's shifts, with open ends as the end of time. `O(n log n)`.
 pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Span> {
-    let spans = shifts.into_iter().filter(|known| known.stands());
+    let another = |known: &&KnownShift| Bug::ReasonKeyedByShift.is_chosen() && known.seen > known.shift.start;
+    let spans = shifts.into_iter().filter(|known| known.stands() && !another(known));
     union(spans.filter_map(|known| Span::new(known.shift.start, known.shift.end.or_max())).collect())
+}
+
+fn grace(rule: &Automatic) -> Duration {
+    if Bug::GraceDoubled.is_chosen() { rule.grace * 2 } else { rule.grace }
 }
 
 /// The periods that coverage gives under a profile's rule, with lead and grace, and with those that then touch joined.
 pub(crate) fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
     let spans = coverage.iter().filter_map(|span| {
-        let until = if span.end == Timestamp::MAX { span.end } else { later(span.end, rule.grace) };
+        let until = if span.end == Timestamp::MAX { span.end } else { later(span.end, grace(rule)) };
         Span::new(earlier(span.start, rule.lead), until)
     });
     let period = |span: Span| Period {

@@ -10,6 +10,7 @@
 
 pub mod block;
 pub mod brake;
+pub mod bug;
 pub mod clock;
 pub mod enrollment;
 pub mod evidence;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::bug::Bug;
 use crate::enrollment::Enrollment;
 use crate::hold::step::{self, Step};
 use crate::hold::{Hold, Side, State};
@@ -76,6 +77,8 @@ pub fn look(person: &Person, enrollments: &[Enrollment], holds: &[Hold], rules: 
     };
     for before in holds.iter().filter(|hold| !hold.is_over()) {
         let want = wanted.places.remove(&before.key);
+        let one_ended = |want: &Want| before.reasons.iter().any(|reason| !want.reasons.contains(reason));
+        let want = want.filter(|want| !(Bug::NoReferenceCount.is_chosen() && one_ended(want)));
         let hold = step::settle(before, now);
         let ended = match want {
             Some(_) => (now, now),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::bug::Bug;
 use crate::id::{RotationId, UserId};
 use crate::time::{Span, rfc3339};
 
@@ -164,9 +165,12 @@ impl KnownShift {
 
 /// Who is on call, and when: what a shift is known by. Its ID, its cause and its maker explain it; they may be learnt
 /// late, lost, or change with the platform's version, and change no access.
-fn duty(shift: &Shift) -> (Timestamp, End, Option<&UserId>) {
-    (shift.start, shift.end, shift.user.as_ref())
+fn duty(shift: &Shift) -> Duty<'_> {
+    let key = shift.native_id.as_deref().filter(|_| Bug::ReasonKeyedByShift.is_chosen());
+    (shift.start, shift.end, shift.user.as_ref(), key)
 }
+
+type Duty<'a> = (Timestamp, End, Option<&'a UserId>, Option<&'a str>);
 
 /// A digest of what a view says of the window, for noticing that nothing has changed. It leaves out when the view was
 /// read, and moves with the window only where a shift enters or leaves it.
@@ -178,6 +182,9 @@ pub fn digest(shifts: &[Shift]) -> String {
         hash.update(shift.end.at().map_or_else(|| "open".to_owned(), rfc3339));
         hash.update(shift.user.as_ref().map_or("", |user| user.as_str()));
         hash.update([0]);
+        if Bug::ReasonKeyedByShift.is_chosen() {
+            hash.update(shift.native_id.as_deref().unwrap_or_default());
+        }
     }
     hex(&hash.finalize())
 }
@@ -221,7 +228,7 @@ pub fn difference(known: &[KnownShift], view: &View) -> Difference {
     let shown: BTreeSet<_> = view.shifts.iter().map(duty).collect();
     let standing: BTreeMap<_, &Shift> =
         known.iter().filter(|k| k.stands()).map(|k| (duty(&k.shift), &k.shift)).collect();
-    let removed = |(key, shift): (&(Timestamp, End, Option<&UserId>), &&Shift)| {
+    let removed = |(key, shift): (&Duty<'_>, &&Shift)| {
         (shift.touches(&view.window) && !shown.contains(key)).then(|| (*shift).clone())
     };
     Difference {

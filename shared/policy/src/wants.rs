@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Reach};
+use crate::bug::Bug;
 use crate::enrollment::{Enrollment, Origin, Period};
 use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId};
 use crate::identity::{Account, Person};
@@ -63,7 +64,7 @@ impl Freshness {
     pub fn lease_end(&self, lease: Duration) -> Timestamp {
         let end = later(self.fresh_at, lease).max(self.prolonged_until.unwrap_or(Timestamp::MIN));
         match self.resumed_at {
-            Some(resumed) if self.failed_at.is_none_or(|failed| failed < resumed) => end.max(later(resumed, RESUME)),
+            Some(resumed) if !Bug::LeaseAfterPause.is_chosen() && self.failed_at.is_none_or(|failed| failed < resumed) => end.max(later(resumed, RESUME)),
             _ => end,
         }
     }
@@ -158,7 +159,7 @@ pub(crate) struct Live {
 pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
     let lease_end = match &enrollment.origin {
         Origin::Coverage(rotation) => match (&profile.enrollment, rules.freshness(rotation)) {
-            (Some(rule), Some(fresh)) if rule.rotations.contains(rotation) => fresh.lease_end(rule.lease),
+            (Some(rule), Some(fresh)) if profile.enrolls(rotation) => fresh.lease_end(rule.lease),
             _ => Timestamp::MIN,
         },
         Origin::Request(_) | Origin::BreakGlass(_) => Timestamp::MAX,
@@ -235,7 +236,8 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
             let (Some(reason), Some(slot)) = (&live.reason, rules.slot(entitlement)) else { continue };
             let denying = || {
                 let denies = |block: &&Block| block.denies(&person.id, &profile.id, &entitlement.app);
-                rules.blocks().iter().filter(|block| block.live(now)).filter(denies)
+                let live = rules.blocks().iter().filter(|block| block.live(now) && !Bug::BlockIgnored.is_chosen());
+                live.filter(denies)
             };
             if inactive || denying().any(|block| block.reach == Reach::Revoke) {
                 continue;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, PersonChange, PersonHead, ReadLedger, StoreError, WriteLedger,
 };
+use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::evidence::{Chain, ChainHead};
 use dutykey_policy::hold::Hold;
@@ -132,7 +133,15 @@ impl WriteLedger for Store {
             writes.push((For::Record, enrollment_write(enrollment)?));
         }
         writes.extend(self.hold_writes(&change.holds, at).await?);
-        writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
+        let evidence: Writes = evidence.writes.into_iter().map(|write| (For::Evidence, write)).collect();
+        if Bug::EvidenceOutside.is_chosen() {
+            let claimed = self.commit_all(&change.person, writes, &change.notices).await?;
+            if claimed.is_empty() && !evidence.is_empty() {
+                self.commit_all(&change.person, evidence, &[]).await?;
+            }
+            return Ok(if claimed.is_empty() { Committed::Done(head) } else { Committed::Claimed(claimed) });
+        }
+        writes.extend(evidence);
         let claimed = self.commit_all(&change.person, writes, &change.notices).await?;
         Ok(if claimed.is_empty() { Committed::Done(head) } else { Committed::Claimed(claimed) })
     }
@@ -170,6 +179,7 @@ impl Store {
 pub(crate) fn as_read(head: &PersonHead) -> Condition {
     match head.rev {
         0 => Condition::new(),
+        _ if Bug::DuplicateActedOn.is_chosen() => Condition::exists(),
         rev => Condition::is("rev", number(rev)),
     }
 }
@@ -179,7 +189,8 @@ pub(crate) fn head_write(person: &PersonId, head: &PersonHead) -> Result<Write, 
     let write = Write::save(keys::person_head(person), head)?;
     let id = person.as_str();
     let write = due(write, keys::DUE, keys::STARTS, id, head.next_start.as_ref());
-    let write = due(write, keys::ENDS, keys::END, id, head.next_end.as_ref());
+    let ends = head.next_end.as_ref().filter(|_| !Bug::DueIndexMissed.is_chosen());
+    let write = due(write, keys::ENDS, keys::END, id, ends);
     Ok(listed(write, keys::LISTS, keys::shard(keys::PEOPLE, id), id.to_owned()))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dutykey_engine::ports::ledger::{PersonHead, ReadLedger, StoreError};
 use dutykey_engine::ports::rota::UserLink;
+use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{Chain, Draft};
 use dutykey_policy::id::PersonId;
 use dutykey_policy::identity::{Doubt, Person};
@@ -27,6 +28,11 @@ impl Store {
             let (user, address) = (keys::link(&link.source, &link.user), keys::address(&link.address));
             let mut found = self.batch_get([user.clone(), address.clone()]).await?;
             // A link once made stays, whatever the address says now.
+            if Bug::EmailAsKey.is_chosen()
+                && let Some(item) = found.remove(&address)
+            {
+                return owner(&item, &address).map(Ok);
+            }
             if let Some(item) = found.remove(&user) {
                 return owner(&item, &user).map(Ok);
             }

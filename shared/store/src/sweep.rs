@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use dutykey_policy::bug::Bug;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::sweep::{Among, Sweep, SweepPage, WorkSweeps};
 
@@ -50,7 +51,11 @@ fn as_read(sweep: &Sweep) -> Condition {
 
 /// Writes a sweep with its place among what is due.
 pub(crate) fn sweep_write(sweep: &Sweep) -> Result<Write, StoreError> {
-    Ok(Write::save(keys::sweep(&sweep.id), sweep)?
+    let write = Write::save(keys::sweep(&sweep.id), sweep)?;
+    if Bug::SweepForgotten.is_chosen() {
+        return Ok(write);
+    }
+    Ok(write
         .with(keys::DUE.partition, text(keys::shard(keys::SWEEPS, &sweep.id)))
         .with(keys::DUE.sort, text(keys::instant(sweep.due))))
 }

@@ -155,6 +155,12 @@ impl SandboxTarget {
         self.now().effects()
     }
 
+    /// The changes that have taken effect after the first `seen`. Of very many some may be forgotten.
+    #[must_use]
+    pub fn effects_after(&self, seen: usize) -> Vec<Effect> {
+        self.now().effects_after(seen)
+    }
+
     /// How many calls of this kind have arrived, those that failed included.
     #[must_use]
     pub fn calls(&self, operation: Operation) -> u64 {

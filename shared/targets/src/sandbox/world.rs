@@ -169,6 +169,10 @@ impl World {
         self.log.iter().map(|(effect, _)| effect.clone()).collect()
     }
 
+    pub(super) fn effects_after(&self, seen: usize) -> Vec<Effect> {
+        self.log.iter().skip(seen).map(|(effect, _)| effect.clone()).collect()
+    }
+
     /// Something will happen then.
     pub(super) fn plan(&mut self, at: Timestamp, event: Event) {
         self.planned += 1;

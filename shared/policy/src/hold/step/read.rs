@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Facts, Order, Purpose, Verdict, failed, open, restate, stuck, wait};
+use crate::bug::Bug;
 use crate::hold::{Act, Call, Hold, NATIVE_MARGIN, Observation, Outcome, Owner, Ownership, Side, State};
 use crate::retry::LONGEST;
 use crate::time::{later, rfc3339};
@@ -109,6 +110,8 @@ fn start(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
     if settled(&next, facts) {
         resolve(&mut next, seen);
         next.answered = next.answered.filter(|call| *call == Call::Grant && !other_value);
+    } else if Bug::StandingInsidePropagation.is_chosen() {
+        next.touched = false;
     } else if in_doubt {
         let at = next.settled_at(facts.caps.propagation);
         return keep(wait(next, Side::Starts, at, "an earlier call may still take effect"));
@@ -139,7 +142,7 @@ fn begin(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
     next.set = None;
     next.setting = None;
     next.ownership = Ownership::Ours;
-    if gives(want, seen.direct(), seen.value.as_deref(), facts) {
+    if gives(want, seen.direct(), seen.value.as_deref(), facts) && !Bug::StandingIgnored.is_chosen() {
         return keep(kept(next, facts.now));
     }
     grant(next, want, facts)
@@ -181,6 +184,9 @@ fn restart(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -
             return keep(missing(next, seen, facts.now));
         }
         disproved(&mut next);
+    }
+    if Bug::PreviousValuePerHold.is_chosen() {
+        next.base.clone_from(&seen.value);
     }
     if next.answered.take() == Some(Call::Grant) {
         return keep(unseen(next, Side::Starts, facts.now));

@@ -1,0 +1,129 @@
+//! Deliberate mistakes, for the simulation to catch: a proof that never fails proves nothing.
+//!
+//! They exist only in a build with the feature `deliberate-bugs`, which no manifest enables; in every other build
+//! [`Bug::is_chosen`] is `false` where it stands, and nothing is left of it. One of them is chosen for a thread, because a
+//! simulated run is one thread.
+
+use std::fmt;
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// Access ends with the first of its reasons.
+    NoReferenceCount,
+    /// A revocation is called done when the target has accepted it.
+    RevokeBeforeVerify,
+    /// The call is made before its record is written.
+    IntentAfterCall,
+    /// A list without anybody is an empty rota.
+    EmptyListBelieved,
+    /// What was there before is taken for ours.
+    StandingIgnored,
+    /// Every change of a view is accepted.
+    BrakeOff,
+    /// The record of what happened is written after it.
+    EvidenceOutside,
+    /// Ends are not entered where the tick finds them.
+    DueIndexMissed,
+    /// Grace is added twice.
+    GraceDoubled,
+    /// Every level of a policy counts as the first.
+    LevelIgnored,
+    /// People are found by their address each time.
+    EmailAsKey,
+    /// Whoever comes second is not refused.
+    DuplicateActedOn,
+    /// A call that may still act keeps nobody from calling.
+    NoAttemptFence,
+    /// A shift under another key is another reason.
+    ReasonKeyedByShift,
+    /// Denials are not looked at.
+    BlockIgnored,
+    /// What goes back is what was there before the last value of ours.
+    PreviousValuePerHold,
+    /// A lease ends although Dutykey itself was away.
+    LeaseAfterPause,
+    /// One doubtful change holds the whole view.
+    WholeViewHeld,
+    /// A change for many people looks at nobody.
+    SweepForgotten,
+    /// Nobody waits for their turn.
+    TurnIgnored,
+    /// What a read shows right after our own revocation is believed.
+    StandingInsidePropagation,
+}
+
+impl Bug {
+    /// Every one of them.
+    pub const ALL: [Self; 21] = [
+        Self::NoReferenceCount,
+        Self::RevokeBeforeVerify,
+        Self::IntentAfterCall,
+        Self::EmptyListBelieved,
+        Self::StandingIgnored,
+        Self::BrakeOff,
+        Self::EvidenceOutside,
+        Self::DueIndexMissed,
+        Self::GraceDoubled,
+        Self::LevelIgnored,
+        Self::EmailAsKey,
+        Self::DuplicateActedOn,
+        Self::NoAttemptFence,
+        Self::ReasonKeyedByShift,
+        Self::BlockIgnored,
+        Self::PreviousValuePerHold,
+        Self::LeaseAfterPause,
+        Self::WholeViewHeld,
+        Self::SweepForgotten,
+        Self::TurnIgnored,
+        Self::StandingInsidePropagation,
+    ];
+
+    /// Whether this thread is wrong in this way.
+    #[must_use]
+    #[cfg(feature = "deliberate-bugs")]
+    pub fn is_chosen(self) -> bool {
+        chosen::get() == Some(self)
+    }
+
+    /// Whether this thread is wrong in this way: never, in this build.
+    #[must_use]
+    #[cfg(not(feature = "deliberate-bugs"))]
+    pub const fn is_chosen(self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for Bug {
+    /// The name in words: `no reference count`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, letter) in format!("{self:?}").chars().enumerate() {
+            if number > 0 && letter.is_uppercase() {
+                f.write_str(" ")?;
+            }
+            write!(f, "{}", letter.to_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// Chooses for this thread.
+#[cfg(feature = "deliberate-bugs")]
+pub mod chosen {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread is wrong in this way; in none where that is absent.
+    pub fn set(bug: Option<Bug>) {
+        CHOSEN.set(bug);
+    }
+
+    pub(super) fn get() -> Option<Bug> {
+        CHOSEN.get()
+    }
+}

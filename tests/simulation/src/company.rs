@@ -1,0 +1,76 @@
+//! The configuration of a plan's company.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dutykey_policy::id::{EntitlementRef, RotationId};
+use dutykey_policy::installation::{self, Installation, PlatformSettings, Rotations, Source, TargetSettings};
+use dutykey_policy::profile::{Automatic, Profile};
+use serde_json::Value;
+
+use crate::plan::{self, Plan, What};
+
+/// The configuration, with these profiles.
+///
+/// # Errors
+/// An ID of the plan is none.
+pub fn installation(plan: &Plan, profiles: &[Option<plan::Profile>]) -> anyhow::Result<Installation> {
+    let sources: BTreeSet<&String> = plan.rotations.iter().map(|rotation| &rotation.source).collect();
+    let mut installation = Installation {
+        verified_domains: vec!["example.com".to_owned()],
+        directory: plan.apps.first().filter(|_| plan.directory).map(|app| app.id.clone()),
+        ..Installation::default()
+    };
+    for source in sources {
+        installation.sources.push(Source {
+            id: source.parse()?,
+            settings: PlatformSettings::Sandbox { script: Value::Null },
+            rotations: Rotations::All,
+            every: installation.sync.every,
+            retiring: false,
+        });
+    }
+    for app in &plan.apps {
+        let settings = TargetSettings::Sandbox { script: Value::Null };
+        installation.apps.push(installation::App { id: app.id.parse()?, settings, retiring: false });
+    }
+    for profile in profiles.iter().flatten() {
+        installation.profiles.push(of(plan, profile)?);
+    }
+    Ok(installation)
+}
+
+fn of(plan: &Plan, profile: &plan::Profile) -> anyhow::Result<Profile> {
+    let long = |seconds: u32| Duration::from_secs(seconds.into());
+    let mut rotations: BTreeSet<RotationId> = BTreeSet::new();
+    for rotation in profile.rotations.iter().filter_map(|number| plan.rotations.get(*number)) {
+        rotations.insert(format!("{}:{}", rotation.source, rotation.id).parse()?);
+    }
+    let mut entitlements = Vec::new();
+    for gives in &profile.gives {
+        let Some(app) = plan.apps.get(gives.app) else { continue };
+        let (kind, id) = match gives.what {
+            What::Group(number) => ("group", app.groups.get(number).map(|group| &group.id)),
+            What::Role(number) => ("role", app.roles.get(number)),
+        };
+        let Some(id) = id else { continue };
+        entitlements.push(EntitlementRef { app: app.id.parse()?, kind: kind.to_owned(), id: id.clone() });
+    }
+    Ok(Profile {
+        id: profile.id.parse()?,
+        version: 0,
+        name: profile.id.clone(),
+        entitlements,
+        mode: Default::default(),
+        enrollment: Some(Automatic {
+            rotations,
+            lead: long(profile.lead),
+            grace: long(profile.grace),
+            lease: long(profile.lease),
+        }),
+        self_service: None,
+        self_override: Default::default(),
+        override_lock: long(profile.lock),
+        break_glass: None,
+    })
+}

@@ -1,0 +1,152 @@
+//! Which ticks and which reads of a platform would find something: the others may be skipped. A tick finds something where
+//! anything in the table comes due; a read finds something where the platform's answer, or what is asked, has changed.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use dutykey_policy::time::{earlier, later};
+use dutykey_store::keys;
+use jiff::Timestamp;
+
+use crate::plan::{Happening, Plan};
+use crate::world::table::TABLE;
+
+/// How often a tick runs.
+pub const MINUTE: Duration = Duration::from_secs(60);
+/// How far a tick sends ahead.
+pub const AHEAD: Duration = Duration::from_secs(150);
+/// How often a platform is read.
+pub const EVERY: Duration = Duration::from_secs(300);
+
+/// Something in the index of what is due.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    at: Timestamp,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Person,
+    Rotation,
+    Other,
+}
+
+/// What was due when the table was last looked at.
+#[derive(Debug, Default)]
+pub struct Dues {
+    items: Vec<Item>,
+}
+
+impl Dues {
+    /// Looks at the table.
+    pub async fn look(client: &Client) -> Self {
+        let mut items = Vec::new();
+        for index in [keys::DUE, keys::ENDS] {
+            let mut from = None;
+            loop {
+                let scan = client.scan().table_name(TABLE).index_name(index.name).set_exclusive_start_key(from);
+                let Ok(page) = scan.send().await else { break };
+                for item in page.items.unwrap_or_default() {
+                    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+                    let at = text(index.sort).and_then(|at| at.parse().ok());
+                    let kind = match text(index.partition).unwrap_or_default().split('#').next() {
+                        Some(keys::STARTS | keys::END) => Kind::Person,
+                        Some(keys::DUE_ROTATIONS) => Kind::Rotation,
+                        _ => Kind::Other,
+                    };
+                    items.extend(at.map(|at| Item { at, kind }));
+                }
+                from = page.last_evaluated_key;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Self { items }
+    }
+
+    /// From when on a tick finds something, where the last one has sent everything until `sent`.
+    #[must_use]
+    pub fn next(&self, sent: Timestamp) -> Timestamp {
+        let found = |item: &Item| match item.kind {
+            Kind::Person if item.at > sent => earlier(item.at, AHEAD),
+            Kind::Person => later(item.at, Duration::from_secs(10)),
+            Kind::Rotation => earlier(item.at, Duration::from_secs(110)),
+            Kind::Other => item.at,
+        };
+        self.items.iter().map(found).min().unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// When reads of platforms find something.
+#[derive(Debug)]
+pub struct Reads(Vec<(Timestamp, Timestamp)>);
+
+impl Reads {
+    /// Those of the plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let mut spans = Vec::new();
+        let mut span = |from: u32, to: u32, after: u32| {
+            let from = if after > 300 { from.saturating_sub(300) } else { from };
+            spans.push((plan.at(from), plan.at(to.saturating_add(after))));
+        };
+        span(0, 0, 600);
+        for rotation in &plan.rotations {
+            for shift in &rotation.shifts {
+                span(shift.announced, shift.announced, 300);
+                shift.withdrawn.into_iter().for_each(|at| span(at, at, 300));
+            }
+            for laid in &rotation.overrides {
+                span(laid.announced, laid.announced, 300);
+                laid.withdrawn.into_iter().for_each(|at| span(at, at, 300));
+            }
+        }
+        for happening in &plan.happens {
+            match happening {
+                // While it goes on failing nothing new is found; what lies is read each time.
+                Happening::Platform(fault) if fault.to - fault.from > 3_600 => {
+                    span(fault.from, fault.from, 600);
+                    span(fault.to, fault.to, 900);
+                }
+                Happening::Platform(fault) => span(fault.from, fault.to, 900),
+                Happening::Table(fault) => span(fault.from, fault.to, 900),
+                Happening::Queue(fault) => span(fault.from, fault.to.saturating_add(fault.after), 900),
+                Happening::Pause { from, to } | Happening::TickSkipped { from, to } => span(*from, *to, 900),
+                Happening::Renamed { at, .. } => span(*at, *at, 4_500),
+                Happening::Deploy { at } | Happening::Edit { at, .. } => span(*at, *at, 900),
+                _ => {}
+            }
+        }
+        span(plan.lasts, plan.lasts, 900);
+        Self(spans)
+    }
+
+    /// Reads find something from `from` until `to`.
+    pub fn add(&mut self, from: Timestamp, to: Timestamp) {
+        self.0.push((from, to));
+    }
+
+    /// Whether a read at `at` may find something.
+    #[must_use]
+    pub fn finds(&self, at: Timestamp) -> bool {
+        self.0.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
+
+    /// The next turn, at or after `at`, at which a read may find something.
+    #[must_use]
+    pub fn next(&self, mut at: Timestamp) -> Timestamp {
+        loop {
+            if self.finds(at) {
+                return at;
+            }
+            let Some(next) = self.0.iter().map(|(from, _)| *from).filter(|from| *from > at).min() else {
+                return Timestamp::MAX;
+            };
+            while at < next {
+                at = later(at, EVERY);
+            }
+        }
+    }
+}

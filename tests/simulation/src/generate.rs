@@ -1,0 +1,63 @@
+//! From a seed to a plan: a random company with a random rota, and everything that goes wrong.
+
+mod company;
+mod rota;
+mod troubles;
+
+use jiff::Timestamp;
+
+use crate::plan::{Plan, Second};
+
+/// How large the companies are and how long they are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// At least so many people.
+    pub least: usize,
+    /// At most so many.
+    pub most: usize,
+    /// For so many days.
+    pub days: u32,
+}
+
+/// Days on which clocks change in one direction or the other, a leap day, and an ordinary one.
+const BEGINNINGS: [&str; 6] = [
+    "2026-03-28T12:00:00Z",
+    "2026-10-24T12:00:00Z",
+    "2026-03-07T12:00:00Z",
+    "2026-10-31T12:00:00Z",
+    "2028-02-28T12:00:00Z",
+    "2026-11-23T00:00:00Z",
+];
+
+/// The plan of a seed.
+#[must_use]
+pub fn plan(seed: u64, size: Size) -> Plan {
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let begins = chance.choice(BEGINNINGS).and_then(|begins| begins.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let lasts: Second = size.days * 86_400;
+    let clock = |chance: &mut fastrand::Rng| if chance.u8(..4) == 0 { chance.i64(-900..=900) } else { 0 };
+    let mut plan = Plan {
+        seed,
+        epoch: begins,
+        lasts,
+        tick_second: chance.u32(..60),
+        clocks_ms: std::array::from_fn(|_| clock(&mut chance)),
+        people: company::people(&mut chance, size),
+        rotations: Vec::new(),
+        apps: Vec::new(),
+        profiles: Vec::new(),
+        directory: chance.u8(..4) == 0,
+        tells_makers: chance.u8(..3) > 0,
+        happens: Vec::new(),
+    };
+    plan.rotations = rota::rotations(&mut chance, &plan);
+    plan.apps = company::apps(&mut chance, &plan);
+    plan.profiles = company::profiles(&mut chance, &plan);
+    plan.happens = troubles::happenings(&mut chance, &plan);
+    plan
+}
+
+/// Draws true one time in so many.
+fn one_in(chance: &mut fastrand::Rng, many: u32) -> bool {
+    chance.u32(..many.max(1)) == 0
+}

@@ -1,0 +1,215 @@
+//! Who should have what, worked out anew from everything that is known, each time that any of it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Oracle, Sure, minutes, plus, seconds};
+use crate::oracle::seats::{Check, Seat};
+use crate::plan::{Denies, Profile, What};
+
+/// What should be in one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Whether anything should.
+    pub sure: Sure,
+    /// The highest value that should be there for sure, and the highest that may; for a place that has values.
+    pub value: (Option<usize>, Option<usize>),
+}
+
+impl Oracle {
+    /// How sure it is that the person is in the profile at `at`.
+    fn enrolled(&self, person: usize, number: usize, at: Timestamp) -> Sure {
+        let Some(current) = self.profile_at(number, at) else { return self.formerly(person, number, at) };
+        let sure = self.gives(person, current, at);
+        // A new version counts once its people were planned again.
+        sure.max(self.formerly(person, number, at))
+    }
+
+    fn gives(&self, person: usize, profile: &Profile, at: Timestamp) -> Sure {
+        let (lead, grace, lease) = (profile.lead.into(), profile.grace.into(), profile.lease.into());
+        let rotas = profile.rotations.iter().filter_map(|number| self.rotas.get(*number));
+        rotas.map(|rota| rota.on_call(person, at, lead, grace, lease)).max().unwrap_or_default()
+    }
+
+    /// What the version before gave may be there still for a while after an edit.
+    fn formerly(&self, person: usize, number: usize, at: Timestamp) -> Sure {
+        let Some(versions) = self.profiles.get(number) else { return Sure::No };
+        let recent = versions.windows(2).filter(|pair| matches!(pair, [_, (edited, _)] if *edited <= at && at < plus(*edited, minutes(6))));
+        let given = recent.filter_map(|pair| pair.first()).filter_map(|(_, profile)| profile.as_ref());
+        given.map(|profile| self.gives(person, profile, at)).max().unwrap_or_default().min(Sure::Maybe)
+    }
+
+    /// Whether the profile has been edited so shortly ago that nothing of it is sure.
+    fn in_edit(&self, number: usize, at: Timestamp) -> bool {
+        let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
+        versions.iter().skip(1).any(|(edited, _)| *edited <= at && at < plus(*edited, minutes(6)))
+    }
+
+    /// The accounts that a person may have access through, and how sure that is.
+    pub(super) fn accounts(&self, person: usize, at: Timestamp) -> BTreeMap<String, Sure> {
+        let Some(human) = self.plan.people.get(person) else { return BTreeMap::new() };
+        let address = human.address.to_lowercase();
+        let alike = self.plan.people.iter().filter(|other| other.address.to_lowercase() == address).count();
+        let everywhere: Vec<&(String, String)> = self
+            .plan
+            .people
+            .iter()
+            .filter(|other| other.active)
+            .flat_map(|other| &other.accounts)
+            .filter(|(_, owner)| owner.to_lowercase() == address)
+            .collect();
+        if !address.ends_with("@example.com") || alike != 1 {
+            return BTreeMap::new();
+        }
+        let [(account, _)] = everywhere.as_slice() else { return BTreeMap::new() };
+        let mut sure = Sure::Yes;
+        if self.renamed.contains_key(&person) {
+            sure = Sure::Maybe;
+        }
+        if let Some(left) = self.left.get(&person) {
+            let asked_by = plus(*left, seconds(3_600) + minutes(6));
+            let several = self.left.len() > 1;
+            sure = if self.plan.directory && at >= asked_by && !several { Sure::No } else { Sure::Maybe };
+        }
+        BTreeMap::from([((*account).clone(), sure)])
+    }
+
+    fn denied(&self, person: usize, profile: usize, app: usize, at: Timestamp) -> Option<bool> {
+        let live = self.blocks.iter().filter(|block| block.from <= at && block.until.is_none_or(|until| at < until));
+        let denies = live.filter(|block| match &block.denies {
+            Denies::Everything => true,
+            Denies::Person(who) => *who == person,
+            Denies::Profile(which) => *which == profile,
+            Denies::App(which) => *which == app,
+        });
+        denies.map(|block| block.freeze).min()
+    }
+
+    /// Who should have what at `at`, by what is known now.
+    pub(super) fn wanted_at(&self, at: Timestamp) -> BTreeMap<Seat, Wanted> {
+        let mut wanted: BTreeMap<Seat, Wanted> = BTreeMap::new();
+        for person in 0..self.plan.people.len() {
+            let accounts = self.accounts(person, at);
+            if accounts.is_empty() {
+                continue;
+            }
+            for number in 0..self.profiles.len() {
+                let enrolled = self.enrolled(person, number, at);
+                if enrolled == Sure::No {
+                    continue;
+                }
+                let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
+                let edit = self.in_edit(number, at);
+                let recent = versions.iter().rev().take(if edit { 2 } else { 1 });
+                for (nth, profile) in recent.enumerate().filter_map(|(nth, (_, profile))| Some((nth, profile.as_ref()?))) {
+                    for gives in &profile.gives {
+                        let Some(app) = self.plan.apps.get(gives.app) else { continue };
+                        let denied = self.denied(person, number, gives.app, at);
+                        let mut sure = if edit || nth > 0 { enrolled.min(Sure::Maybe) } else { enrolled };
+                        match denied {
+                            Some(false) => continue,
+                            Some(true) => sure = sure.min(Sure::Maybe),
+                            None => {}
+                        }
+                        let (place, value) = match gives.what {
+                            What::Group(group) => {
+                                let Some(group) = app.groups.get(group) else { continue };
+                                (format!("group/{}", group.id), None)
+                            }
+                            What::Role(value) => ("role/role".to_owned(), Some(value)),
+                        };
+                        for (account, allowed) in &accounts {
+                            let sure = sure.min(*allowed);
+                            if sure == Sure::No {
+                                continue;
+                            }
+                            let seat = Seat { app: gives.app, account: account.clone(), place: place.clone() };
+                            let want = wanted.entry(seat).or_default();
+                            want.sure = want.sure.max(sure);
+                            want.value.1 = want.value.1.max(value);
+                            if sure == Sure::Yes {
+                                want.value.0 = want.value.0.max(value);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Works out who should have what at `at`, notes what has changed, and when it may change next.
+    pub(super) fn desire(&mut self, at: Timestamp) {
+        let mut wanted = self.wanted_at(at);
+        let known: BTreeSet<Seat> = self.seats.keys().chain(wanted.keys()).cloned().collect();
+        for seat in known {
+            let want = wanted.remove(&seat).unwrap_or_default();
+            let takes = self.takes(seat.app);
+            let state = self.seats.entry(seat.clone()).or_default();
+            if state.wanted == want {
+                continue;
+            }
+            let was = std::mem::replace(&mut state.wanted, want.clone());
+            if want.sure == Sure::No {
+                state.absent_since = Some(at);
+            } else {
+                state.absent_since = None;
+            }
+            if was.sure == Sure::No {
+                state.touched_by_others = false;
+            }
+            // A value that is to be another begins anew.
+            let goes_on = was.sure == Sure::Yes && want.sure == Sure::Yes && was.value == want.value;
+            state.wanted_since = match (want.sure, goes_on) {
+                (Sure::Yes, true) => state.wanted_since,
+                (Sure::Yes, false) => Some(at),
+                _ => None,
+            };
+            let by = self.deadline(seat.app, at, takes);
+            match want.sure {
+                Sure::No => self.checks.insert((by, Check::Gone(seat, at))),
+                Sure::Yes => self.checks.insert((by, Check::There(seat, at))),
+                Sure::Maybe => false,
+            };
+        }
+        self.next_change = self.next_edge(at);
+    }
+
+    /// How long it takes in quiet times until something is as it should be in an app.
+    pub(super) fn takes(&self, app: usize) -> jiff::SignedDuration {
+        let Some(app) = self.plan.apps.get(app) else { return seconds(3) };
+        let queues = if app.serialize.is_some() || app.limit.is_some() { 360 } else { 0 };
+        let clocks = self.plan.clocks_ms.iter().map(|ms| ms.abs()).max().unwrap_or_default();
+        let takes = i64::from(app.asynchronous.unwrap_or_default()) + i64::from(app.propagation) + 3 + queues;
+        seconds(takes) + jiff::SignedDuration::from_millis(i64::from(app.latency_ms) * 3 + clocks)
+    }
+
+    fn next_edge(&self, after: Timestamp) -> Timestamp {
+        let mut next = Timestamp::MAX;
+        let mut edge = |at: Timestamp| {
+            if at > after && at < next {
+                next = at;
+            }
+        };
+        for versions in &self.profiles {
+            for (from, profile) in versions.iter().rev().take(2) {
+                edge(*from);
+                edge(plus(*from, minutes(6)));
+                let Some(profile) = profile else { continue };
+                let (lead, grace, lease) = (profile.lead.into(), profile.grace.into(), profile.lease.into());
+                for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
+                    rota.edges(lead, grace, lease).for_each(&mut edge);
+                }
+            }
+        }
+        for block in &self.blocks {
+            edge(block.from);
+            block.until.into_iter().for_each(&mut edge);
+        }
+        for left in self.left.values() {
+            edge(plus(*left, seconds(3_600) + minutes(6)));
+        }
+        next
+    }
+}

@@ -1,0 +1,270 @@
+//! What the platforms have said of one rotation, and what follows from it by the promises alone: who is on call for sure,
+//! who may count as on call, and who does not.
+//!
+//! Slow and obvious on purpose. It knows three words, because the brake is allowed to hold more than it must.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Sure, minutes, plus, seconds};
+
+/// An hour: what the brake compares with.
+const HOUR: i64 = 3_600;
+
+/// One user on call over a time, as a platform has shown it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duty {
+    pub user: usize,
+    pub start: Timestamp,
+    pub end: Timestamp,
+}
+
+impl Duty {
+    fn covers(&self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    fn touches(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.start < to && from < self.end
+    }
+}
+
+/// What is to be thought of a duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The last word of the platform.
+    Shown,
+    /// Gone or come in a way that the brake may hold or let pass.
+    Doubtful,
+    /// Gone in a way that the brake must hold, since then.
+    Held(Timestamp),
+    /// Gone, since then.
+    Gone(Timestamp),
+}
+
+/// A duty, with when it was first shown and who made it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub standing: Standing,
+    pub seen: Timestamp,
+    pub made_by_other: bool,
+}
+
+/// Everything that was said of one rotation.
+#[derive(Debug, Clone, Default)]
+pub struct Rota {
+    pub duties: BTreeMap<Duty, Known>,
+    /// When the last complete answer came.
+    pub fresh: Option<Timestamp>,
+    /// When the first one came.
+    first: Option<Timestamp>,
+    /// When the newest answer was asked for.
+    asked: Option<Timestamp>,
+    /// Until when answers overlapped that said different things.
+    pub unsure_until: Option<Timestamp>,
+    /// When people vanished, for the brake that looks at a whole source.
+    pub losses: Vec<(Timestamp, usize)>,
+}
+
+/// What else the brake looks at.
+pub struct Elsewhere {
+    /// How many people vanished within the past hour from the other rotations of the source.
+    pub lost: usize,
+    /// By how many the people on call have grown elsewhere within the past hour.
+    pub lease: i64,
+}
+
+impl Rota {
+    /// Takes in a complete answer for the window.
+    pub fn answered(
+        &mut self,
+        (asked, now): (Timestamp, Timestamp),
+        window: (Timestamp, Timestamp),
+        shown: &BTreeMap<Duty, bool>,
+        elsewhere: &Elsewhere,
+    ) {
+        if self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) {
+            // Two reads at once: either may be the newer one.
+            self.unsure_until = Some(plus(now, minutes(10)));
+        }
+        let first = self.first.is_none();
+        let removed: Vec<Duty> = self
+            .duties
+            .iter()
+            .filter(|(duty, known)| {
+                !matches!(known.standing, Standing::Gone(_))
+                    && duty.touches(window.0, window.1)
+                    && !shown.contains_key(duty)
+            })
+            .map(|(duty, _)| duty.clone())
+            .collect();
+        let sure_loss = self.loss(now, window.1, shown, true);
+        let any_loss = self.loss(now, window.1, shown, false);
+        let missing: BTreeSet<usize> =
+            removed.iter().filter(|duty| duty.covers(now)).map(|duty| duty.user).collect::<BTreeSet<_>>();
+        let replaced = shown.keys().filter(|duty| duty.covers(now) && !self.known_on_call(duty.user, now)).count();
+        let many = missing.len().saturating_sub(replaced) + elsewhere.lost >= 2 && !missing.is_empty();
+        if !missing.is_empty() && missing.len() > replaced {
+            self.losses.push((now, missing.len() - replaced));
+        }
+        for duty in removed {
+            let swapped = shown.keys().any(|other| (other.start, other.end) == (duty.start, duty.end));
+            let touches = |spans: &[(Timestamp, Timestamp)]| spans.iter().any(|(from, to)| duty.touches(*from, *to));
+            let before = self.duties.get(&duty).map(|known| known.standing);
+            let next = match before {
+                Some(Standing::Held(since)) if now >= plus(since, seconds(elsewhere.lease) + minutes(6)) => {
+                    Standing::Gone(now)
+                }
+                Some(Standing::Held(since)) if now >= plus(since, seconds(elsewhere.lease)) => Standing::Doubtful,
+                Some(Standing::Held(since)) if touches(&sure_loss) => Standing::Held(since),
+                Some(Standing::Shown) if touches(&sure_loss) && !swapped => Standing::Held(now),
+                _ if touches(&any_loss) || (many && missing.contains(&duty.user)) => Standing::Doubtful,
+                _ => Standing::Gone(now),
+            };
+            if let Some(known) = self.duties.get_mut(&duty) {
+                known.standing = next;
+            }
+        }
+        let crowd = |at: Timestamp| shown.keys().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len();
+        let peak_before = self.peak();
+        let crowded = !first && shown.keys().map(|duty| crowd(duty.start.max(now))).max().unwrap_or(0) >= peak_before + 3;
+        for (duty, made_by_other) in shown {
+            let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
+                standing: Standing::Gone(now),
+                seen: now,
+                made_by_other: *made_by_other,
+            });
+            known.standing = match known.standing {
+                Standing::Shown => Standing::Shown,
+                Standing::Held(_) => Standing::Shown,
+                Standing::Doubtful | Standing::Gone(_) if crowded => Standing::Doubtful,
+                Standing::Doubtful => Standing::Shown,
+                Standing::Gone(_) => {
+                    if known.seen != now {
+                        known.seen = now;
+                    }
+                    Standing::Shown
+                }
+            };
+        }
+        self.first = self.first.or(Some(now));
+        self.asked = Some(asked);
+        self.fresh = Some(now);
+        self.losses.retain(|(at, _)| plus(*at, seconds(HOUR)) > now);
+    }
+
+    fn known_on_call(&self, user: usize, at: Timestamp) -> bool {
+        self.duties
+            .iter()
+            .any(|(duty, known)| duty.user == user && duty.covers(at) && !matches!(known.standing, Standing::Gone(_)))
+    }
+
+    /// The most people on call at once, by what is known.
+    fn peak(&self) -> usize {
+        let standing: Vec<&Duty> = self
+            .duties
+            .iter()
+            .filter(|(_, known)| !matches!(known.standing, Standing::Gone(_)))
+            .map(|(duty, _)| duty)
+            .collect();
+        let crowd = |at: Timestamp| {
+            standing.iter().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len()
+        };
+        standing.iter().map(|duty| crowd(duty.start)).max().unwrap_or(0)
+    }
+
+    /// When somebody was to be on call from now on and nobody would be: for sure, both by what is known now and by what was
+    /// known an hour ago; or by either of the two.
+    fn loss(
+        &self,
+        now: Timestamp,
+        end: Timestamp,
+        shown: &BTreeMap<Duty, bool>,
+        sure: bool,
+    ) -> Vec<(Timestamp, Timestamp)> {
+        let then = plus(now, seconds(-HOUR)).max(self.first.unwrap_or(now));
+        let then_known = |known: &Known| {
+            known.seen <= then
+                && match known.standing {
+                    Standing::Gone(at) => at > then,
+                    Standing::Doubtful => !sure,
+                    Standing::Shown | Standing::Held(_) => true,
+                }
+        };
+        let now_known = |known: &Known| match known.standing {
+            Standing::Gone(_) => false,
+            Standing::Doubtful => !sure,
+            Standing::Shown | Standing::Held(_) => true,
+        };
+        let mut edges: BTreeSet<Timestamp> = [now, end].into();
+        for duty in self.duties.keys().chain(shown.keys()) {
+            edges.extend([duty.start, duty.end].into_iter().filter(|at| *at > now && *at < end));
+        }
+        let covered = |at: Timestamp, known: &dyn Fn(&Known) -> bool| {
+            self.duties.iter().any(|(duty, k)| duty.covers(at) && known(k))
+        };
+        let edges: Vec<Timestamp> = edges.into_iter().collect();
+        let mut lost = Vec::new();
+        for pair in edges.windows(2) {
+            let [from, to] = pair else { continue };
+            let before = (covered(*from, &then_known), covered(*from, &now_known));
+            let was = if sure { before.0 && before.1 } else { before.0 || before.1 };
+            let is = shown.keys().any(|duty| duty.covers(*from));
+            if was && !is {
+                lost.push((*from, *to));
+            }
+        }
+        lost
+    }
+
+    /// Whether the user counts as on call for somebody whose access begins `lead` before and ends `grace` after, at `at`.
+    pub fn on_call(&self, user: usize, at: Timestamp, lead: i64, grace: i64, lease: i64) -> Sure {
+        let Some(fresh) = self.fresh else { return Sure::No };
+        let stale = plus(fresh, seconds(lease));
+        if at >= stale {
+            return if at < plus(stale, minutes(6)) { self.ever(user, at, lead, grace).min(Sure::Maybe) } else { Sure::No };
+        }
+        let sure = self.ever(user, at, lead, grace);
+        if self.unsure_until.is_some_and(|until| at < until) { sure.min(Sure::Maybe) } else { sure }
+    }
+
+    fn ever(&self, user: usize, at: Timestamp, lead: i64, grace: i64) -> Sure {
+        let mut sure = Sure::No;
+        for (duty, known) in self.duties.iter().filter(|(duty, _)| duty.user == user) {
+            let (from, to) = (plus(duty.start, seconds(-lead)), plus(duty.end, seconds(grace)));
+            if !(from <= at && at < to) {
+                continue;
+            }
+            sure = sure.max(match known.standing {
+                Standing::Shown | Standing::Held(_) => Sure::Yes,
+                Standing::Doubtful => Sure::Maybe,
+                // An end of coverage that nobody forecast has its grace as well.
+                Standing::Gone(gone) if at < plus(gone, seconds(grace)) && from <= gone => Sure::Maybe,
+                Standing::Gone(_) => Sure::No,
+            });
+        }
+        sure
+    }
+
+    /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
+    pub fn edges(&self, lead: i64, grace: i64, lease: i64) -> impl Iterator<Item = Timestamp> + '_ {
+        let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
+        let gone = move |known: &Known| match known.standing {
+            Standing::Gone(at) => Some(plus(at, seconds(grace))),
+            _ => None,
+        };
+        self.duties
+            .iter()
+            .flat_map(move |(duty, known)| {
+                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(known)]
+            })
+            .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
+            .flatten()
+    }
+
+    /// Forgets what no longer matters.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.duties.retain(|duty, _| duty.end > before);
+    }
+}

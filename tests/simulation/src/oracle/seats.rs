@@ -1,0 +1,287 @@
+//! What is in each place of each account, whose doing that was, and whether it may be.
+
+use dutykey_policy::hold::Call;
+use dutykey_policy::id::{AccountId, Place};
+use dutykey_policy::time::rfc3339;
+use dutykey_targets::sandbox::{By, Change, Effect};
+use jiff::Timestamp;
+
+use super::desire::Wanted;
+use super::{Oracle, Sure, minutes, plus, seconds};
+
+/// One place in one account of one app.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    /// The number of the app.
+    pub app: usize,
+    /// The account.
+    pub account: String,
+    /// The place: `group/prod`, `role/role`.
+    pub place: String,
+}
+
+impl Seat {
+    /// The seat of a call.
+    #[must_use]
+    pub fn of(app: usize, account: &AccountId, place: &Place) -> Self {
+        Self { app, account: account.to_string(), place: format!("{}/{}", place.kind, place.id) }
+    }
+
+    fn has_values(&self) -> bool {
+        self.place.starts_with("role/")
+    }
+}
+
+impl std::fmt::Display for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} in app {}", self.place, self.account, self.app)
+    }
+}
+
+/// What is known of a seat.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SeatState {
+    /// What should be there.
+    pub wanted: Wanted,
+    /// Since when nothing should be there.
+    pub absent_since: Option<Timestamp>,
+    /// Since when something should be there for sure.
+    pub wanted_since: Option<Timestamp>,
+    /// Whether Dutykey put there what is there.
+    pub ours: bool,
+    /// Whether others did.
+    pub theirs: bool,
+    /// The value that others have put there.
+    pub base: Option<String>,
+    /// The value that is there.
+    pub value: Option<String>,
+    /// Whether others have changed it since it came to be wanted: then it is theirs to put right.
+    pub touched_by_others: bool,
+    /// When others last changed it.
+    pub others_at: Option<Timestamp>,
+    /// When Dutykey first called for it in this hold's life.
+    pub called_at: Option<Timestamp>,
+    /// When an answer of a grant was lost: what is found afterwards counts as ours.
+    pub lost_at: Option<Timestamp>,
+    /// When it last changed.
+    pub changed_at: Option<Timestamp>,
+}
+
+/// A call that may still act.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    pub number: u64,
+    pub seat: Seat,
+    pub key: Option<String>,
+    pub begun: Timestamp,
+    pub over: Timestamp,
+}
+
+/// Something that must be true from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// Nothing of ours is there, where nothing has been wanted since then.
+    Gone(Seat, Timestamp),
+    /// It is there, where it has been wanted since then.
+    There(Seat, Timestamp),
+}
+
+impl Oracle {
+    /// Takes in what has changed in the apps.
+    pub(super) fn take_effects(&mut self, _now: Timestamp) {
+        let mut news = Vec::new();
+        for (app, target, seen) in &mut self.targets {
+            let effects = target.effects_after(*seen);
+            *seen += effects.len();
+            let number = self.plan.app_number(app.as_str()).unwrap_or_default();
+            news.extend(effects.into_iter().map(|effect| (number, effect)));
+        }
+        news.sort_by_key(|(_, effect)| effect.at);
+        for (app, effect) in news {
+            self.effect(app, effect);
+        }
+    }
+
+    fn effect(&mut self, app: usize, effect: Effect) {
+        let seat = Seat::of(app, &effect.account, &effect.place);
+        let tells = self.plan.apps.get(app).is_some_and(|app| app.tells_owner);
+        let allowed = self.allowed(&seat, effect.at);
+        let mut state = self.seats.get(&seat).cloned().unwrap_or_default();
+        let at = effect.at;
+        state.changed_at = Some(at);
+        match (effect.by, effect.change) {
+            (By::Others, change) => {
+                state.others_at = Some(at);
+                state.touched_by_others = true;
+                match change {
+                    Change::Added => state.theirs = true,
+                    Change::Removed => (state.theirs, state.ours) = (false, false),
+                    Change::Set { to, .. } => {
+                        (state.theirs, state.ours) = (to.is_some(), false);
+                        (state.base, state.value) = (to.clone(), to);
+                    }
+                    Change::Noted => {}
+                }
+            }
+            (By::Dutykey, change) => {
+                self.effects.push((at, seat.clone()));
+                match change {
+                    Change::Added => {
+                        state.ours = true;
+                        if allowed == Sure::No {
+                            self.violated("P8", at, format!("{seat} is given to an account that nobody may have it through"));
+                        }
+                    }
+                    Change::Removed => {
+                        let standing = state.theirs && !state.ours && !tells;
+                        // What others added while ours was called for ends with ours, and so does what a lost answer hid.
+                        let during = state.others_at.zip(state.called_at).is_some_and(|(others, called)| others >= called);
+                        if standing && !during && state.lost_at.is_none() {
+                            self.violated("P3", at, format!("{seat} was standing access and is taken away"));
+                        }
+                        if !tells || state.ours {
+                            state.theirs &= tells;
+                        }
+                        state.ours = false;
+                    }
+                    Change::Set { from, to } => {
+                        let ours = to.is_some() && to != state.base;
+                        let others = !state.ours && from != state.base;
+                        if others {
+                            self.violated("P3", at, format!("{seat}: a value that others set is changed"));
+                        }
+                        if !ours && to != state.base {
+                            self.violated("P3", at, format!("{seat} was {:?} before us and becomes {to:?}", state.base));
+                        }
+                        if ours && allowed == Sure::No {
+                            self.violated("P8", at, format!("{seat} is given to an account that nobody may have it through"));
+                        }
+                        (state.ours, state.value) = (ours, to);
+                    }
+                    Change::Noted => {}
+                }
+                if !state.ours {
+                    state.lost_at = None;
+                }
+            }
+            (By::NativeEnd, _) => state.ours = false,
+        }
+        if !state.ours && state.wanted.sure == Sure::No {
+            state.called_at = None;
+        }
+        self.seats.insert(seat, state);
+    }
+
+    /// Whether the account is one that some person may have access through.
+    fn allowed(&self, seat: &Seat, at: Timestamp) -> Sure {
+        let people = 0..self.plan.people.len();
+        people.filter_map(|person| self.accounts(person, at).get(&seat.account).copied()).max().unwrap_or_default()
+    }
+
+    /// A call leaves: it may be made only where it is wanted, and only one at a time.
+    pub(super) fn begun(&mut self, number: u64, what: Call, seat: Seat, now: Timestamp) {
+        let plan = self.plan.apps.get(seat.app).cloned();
+        let lasts = plan.as_ref().and_then(|app| app.asynchronous).unwrap_or_default();
+        let over = plus(now, seconds(i64::try_from(crate::world::app::DEADLINE).unwrap_or(10) + 30 + i64::from(lasts)));
+        self.in_flight.retain(|call| call.over > now);
+        if let Some(other) = self.in_flight.iter().find(|call| call.seat == seat) {
+            let begun = rfc3339(other.begun);
+            self.violated("P10", now, format!("{seat} is called while the call of {begun} may still act (R1)"));
+        }
+        let key = plan.as_ref().and_then(|app| app.serialize.as_deref()).map(|by| match by {
+            "account" => format!("{}/{}", seat.app, seat.account),
+            "place" => format!("{}/{}", seat.app, seat.place),
+            _ => seat.app.to_string(),
+        });
+        let crowd = self.in_flight.iter().filter(|call| key.is_some() && call.key == key).count();
+        if crowd > 0 {
+            self.violated("P10", now, format!("{seat} is called out of turn: {crowd} calls are under way there (R11)"));
+        }
+        let disturbed = self.is_disturbed(seat.app, plus(now, seconds(-60)), now);
+        let late = if disturbed { minutes(8) } else { seconds(12) };
+        let state = self.seats.get(&seat).cloned().unwrap_or_default();
+        // A worker whose clock is ahead begins, and ends, that much earlier.
+        let soon = || {
+            let ahead = self.wanted_at(plus(now, self.slowest_clock() + seconds(1)));
+            ahead.get(&seat).map_or(Sure::No, |wanted| wanted.sure)
+        };
+        let long = |since: Option<Timestamp>| since.is_some_and(|since| plus(since, late + self.takes(seat.app)) < now);
+        match what {
+            Call::Grant if state.absent_since.is_some() && long(state.absent_since) && soon() == Sure::No => {
+                self.violated("P1", now, format!("{seat} is asked for and no reason lives"));
+            }
+            Call::Grant if state.wanted.sure == Sure::No && state.absent_since.is_none() && soon() == Sure::No => {
+                self.violated("P1", now, format!("{seat} is asked for and there never was a reason"));
+            }
+            Call::Grant
+                if state.theirs
+                    && !state.ours
+                    && !seat.has_values()
+                    && state.others_at.is_none_or(|at| plus(at, late + self.takes(seat.app)) < now) =>
+            {
+                self.violated("P3", now, format!("{seat} is standing access and is asked for all the same"));
+            }
+            Call::Revoke if long(state.wanted_since) && self.still_wanted(&seat, &state) && soon() == Sure::Yes => {
+                self.violated("P4", now, format!("{seat} is taken away while a reason lives"));
+            }
+            _ => {}
+        }
+        if let Some(state) = self.seats.get_mut(&seat) {
+            if what == Call::Grant {
+                state.called_at.get_or_insert(now);
+                state.lost_at.get_or_insert(now);
+            }
+        }
+        self.in_flight.push(InFlight { number, seat, key, begun: now, over });
+    }
+
+    fn still_wanted(&self, seat: &Seat, state: &SeatState) -> bool {
+        let enough = seat.has_values() && {
+            let roles = self.plan.apps.get(seat.app).map_or(&[][..], |app| app.roles.as_slice());
+            let base = state.base.as_ref().and_then(|base| roles.iter().position(|role| role == base));
+            base >= state.wanted.value.1
+        };
+        state.wanted.sure == Sure::Yes && !enough
+    }
+
+    /// Whether what must be true is true.
+    pub(super) fn check(&mut self, check: &Check, now: Timestamp) {
+        let (Check::Gone(seat, since) | Check::There(seat, since)) = check;
+        let Some(state) = self.seats.get(seat).cloned() else { return };
+        let takes = self.takes(seat.app);
+        let by = self.deadline(seat.app, *since, takes);
+        match check {
+            Check::Gone(..) if state.absent_since == Some(*since) && state.ours => {
+                if now < by {
+                    self.checks.insert((by, check.clone()));
+                } else {
+                    let since = rfc3339(*since);
+                    self.violated("P1", now, format!("{seat} is still there; its last reason ended at {since}"));
+                }
+            }
+            Check::There(..) if state.wanted_since == Some(*since) && !state.touched_by_others => {
+                let there = if seat.has_values() { self.has_value(seat, &state) } else { state.ours || state.theirs };
+                if there {
+                    return;
+                }
+                if now < by {
+                    self.checks.insert((by, check.clone()));
+                } else {
+                    let since = rfc3339(*since);
+                    self.violated("P12", now, format!("{seat} is not there; it has been due since {since}"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn has_value(&self, seat: &Seat, state: &SeatState) -> bool {
+        let roles = self.plan.apps.get(seat.app).map_or(&[][..], |app| app.roles.as_slice());
+        let rank = |value: &Option<String>| value.as_ref().and_then(|value| roles.iter().position(|role| role == value));
+        let (is, base) = (rank(&state.value), rank(&state.base));
+        let (least, most) = state.wanted.value;
+        let enough = is >= least;
+        // No more than is wanted, unless it was there before.
+        enough && (is <= most.max(base))
+    }
+}

@@ -1,0 +1,111 @@
+//! The table, with everything between it and Dutykey that may go wrong.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::IdentityCache;
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use dutykey_embedded::Embedded;
+use dutykey_store::Store;
+use serde_json::json;
+
+use super::World;
+use super::faults::TableTrouble;
+use crate::plan::Happening;
+
+/// The table's name.
+pub const TABLE: &str = "dutykey";
+
+/// A table, through a client that has no time and no chance but the world's.
+#[must_use]
+pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
+    let (inner, world) = (embedded.connector(), world.clone());
+    let clock = world.clock.clone();
+    let connector = SharedHttpConnector::new(FaultyTable { inner, world, faults });
+    let config = embedded
+        .config()
+        .identity_cache(IdentityCache::no_cache())
+        .allow_no_auth()
+        .auth_scheme_preference([AuthSchemeId::new("noAuth")])
+        .time_source(clock.clone())
+        .sleep_impl(clock)
+        .http_client(http_client_fn(move |_, _| connector.clone()));
+    Store::new(Client::from_conf(config.build()), TABLE)
+}
+
+/// The table as a worker meets it.
+#[derive(Debug, Clone)]
+struct FaultyTable {
+    inner: SharedHttpConnector,
+    world: Arc<World>,
+    faults: bool,
+}
+
+impl FaultyTable {
+    /// The same request, with a token of the world's own in the place of the SDK's.
+    fn tokened(&self, mut request: HttpRequest) -> HttpRequest {
+        const FIELD: &[u8] = br#""ClientRequestToken":""#;
+        let Some(body) = request.body().bytes() else { return request };
+        let Some(at) = body.windows(FIELD.len()).position(|window| window == FIELD) else { return request };
+        let (begin, token) = (at + FIELD.len(), format!("{:036}", self.world.token()));
+        let mut bytes = body.to_vec();
+        if let Some(place) = bytes.get_mut(begin..begin + token.len()) {
+            place.copy_from_slice(token.as_bytes());
+        }
+        *request.body_mut() = SdkBody::from(bytes);
+        request
+    }
+
+    async fn answer(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        if !self.faults {
+            return self.inner.call(request).await;
+        }
+        let request = self.tokened(request);
+        let transaction = request.headers().get("x-amz-target").is_some_and(|name| name.ends_with("TransactWriteItems"));
+        self.world.point("the table").await;
+        self.world.latency(1, 12).await;
+        let trouble = self.world.trouble(|happening| match happening {
+            Happening::Table(fault) => Some((fault.kind, fault.from, fault.to, fault.one_in)),
+            _ => None,
+        });
+        let refusal = |kind: &str, reasons: serde_json::Value| {
+            let kind = format!("com.amazonaws.dynamodb.v20120810#{kind}");
+            let body = json!({ "__type": kind, "Message": "said", "message": "said", "CancellationReasons": reasons });
+            let status = 400.try_into().map_err(|_| ConnectorError::user("a status".into()))?;
+            Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+        };
+        let lost = || Err(ConnectorError::io("the connection was reset".into()));
+        let answer = match trouble {
+            Some(TableTrouble::Throttled) => {
+                self.world.struck("table: throttled");
+                refusal("ThrottlingException", json!([]))
+            }
+            Some(TableTrouble::Conflict) if transaction => {
+                self.world.struck("table: transaction conflict");
+                refusal("TransactionCanceledException", json!([{ "Code": "TransactionConflict" }]))
+            }
+            Some(TableTrouble::LostRequest) => {
+                self.world.struck("table: request lost");
+                lost()
+            }
+            Some(TableTrouble::LostAnswer) => {
+                self.world.struck("table: answer lost");
+                let _ = self.inner.call(request).await;
+                lost()
+            }
+            _ => self.inner.call(request).await,
+        };
+        self.world.point("the table's answer").await;
+        answer
+    }
+}
+
+impl HttpConnector for FaultyTable {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().answer(request))
+    }
+}
