@@ -22,6 +22,7 @@ use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Index};
 use crate::notice::expiry;
+use crate::turns::turn_writes;
 use crate::write::{Condition, Write};
 
 /// A person's texts: an item of their own, so that they can be erased.
@@ -132,6 +133,7 @@ impl WriteLedger for Store {
             writes.push((For::Record, enrollment_write(enrollment)?));
         }
         writes.extend(self.hold_writes(&change.holds, at).await?);
+        writes.extend(turn_writes(&change.turns)?);
         writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
         let claimed = self.commit_all(&change.person, writes, &change.notices).await?;
         Ok(if claimed.is_empty() { Committed::Done(head) } else { Committed::Claimed(claimed) })
