@@ -100,7 +100,7 @@ impl World {
             place: Place { kind: "group".to_owned(), id: "ops".to_owned() },
         };
         let want = Want { shape: Shape::Member, reasons: vec![reason], frozen: false };
-        let act = |at| Some(Act { due: at, known, started: at, done: Some(at) });
+        let act = |at| Some(Act { due: at, known, started: at, turn_since: None, done: Some(at) });
         let over = matches!(state, State::Ended(_));
         let held = Hold {
             state,

@@ -86,6 +86,7 @@ impl Process {
             rota: shared.clone(),
             rules: shared.clone(),
             sweeps: shared.clone(),
+            turns: shared.clone(),
             targets: targets.clone(),
             queues: Arc::new(queues.clone()),
             clock: clock.clone(),

@@ -36,6 +36,7 @@ async fn start() -> Result<Looks, Failure> {
         rota: store.clone(),
         rules: store.clone(),
         sweeps: store.clone(),
+        turns: store.clone(),
         targets: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, environment.secret_ttl)),
         queues: Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone())),
         clock,

@@ -20,4 +20,5 @@ pub mod sync;
 pub mod tick;
 mod told;
 mod touch;
+mod turns;
 mod view;

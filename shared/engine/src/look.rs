@@ -12,6 +12,7 @@ use dutykey_policy::id::{AppId, PersonId};
 use dutykey_policy::identity::Account;
 use dutykey_policy::look::{Due, Look, Planned, decision_time, look, tell_unreached};
 use dutykey_policy::time::later;
+use dutykey_policy::turn;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
@@ -19,17 +20,17 @@ use crate::call::{Caller, unread};
 use crate::directory::{self, directory_app};
 use crate::due::{NEARLY, announce, send, soonest};
 use crate::ports::clock::{Chance, Clock, trusted};
-use crate::ports::ledger::{
-    Committed, LivePerson, MAX_HOLDS, Notice, PersonChange, PersonHead, StoreError, WriteLedger,
-};
+use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, PersonHead, StoreError, WriteLedger};
 use crate::ports::queue::{About, Enqueue, Message};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
 use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
+use crate::ports::turns::ReadTurns;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::Snapshot;
 use crate::told::{self, Reach};
+use crate::turns::{self, Intended, Shared};
 
 /// A look that finds work this often hands the rest to a message.
 const ROUNDS: usize = 12;
@@ -53,6 +54,8 @@ pub struct Worker {
     pub rules: Arc<dyn ReadRules>,
     /// Sweeps, which the side of beginnings works off.
     pub sweeps: Arc<dyn WorkSweeps>,
+    /// Who holds which turn at the apps.
+    pub turns: Arc<dyn ReadTurns>,
     /// Adapters of the apps.
     pub targets: Arc<dyn Targets>,
     /// The queues of both sides.
@@ -77,14 +80,6 @@ enum Round {
     Again,
     /// Nothing is due on this side before then.
     Until(Option<Timestamp>),
-}
-
-/// A call that is recorded and not yet made.
-struct Intended {
-    hold: Hold,
-    order: Order,
-    seen: Observation,
-    ended: (Timestamp, Timestamp),
 }
 
 impl Worker {
@@ -168,7 +163,7 @@ impl Worker {
         let awake = view.holds.iter().filter(|planned| due(planned) || tell(&planned.hold, Reach::There)).cloned();
         let missed = live.holds.iter().filter(|hold| reach(&snapshot, hold) == Reach::Missing);
         let asleep = missed.filter(|hold| tell(hold, Reach::Missing)).map(|hold| undecided(hold, now));
-        let mine: Vec<Planned> = awake.chain(asleep).take(MAX_HOLDS).collect();
+        let mine = turns::together(awake.chain(asleep), &snapshot);
         if mine.is_empty() {
             return self.rest(&live, view.next_start, view.next_end, now).await;
         }
@@ -245,46 +240,49 @@ impl Worker {
         let decided = join_all(mine.iter().map(|planned| self.decide(planned, snapshot, now))).await;
         // What was read may have contradicted the clock that all this was decided by: then nothing is called.
         trusted(self.clock.as_ref())?;
-        let (mut written, mut intended) = (Vec::new(), Vec::new());
-        for (verdict, seen, ended) in decided {
+        let (mut written, mut intended, mut turns) = (Vec::new(), Vec::new(), Vec::new());
+        for (planned, (verdict, seen)) in mine.iter().zip(decided) {
             match verdict {
-                Verdict::Write(hold) => written.push(*hold),
-                Verdict::Call(hold, order) => {
-                    written.push((*hold).clone());
-                    intended.push(Intended { hold: *hold, order, seen, ended });
+                Verdict::Write(hold) => {
+                    turns.extend(turns::after(&planned.hold, &hold, snapshot));
+                    written.push(*hold);
                 }
+                Verdict::Call(hold, order) => intended.push(Intended { planned, hold: *hold, order, seen }),
             }
         }
+        let Shared { calls, waiting, taken } = self.share(intended, &turns, snapshot, now).await?;
+        turns.extend(taken);
+        written.extend(waiting);
+        written.extend(calls.iter().map(|call| call.hold.clone()));
         if Bug::IntentAfterCall.is_chosen() {
-            let calls = intended.iter().filter_map(|call| {
-                let caller = Caller { target: snapshot.target(&call.hold.key.app)?, clock: self.clock.as_ref() };
-                Some(async move { caller.make(&call.hold, &call.order, &call.seen, call.ended).await })
-            });
-            let results = join_all(calls).await;
-            let live = self.record(live, snapshot, written, now).await?;
+            let results = self.call(&calls, snapshot).await;
+            let live = self.record(live, snapshot, written, turns, now).await?;
             return self.conclude(live, snapshot, results).await;
         }
-        let live = self.record(live, snapshot, written, now).await?;
-        if intended.is_empty() {
+        let live = self.record(live, snapshot, written, turns, now).await?;
+        if calls.is_empty() {
             return Ok(());
         }
-        let results = join_all(intended.iter().filter_map(|call| {
-            let target = snapshot.target(&call.hold.key.app)?;
-            self.witness.saw(&Event::Calling(Box::new(call.hold.clone())));
-            let caller = Caller { target, clock: self.clock.as_ref() };
-            Some(async move { caller.make(&call.hold, &call.order, &call.seen, call.ended).await })
-        }))
-        .await;
+        let results = self.call(&calls, snapshot).await;
         self.conclude(live, snapshot, results).await
     }
 
+    /// Makes the calls side by side; each answers the next hold and what becomes of its turns.
+    async fn call(&self, calls: &[Intended<'_>], snapshot: &Snapshot) -> Vec<(Vec<turn::Change>, Hold)> {
+        let made = calls.iter().filter_map(|call| {
+            let target = snapshot.target(&call.hold.key.app)?;
+            self.witness.saw(&Event::Calling(Box::new(call.hold.clone())));
+            let caller = Caller { target, clock: self.clock.as_ref() };
+            Some(async move {
+                let result = caller.make(&call.hold, &call.order, &call.seen, call.planned.ended).await;
+                (turns::after(&call.hold, &result, snapshot), result)
+            })
+        });
+        join_all(made).await
+    }
+
     /// What a step leads to: a read of the target where one is needed, then policy's verdict.
-    async fn decide(
-        &self,
-        planned: &Planned,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> (Verdict, Observation, (Timestamp, Timestamp)) {
+    async fn decide(&self, planned: &Planned, snapshot: &Snapshot, now: Timestamp) -> (Verdict, Observation) {
         let (hold, ended) = (&planned.hold, planned.ended);
         let nothing = Observation {
             held: dutykey_policy::hold::Held::No,
@@ -293,28 +291,28 @@ impl Worker {
             native_end: None,
         };
         let write = |hold: Hold| Verdict::Write(Box::new(hold));
-        let Some(target) = snapshot.target(&hold.key.app) else { return (write(hold.clone()), nothing, ended) };
+        let Some(target) = snapshot.target(&hold.key.app) else { return (write(hold.clone()), nothing) };
         let caller = Caller { target, clock: self.clock.as_ref() };
         let caps = caller.capabilities(hold);
         let rank = |value: &str| target.rank(&hold.key.place, value);
         let facts = |now: Timestamp| Facts { now, caps: &caps, rank: &rank, ended };
         match &planned.step {
-            Step::Nothing | Step::Wait(..) => (write(hold.clone()), nothing, ended),
-            Step::Write(_, next) => (write((**next).clone()), nothing, ended),
-            Step::Poll(_) => (write(caller.poll(hold, ended).await), nothing, ended),
+            Step::Nothing | Step::Wait(..) => (write(hold.clone()), nothing),
+            Step::Write(_, next) => (write((**next).clone()), nothing),
+            Step::Poll(_) => (write(caller.poll(hold, ended).await), nothing),
             Step::Extend(native_end) => {
                 let next = step::extending(hold, &facts(now));
-                (Verdict::Call(Box::new(next), Order::Extend { native_end: *native_end }), nothing, ended)
+                (Verdict::Call(Box::new(next), Order::Extend { native_end: *native_end }), nothing)
             }
             Step::Read(purpose) => match caller.observe(hold).await {
                 Ok(seen) => {
                     let now = self.clock.now().max(now);
                     let want = planned.want.as_ref().filter(|_| *purpose != Purpose::End);
-                    (after_read(hold, want, &seen, *purpose, &facts(now)), seen, ended)
+                    (after_read(hold, want, &seen, *purpose, &facts(now)), seen)
                 }
                 Err(error) => {
                     let now = self.clock.now().max(now);
-                    (write(unreadable(hold, *purpose, unread(error), &facts(now))), nothing, ended)
+                    (write(unreadable(hold, *purpose, unread(error), &facts(now))), nothing)
                 }
             },
         }
@@ -322,14 +320,19 @@ impl Worker {
 
     /// Writes the results. A race with another writer of the person is read again: an open attempt is ours alone, so the
     /// result still applies.
-    async fn conclude(&self, mut live: LivePerson, snapshot: &Snapshot, results: Vec<Hold>) -> Result<(), StoreError> {
+    async fn conclude(
+        &self,
+        mut live: LivePerson,
+        snapshot: &Snapshot,
+        results: Vec<(Vec<turn::Change>, Hold)>,
+    ) -> Result<(), StoreError> {
         let mut races = 0;
         loop {
             let now = decision_time(self.clock.now(), live.head.last_at);
             let ours =
-                |hold: &&Hold| live.holds.iter().any(|stored| stored.key == hold.key && same_attempt(stored, hold));
-            let results: Vec<Hold> = results.iter().filter(ours).cloned().collect();
-            match self.record(&live, snapshot, results, now).await {
+                |hold: &Hold| live.holds.iter().any(|stored| stored.key == hold.key && same_attempt(stored, hold));
+            let (turns, holds): (Vec<_>, Vec<_>) = results.iter().filter(|(_, hold)| ours(hold)).cloned().unzip();
+            match self.record(&live, snapshot, holds, turns.concat(), now).await {
                 Err(StoreError::Changed(_)) if races < RACES => {
                     races += 1;
                     self.jitter(races).await;
@@ -341,12 +344,13 @@ impl Worker {
         }
     }
 
-    /// One transaction: the holds, their evidence, the notices and the due times that follow from them.
+    /// One transaction: the holds, their turns, their evidence, the notices and the due times that follow from them.
     async fn record(
         &self,
         live: &LivePerson,
         snapshot: &Snapshot,
         mut holds: Vec<Hold>,
+        turns: Vec<turn::Change>,
         now: Timestamp,
     ) -> Result<LivePerson, StoreError> {
         let id = &live.person.id;
@@ -362,6 +366,7 @@ impl Worker {
             next_start: then.next_start,
             next_end: then.next_end,
             holds: holds.clone(),
+            turns,
             evidence,
             notices,
             ..PersonChange::nothing(live, now)

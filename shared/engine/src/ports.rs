@@ -14,4 +14,5 @@ pub mod secrets;
 pub mod summary;
 pub mod sweep;
 pub mod target;
+pub mod turns;
 pub mod witness;

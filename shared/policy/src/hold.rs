@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{HoldKey, PersonId};
 use crate::time::later;
+use crate::turn::Turn;
 use crate::wants::{Reason, Shape, Want};
 
 /// Added to the last reason's end where the target can end access by itself: late enough not to come before our own
@@ -103,6 +104,9 @@ pub struct Attempt {
     /// The operation at the target that is polled to its end, with the time of the next poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The turns that it holds until its result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Turn>,
 }
 
 /// An asynchronous operation at a target.
@@ -125,6 +129,18 @@ pub struct Retry {
     pub failures: u32,
     /// What happened, in a sentence; foreign text in it is bounded.
     pub because: String,
+    /// What it waits for is a turn, which is no failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnWait>,
+}
+
+/// A wait for a turn at a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnWait {
+    /// Since when.
+    pub since: Timestamp,
+    /// How often none was free.
+    pub looks: u32,
 }
 
 /// When an act was due, known, begun and done.
@@ -136,16 +152,26 @@ pub struct Act {
     pub known: Timestamp,
     /// When the first call left.
     pub started: Timestamp,
+    /// Since when the first call had waited for a turn, where it had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_since: Option<Timestamp>,
     /// When a read showed it done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done: Option<Timestamp>,
 }
 
 impl Act {
-    /// How late the first call left, in milliseconds: after it was due and known, whichever came later.
+    /// How late the first call left, in milliseconds: after it was due and known, whichever came later. The wait for a
+    /// turn is not in it.
     #[must_use]
     pub fn lag_ms(&self) -> i64 {
-        crate::time::millis_between(self.due.max(self.known), self.started)
+        crate::time::millis_between(self.due.max(self.known), self.turn_since.unwrap_or(self.started))
+    }
+
+    /// How long the first call waited for a turn, in milliseconds; zero where it had one at once.
+    #[must_use]
+    pub fn turn_wait_ms(&self) -> i64 {
+        self.turn_since.map_or(0, |since| crate::time::millis_between(since, self.started))
     }
 
     /// How late the news was, in milliseconds; zero where it came in time.

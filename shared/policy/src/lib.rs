@@ -28,4 +28,5 @@ pub mod rota;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod turn;
 pub mod wants;

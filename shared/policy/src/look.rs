@@ -126,6 +126,7 @@ fn cause(hold: &Hold) -> &'static str {
     match (&hold.open, hold.state) {
         (Some(attempt), _) if attempt.pending.is_some() => "poll",
         (Some(_), _) => "lost answer",
+        (None, _) if hold.retry.as_ref().is_some_and(|retry| retry.turn.is_some()) => "turn",
         (None, State::Held | State::Kept) => "sweep",
         (None, _) if hold.retry.is_some() => "retry",
         (None, _) => "now",

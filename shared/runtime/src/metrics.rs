@@ -46,6 +46,8 @@ metrics! {
         RevokeLagMs,
         /// How long after its time something became known.
         LateNewsMs,
+        /// How long a first call waited for a turn at its app; that is not in the other lags.
+        TurnWaitMs,
     }
     /// A number as it is now.
     enum Gauge {

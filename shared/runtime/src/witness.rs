@@ -36,6 +36,9 @@ impl Recorder {
         if act.late_news_ms() > 0 {
             self.metrics.lag(Lag::LateNewsMs, act.late_news_ms());
         }
+        if act.turn_since.is_some() {
+            self.metrics.lag(Lag::TurnWaitMs, act.turn_wait_ms());
+        }
         act.lag_ms()
     }
 
@@ -46,7 +49,7 @@ impl Recorder {
             return;
         };
         let because = bounded(&retry.because);
-        if retry.failures == 0 {
+        if retry.failures == 0 || retry.turn.is_some() {
             tracing::debug!(person.id = %hold.person, app.id = %app, hold.kind = kind, hold.place = place, hold.state = ?hold.state, retry.at = %retry.at, "`{kind}/{place}` of `{app}` for `{}` waits until {}: {because}", hold.person, retry.at);
             return;
         }
@@ -204,7 +207,7 @@ mod tests {
     #[test]
     fn p12_the_lag_of_a_grant_is_measured_and_its_line_can_be_read_alone() {
         let due = at("2026-11-23T08:00:00Z");
-        let act = Act { due, known: due, started: at("2026-11-23T08:00:00.120Z"), done: Some(due) };
+        let act = Act { due, known: due, started: at("2026-11-23T08:00:00.120Z"), turn_since: None, done: Some(due) };
         let held = Hold { state: State::Held, granted: Some(act), ..hold() };
         let (lines, metrics) = seen(&[Event::Calling(Box::new(hold())), Event::Granted(Box::new(held))]);
         let [line] = lines.as_slice() else { panic!("one line: {lines:?}") };
@@ -219,8 +222,13 @@ mod tests {
     fn what_goes_on_failing_is_a_warning_once_and_foreign_text_is_bounded() {
         let because = "no\u{1b}[31m".repeat(1_000);
         let failing = |failures| {
-            let retry =
-                Retry { at: at("2026-11-23T08:01:00Z"), side: Side::Starts, failures, because: because.clone() };
+            let retry = Retry {
+                at: at("2026-11-23T08:01:00Z"),
+                side: Side::Starts,
+                failures,
+                because: because.clone(),
+                turn: None,
+            };
             let hold = Hold { state: State::Granting, retry: Some(retry), ..hold() };
             Event::Moved { from: Some(State::Granting), hold: Box::new(hold) }
         };

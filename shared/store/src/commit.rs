@@ -22,6 +22,10 @@ pub(crate) enum For {
     Claim(AppId),
     /// A record, conditional on a version that this release reads.
     Record,
+    /// A turn that is taken, conditional on being as it was read.
+    Turn,
+    /// A turn that is kept or given back, conditional on being the attempt's.
+    OwnTurn,
     /// Evidence, conditional on its place being free.
     Evidence,
     /// A notice, conditional on nobody having written it.
@@ -32,7 +36,8 @@ pub(crate) enum For {
 pub(crate) type Writes = Vec<(For, Write)>;
 
 impl Store {
-    /// Makes a change; notices that somebody has written before are left out. Answers the apps whose accounts belong to
+    /// Makes a change; notices that somebody has written before are left out, and so are turns that somebody has taken
+    /// over. Answers the apps whose accounts belong to
     /// somebody else: where there are any, nothing was written.
     pub(crate) async fn commit_all(
         &self,
@@ -63,7 +68,7 @@ impl Store {
                 return Err(StoreError::Changed(what.to_string()));
             }
             let mut claimed = BTreeSet::new();
-            let mut told = BTreeSet::new();
+            let mut left_out = BTreeSet::new();
             for (purpose, write) in failed {
                 match purpose {
                     For::Claim(app) => {
@@ -71,8 +76,9 @@ impl Store {
                     }
                     For::Evidence => return Err(taken(&write.key)),
                     For::Record => return Err(set_aside(&write.key)),
-                    For::Notice => {
-                        told.insert(write.key.clone());
+                    For::Turn => return Err(StoreError::Changed(write.key.to_string())),
+                    For::Notice | For::OwnTurn => {
+                        left_out.insert(write.key.clone());
                     }
                     For::Head => {}
                 }
@@ -80,10 +86,10 @@ impl Store {
             if !claimed.is_empty() {
                 return Ok(claimed.into_iter().collect());
             }
-            if told.is_empty() {
+            if left_out.is_empty() {
                 return Err(StoreError::Changed(what.to_string()));
             }
-            all.retain(|(_, write)| !told.contains(&write.key));
+            all.retain(|(_, write)| !left_out.contains(&write.key));
         }
     }
 }

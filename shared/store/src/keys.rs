@@ -13,6 +13,7 @@
 //! | | `TEXT#<id>` | the reason of a block, which can be erased; of one on a person it lies with the person | get |
 //! | `ROLL#<directory>` | `ROLL` | whom a directory shows inactive, and whom of them the brake holds | get |
 //! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
+//! | `TURN#<app>#<key>` | `TURN#<number>` | who holds this turn, until when | query |
 //! | `PULSE` | `PULSE` | when Dutykey last ran | get |
 //! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
 //! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |
@@ -228,6 +229,27 @@ pub fn active_list(id: &PersonId, asked: Timestamp) -> (String, String) {
 #[must_use]
 pub fn sweep(id: &str) -> Key {
     key(format!("SWEEP#{}", part(id)), "SWEEP")
+}
+
+/// The partition of the turns of an app's key.
+#[must_use]
+pub fn turns(app: &AppId, of: &str) -> String {
+    format!("TURN#{app}#{}", part(of))
+}
+
+/// The first part of the sort keys of turns.
+pub const TURNS: &str = "TURN#";
+
+/// A turn that was taken.
+#[must_use]
+pub fn turn(app: &AppId, of: &str, number: u8) -> Key {
+    key(turns(app, of), format!("{TURNS}{number:03}"))
+}
+
+/// The number of a turn.
+#[must_use]
+pub fn turn_number(sk: &str) -> Option<u8> {
+    sk.strip_prefix(TURNS)?.parse().ok()
 }
 
 /// When Dutykey last ran.

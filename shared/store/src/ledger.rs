@@ -23,6 +23,7 @@ use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Index};
 use crate::notice::expiry;
+use crate::turns::turn_writes;
 use crate::write::{Condition, Write};
 
 /// A person's texts: an item of their own, so that they can be erased.
@@ -133,6 +134,7 @@ impl WriteLedger for Store {
             writes.push((For::Record, enrollment_write(enrollment)?));
         }
         writes.extend(self.hold_writes(&change.holds, at).await?);
+        writes.extend(turn_writes(&change.turns)?);
         let evidence: Writes = evidence.writes.into_iter().map(|write| (For::Evidence, write)).collect();
         if Bug::EvidenceOutside.is_chosen() {
             let claimed = self.commit_all(&change.person, writes, &change.notices).await?;

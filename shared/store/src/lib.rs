@@ -36,6 +36,7 @@ mod rules;
 mod summary;
 mod sweep;
 mod table;
+mod turns;
 mod write;
 
 use std::sync::Arc;

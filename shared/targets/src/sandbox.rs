@@ -18,7 +18,8 @@
 //! asynchronous: 3s                   # operations are polled and take so long; absent: they are done when answered
 //! native_end: false                  # whether it ends a membership by itself at a given time
 //! tells_owner: false                 # whether it tells our access from others', and keeps the two apart
-//! serialize: place                   # account | place | app: a call while another is under way there is a conflict
+//! serialize: place                   # account | place | app: a call while another is under way there is a conflict; or
+//!                                    # { by: app, turns: 3 }: one while so many are under way is
 //! limit: { calls: 20, every: 1s }    # more calls than that are throttled
 //! faults:
 //!   - { fault: lost_after, on: grant, from: 0s, to: 60s, group: g-prod, account: acc-ann, times: 2, after: 5s }

@@ -22,6 +22,7 @@ use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, RevokeOrder, Target, TargetError};
 use dutykey_policy::hold::{Capabilities, Observation};
 use dutykey_policy::id::{AccountId, AppId, EntitlementRef, Place};
+use dutykey_policy::turn::TurnKey;
 use dutykey_policy::wants::{Shape, Slot};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -140,8 +141,8 @@ impl Target for Scim {
         None
     }
 
-    fn serialization_key(&self, _account: &AccountId, _place: &Place) -> Option<String> {
-        None
+    fn turns(&self, _account: &AccountId, _place: &Place) -> Vec<TurnKey> {
+        Vec::new()
     }
 
     async fn check(&self) -> Result<String, TargetError> {

@@ -62,6 +62,7 @@ impl Fleet {
                 ledger: store.clone(),
                 rota: store.clone(),
                 rules: store.clone(),
+                turns: store.clone(),
                 sweeps: store,
                 targets: ground.apps.clone(),
                 queues: sender(number),

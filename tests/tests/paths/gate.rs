@@ -14,6 +14,7 @@ use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, Revoke
 use dutykey_policy::hold::{Capabilities, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
 use dutykey_policy::installation::App;
+use dutykey_policy::turn::TurnKey;
 use dutykey_policy::wants::Slot;
 use jiff::Timestamp;
 use serde_json::json;
@@ -36,6 +37,7 @@ pub(crate) enum Trip {
 struct State {
     table: u64,
     passed: u64,
+    conflicts: u64,
     trip: Option<(u64, Trip)>,
     locked: bool,
 }
@@ -65,6 +67,11 @@ impl Gate {
     /// How many requests the table has had.
     pub(crate) fn table_requests(&self) -> u64 {
         self.state.lock().unwrap().table
+    }
+
+    /// How many calls the app has refused because another one was under way.
+    pub(crate) fn conflicts(&self) -> u64 {
+        self.state.lock().unwrap().conflicts
     }
 
     /// How many points have been passed since the gate was set.
@@ -180,6 +187,18 @@ struct GatedTarget {
 }
 
 impl GatedTarget {
+    /// A call that changes something.
+    async fn change(
+        &self,
+        call: impl Future<Output = Result<Accepted, TargetError>> + Send,
+    ) -> Result<Accepted, TargetError> {
+        let answer = self.through(call).await;
+        if matches!(answer, Err(TargetError::Conflict(_))) {
+            self.gate.state.lock().unwrap().conflicts += 1;
+        }
+        answer
+    }
+
     async fn through<T>(&self, call: impl Future<Output = T> + Send) -> T {
         self.gate.pass().await;
         let answer = call.await;
@@ -200,8 +219,8 @@ impl Target for GatedTarget {
     fn rank(&self, place: &Place, value: &str) -> Option<i64> {
         self.inner.rank(place, value)
     }
-    fn serialization_key(&self, account: &AccountId, place: &Place) -> Option<String> {
-        self.inner.serialization_key(account, place)
+    fn turns(&self, account: &AccountId, place: &Place) -> Vec<TurnKey> {
+        self.inner.turns(account, place)
     }
     async fn check(&self) -> Result<String, TargetError> {
         self.through(self.inner.check()).await
@@ -219,15 +238,15 @@ impl Target for GatedTarget {
         self.through(self.inner.observe(account, place)).await
     }
     async fn grant(&self, order: &GrantOrder) -> Result<Accepted, TargetError> {
-        self.through(self.inner.grant(order)).await
+        self.change(self.inner.grant(order)).await
     }
     async fn poll(&self, operation: &str) -> Result<Accepted, TargetError> {
         self.through(self.inner.poll(operation)).await
     }
     async fn extend(&self, order: &RevokeOrder, native_end: Timestamp) -> Result<Accepted, TargetError> {
-        self.through(self.inner.extend(order, native_end)).await
+        self.change(self.inner.extend(order, native_end)).await
     }
     async fn revoke(&self, order: &RevokeOrder) -> Result<Accepted, TargetError> {
-        self.through(self.inner.revoke(order)).await
+        self.change(self.inner.revoke(order)).await
     }
 }

@@ -12,5 +12,6 @@ mod identity;
 mod messages;
 mod numbers;
 mod rotas;
+mod turns;
 mod views;
 mod world;

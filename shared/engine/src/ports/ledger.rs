@@ -8,6 +8,7 @@ use dutykey_policy::id::{AccountId, AppId, PersonId};
 use dutykey_policy::identity::Person;
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
+use dutykey_policy::turn;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ use super::roll::{ReadRoll, RollChange};
 
 /// At most this many holds in one transaction: with their evidence and the head they stay under the table's 100 items.
 pub const MAX_HOLDS: usize = 40;
+/// At most this many items for holds, their notices and their turns in one transaction. A hold counts for two: the item
+/// that it leaves and the one that it becomes.
+pub const MAX_HOLD_ITEMS: usize = 2 * MAX_HOLDS;
 
 /// How the table failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +114,9 @@ pub struct PersonChange {
     pub enrollments: Vec<Enrollment>,
     /// Holds; one that is over leaves the live items.
     pub holds: Vec<Hold>,
+    /// Turns that its calls take, keep or give back. One that is taken must still be as it was read, or the change is
+    /// refused; one that is kept or given back and has become another's is left alone.
+    pub turns: Vec<turn::Change>,
     /// The roll of the directory, where it changes with the person.
     pub roll: Option<RollChange>,
     /// What is recorded.
@@ -132,6 +139,7 @@ impl PersonChange {
             claims: Vec::new(),
             enrollments: Vec::new(),
             holds: Vec::new(),
+            turns: Vec::new(),
             roll: None,
             evidence: Vec::new(),
             notices: Vec::new(),

@@ -8,6 +8,7 @@ use dutykey_policy::hold::{Capabilities, Failure, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
 use dutykey_policy::identity::Doubt;
 use dutykey_policy::installation::App;
+use dutykey_policy::turn::TurnKey;
 use dutykey_policy::wants::{Shape, Slot};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -160,8 +161,9 @@ pub trait Target: Send + Sync {
     /// The rank of a single value in its place; the higher gives more. `None` for a value that it does not know.
     fn rank(&self, place: &Place, value: &str) -> Option<i64>;
 
-    /// Calls with equal keys must not run side by side; `None` where the target does not mind.
-    fn serialization_key(&self, account: &AccountId, place: &Place) -> Option<String>;
+    /// The turns that a call needs, always in the same order: of calls with equal keys no more than that run side by side.
+    /// A handful at most; none where the target does not mind.
+    fn turns(&self, account: &AccountId, place: &Place) -> Vec<TurnKey>;
 
     /// Proves the credentials with one cheap call and names the tenant by its immutable ID.
     async fn check(&self) -> Result<String, TargetError>;

@@ -103,7 +103,8 @@ fn why_somebody_has_access_names_shift_rotation_profile_version_and_end() {
         &answer,
         "held because of shift S1 of rotation pd:R under profile on-call version 3, until 2026-03-02T02:00:00.000Z",
     );
-    let retry = |side, because: &str| Some(Retry { at: minute(91), side, failures: 1, because: because.into() });
+    let retry =
+        |side, because: &str| Some(Retry { at: minute(91), side, failures: 1, because: because.into(), turn: None });
     let cases = [
         (State::Granting, retry(Side::Starts, "throttled"), "to be granted because of shift S1"),
         (State::Granting, retry(Side::Starts, "throttled"), "throttled; tried again at 2026-03-02T01:31:00.000Z"),

@@ -2,16 +2,19 @@
 
 mod answer;
 mod read;
+mod turn;
 
 use std::time::Duration;
 
 pub use answer::{after_answer, after_read_back, extending, unreadable};
 pub use read::after_read;
+pub use turn::without_turn;
 
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Call, Capabilities, Failure, Hold, NATIVE_MARGIN, Outcome, Ownership, Retry, SETTLE_MARGIN, Side, State,
+    Act, Attempt, Call, Capabilities, Failure, Hold, NATIVE_MARGIN, Outcome, Ownership, Retry, SETTLE_MARGIN, Side,
+    State,
 };
 use crate::bug::Bug;
 use crate::retry::{HOURLY, backoff};
@@ -280,25 +283,37 @@ fn open(hold: &mut Hold, call: Call, facts: &Facts<'_>) {
         started: facts.now,
         not_after: later(later(facts.now, facts.caps.acts_for()), SETTLE_MARGIN),
         pending: None,
+        turns: Vec::new(),
     });
+    // A wait for a turn is over; what failed before it still counts.
+    hold.retry = hold.retry.take().filter(|retry| retry.turn.is_none() || retry.failures > 0);
+    if let Some(retry) = &mut hold.retry {
+        retry.turn = None;
+    }
+}
+
+/// The act that begins now, with the wait for a turn that went before it.
+fn act(hold: &Hold, side: Side, (due, known): (Timestamp, Timestamp), now: Timestamp) -> Act {
+    let wait = hold.retry.as_ref().filter(|retry| retry.side == side).and_then(|retry| retry.turn);
+    Act { due, known, started: now, turn_since: wait.map(|wait| wait.since), done: None }
 }
 
 /// Waits for something that is not a failure.
 fn wait(mut hold: Hold, side: Side, at: Timestamp, because: &str) -> Hold {
     let failures = hold.retry.as_ref().map_or(0, |retry| retry.failures);
-    hold.retry = Some(Retry { at, side, failures, because: because.to_owned() });
+    hold.retry = Some(Retry { at, side, failures, because: because.to_owned(), turn: None });
     hold
 }
 
 fn failed(mut hold: Hold, side: Side, after: Option<Duration>, because: String, now: Timestamp) -> Hold {
     let failures = hold.retry.as_ref().map_or(0, |retry| retry.failures).saturating_add(1);
-    hold.retry = Some(Retry { at: later(now, backoff(failures, after)), side, failures, because });
+    hold.retry = Some(Retry { at: later(now, backoff(failures, after)), side, failures, because, turn: None });
     hold
 }
 
 fn stuck(mut hold: Hold, side: Side, because: &str, now: Timestamp) -> Hold {
     let failures = hold.retry.as_ref().map_or(0, |retry| retry.failures).saturating_add(1);
     hold.enter(State::Stuck, now);
-    hold.retry = Some(Retry { at: later(now, HOURLY), side, failures, because: because.to_owned() });
+    hold.retry = Some(Retry { at: later(now, HOURLY), side, failures, because: because.to_owned(), turn: None });
     hold
 }

@@ -34,6 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => prop::option::of(0_usize..4).prop_map(Event::OthersSet),
         5 => answering().prop_map(Event::NextCall),
         1 => (1_u8..4).prop_map(Event::ReadsFail),
+        1 => (1_u8..4).prop_map(Event::TurnsTaken),
         1 => any::<bool>().prop_map(Event::Frozen),
     ]
 }

@@ -32,8 +32,12 @@ pub(super) fn lines(fresh: Fresh, at: Timestamp, environment: &str, function: &s
                 [one] => json!(one),
                 several => json!(several),
             };
-            let reading =
-                Reading { name: lag.name(), unit: "Milliseconds", by_function: *lag == Lag::LateNewsMs, value };
+            let reading = Reading {
+                name: lag.name(),
+                unit: "Milliseconds",
+                by_function: matches!(lag, Lag::LateNewsMs | Lag::TurnWaitMs),
+                value,
+            };
             if index == 0 { first.push(reading) } else { further.push(vec![reading]) }
         }
     }

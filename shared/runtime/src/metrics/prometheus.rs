@@ -76,8 +76,8 @@ mod tests {
         line(r#"StaleSources{Environment="la\"b"} 1"#);
         line(r#"PlatformCalls{Environment="la\"b"} 7"#);
         line(r#"HandoffRuns{Environment="la\"b"} 0"#);
-        let contract = "GrantLagMs, RevokeLagMs, LateNewsMs, OverdueRevocations, OverdueMinutes, StaleSources, \
-                        BrakesWaiting, UnmatchedOnCall, GapsAhead, HandoffRuns, PlatformCalls, TargetCalls, TargetErrors";
+        let contract = "GrantLagMs, RevokeLagMs, LateNewsMs, TurnWaitMs, OverdueRevocations, OverdueMinutes, \
+                        StaleSources, BrakesWaiting, UnmatchedOnCall, GapsAhead, HandoffRuns, PlatformCalls, TargetCalls, TargetErrors";
         for name in contract.split(", ") {
             assert!(text.contains(&format!("# TYPE {name} ")), "{name} is missing");
         }

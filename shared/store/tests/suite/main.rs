@@ -18,3 +18,4 @@ mod releases;
 mod roll;
 mod rota;
 mod rules;
+mod turns;

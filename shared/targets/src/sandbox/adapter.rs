@@ -10,12 +10,13 @@ use dutykey_policy::hold::{Capabilities, Observation};
 use dutykey_policy::id::{AccountId, EntitlementRef, Place};
 use dutykey_policy::identity::Doubt;
 use dutykey_policy::time::later;
+use dutykey_policy::turn::TurnKey;
 use dutykey_policy::wants::{Shape, Slot};
 use jiff::Timestamp;
 
 use super::fact::{By, Deed};
 use super::fault::{Fault, FaultKind, Operation};
-use super::script::Serialize;
+use super::script::{Alike, Serialize};
 use super::world::{Event, Pending, World};
 use super::{GROUP, ROLE, SandboxTarget, group, role};
 
@@ -130,9 +131,7 @@ impl SandboxTarget {
             _ => self.script.asynchronous,
         };
         let acts_at = later(arrived.at, arrived.takes.saturating_add(lasts.unwrap_or_default()));
-        if let Some(key) = self.serialization_key(account, place)
-            && !world.occupy(key, acts_at)
-        {
+        if self.turns(account, place).into_iter().any(|key| !world.occupy(key, acts_at)) {
             return Err(TargetError::Conflict("another change is under way there".to_owned()));
         }
         let native_end = match &deed {
@@ -223,12 +222,13 @@ impl Target for SandboxTarget {
         if place.kind == ROLE { self.script.rank(value) } else { None }
     }
 
-    fn serialization_key(&self, account: &AccountId, place: &Place) -> Option<String> {
-        Some(match self.script.serialize? {
-            Serialize::App => "app".to_owned(),
-            Serialize::Account => format!("account/{account}"),
-            Serialize::Place => format!("place/{}/{}", place.kind, place.id),
-        })
+    fn turns(&self, account: &AccountId, place: &Place) -> Vec<TurnKey> {
+        let key = |serialize: &Serialize| match serialize.by {
+            Alike::App => "app".to_owned(),
+            Alike::Account => format!("account/{account}"),
+            Alike::Place => format!("place/{}/{}", place.kind, place.id),
+        };
+        self.script.serialize.iter().map(|it| TurnKey { key: key(it), turns: it.turns }).collect()
     }
 
     async fn check(&self) -> Result<String, TargetError> {

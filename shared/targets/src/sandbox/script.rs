@@ -1,6 +1,7 @@
 //! The script of the simulated target: read strictly, with errors that name the key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use dutykey_policy::id::AccountId;
@@ -68,13 +69,38 @@ pub(super) struct Group {
     pub unmanageable: Option<String>,
 }
 
-/// What the target minds being changed by two calls at a time.
+/// How many calls at a time the target bears, and where: a word, or `{ by: app, turns: 3 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Serialize {
+    pub by: Alike,
+    pub turns: NonZeroU8,
+}
+
+/// What the calls have in common that the target minds side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Serialize {
+pub(super) enum Alike {
     Account,
     Place,
     App,
+}
+
+impl TryFrom<Value> for Serialize {
+    type Error = serde_json::Error;
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Several {
+            by: Alike,
+            turns: NonZeroU8,
+        }
+        if value.is_object() {
+            let Several { by, turns } = serde_json::from_value(value)?;
+            return Ok(Self { by, turns });
+        }
+        serde_json::from_value(value).map(|by| Self { by, turns: NonZeroU8::MIN })
+    }
 }
 
 /// An offset from the epoch, or a length.

@@ -378,7 +378,7 @@ async fn a_read_is_as_old_as_its_request() {
 async fn calls_side_by_side_conflict_where_the_target_minds() {
     for (serialize, conflicts) in [("place", (true, false)), ("account", (false, true)), ("app", (true, true))] {
         let target = target(json!({"serialize": serialize, "latency_ms": 100}));
-        let key = |account: &str, place: Place| target.serialization_key(&id(account), &place);
+        let key = |account: &str, place: Place| target.turns(&id(account), &place);
         let (first, same_place, same_account) = tokio::join!(
             give(&target, "ann", prod(), None),
             give(&target, "bob", prod(), None),
@@ -391,7 +391,16 @@ async fn calls_side_by_side_conflict_where_the_target_minds() {
         assert_eq!(key("ann", prod()) == key("ann", role()), conflicts.1, "{serialize}: the key says so");
         assert_eq!(give(&target, "bob", prod(), None).await, Ok(DONE), "one after the other is fine");
     }
-    assert_eq!(target(json!({})).serialization_key(&id("ann"), &prod()), None);
+    assert_eq!(target(json!({})).turns(&id("ann"), &prod()), []);
+    let target = target(json!({"serialize": {"by": "app", "turns": 2}, "latency_ms": 100}));
+    let (first, second, third) = tokio::join!(
+        give(&target, "ann", prod(), None),
+        give(&target, "bob", prod(), None),
+        give(&target, "ann", role(), Some("admin"))
+    );
+    assert_eq!((first, second), (Ok(DONE), Ok(DONE)), "two turns bear two calls");
+    assert!(matches!(third, Err(TargetError::Conflict(_))), "and no third: {third:?}");
+    assert_eq!(target.turns(&id("ann"), &prod())[0].turns.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -469,6 +478,7 @@ async fn a_wrong_script_is_refused_with_its_key() {
         (json!({"deadline": "0s"}), "deadline", "1s"),
         (json!({"latency_ms": -1}), "latency_ms", "expected u32"),
         (json!({"serialize": "all"}), "serialize", "unknown variant"),
+        (json!({"serialize": {"by": "app", "turns": 0}}), "serialize", "nonzero"),
         (json!({"limit": {"calls": 0, "every": "1s"}}), "limit.calls", "at least 1"),
         (json!({"faults": [{"fault": "lie", "on": "observe"}]}), "faults[0].on", "grant, revoke and extend"),
         (json!({"faults": [{"fault": "fail", "group": "g"}]}), "faults[0].group", "none of the groups"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use dutykey_engine::ports::target::{Accepted, TargetError};
 use dutykey_policy::id::{AccountId, Place};
 use dutykey_policy::time::{earlier, later};
+use dutykey_policy::turn::TurnKey;
 use jiff::Timestamp;
 
 use super::fact::{By, Deed, Effect, Fact, Truth};
@@ -113,7 +114,7 @@ pub(super) struct World {
     log: VecDeque<(Effect, Fact)>,
     operations: BTreeMap<u64, Pending>,
     begun: u64,
-    busy: BTreeMap<String, Timestamp>,
+    busy: BTreeMap<String, Vec<Timestamp>>,
     recent: VecDeque<Timestamp>,
 }
 
@@ -261,13 +262,17 @@ impl World {
         first.map_or_else(|| self.fact(account, place), |(_, before)| before.clone())
     }
 
-    /// Takes a key until then; `false` where another call has it.
-    pub(super) fn occupy(&mut self, key: String, until: Timestamp) -> bool {
+    /// Takes a turn until then; `false` where other calls have them all.
+    pub(super) fn occupy(&mut self, TurnKey { key, turns }: TurnKey, until: Timestamp) -> bool {
         let now = self.now;
-        self.busy.retain(|_, until| *until > now);
-        let free = !self.busy.contains_key(&key);
+        self.busy.retain(|_, calls| {
+            calls.retain(|until| *until > now);
+            !calls.is_empty()
+        });
+        let calls = self.busy.entry(key).or_default();
+        let free = calls.len() < usize::from(turns.get());
         if free {
-            self.busy.insert(key, until);
+            calls.push(until);
         }
         free
     }

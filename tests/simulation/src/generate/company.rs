@@ -64,7 +64,10 @@ pub(super) fn apps(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<App> {
                 propagation: if one_in(chance, 4) { chance.u32(1..=30) } else { 0 },
                 native_end: one_in(chance, 4),
                 tells_owner: one_in(chance, 3),
-                serialize: None,
+                serialize: one_in(chance, 5).then(|| {
+                    let by = ["place", "account", "app"];
+                    by.get(chance.usize(..3)).copied().unwrap_or("place").to_owned()
+                }),
                 limit: one_in(chance, 10).then(|| chance.u32(2..=10)),
             }
         })

@@ -8,6 +8,7 @@ use dutykey_engine::ports::target::{Accepted, GrantOrder, Page, Resolved, Revoke
 use dutykey_policy::hold::{Call, Capabilities, Observation};
 use dutykey_policy::id::{AccountId, AppId, EntitlementRef, Place};
 use dutykey_policy::installation;
+use dutykey_policy::turn::TurnKey;
 use dutykey_policy::wants::Slot;
 use dutykey_targets::sandbox::SandboxTarget;
 use jiff::Timestamp;
@@ -175,8 +176,8 @@ impl Target for Remote {
     fn rank(&self, place: &Place, value: &str) -> Option<i64> {
         self.inner.rank(place, value)
     }
-    fn serialization_key(&self, account: &AccountId, place: &Place) -> Option<String> {
-        self.inner.serialization_key(account, place)
+    fn turns(&self, account: &AccountId, place: &Place) -> Vec<TurnKey> {
+        self.inner.turns(account, place)
     }
     async fn check(&self) -> Result<String, TargetError> {
         self.ask(self.inner.check()).await

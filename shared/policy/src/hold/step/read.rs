@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, Order, Purpose, Verdict, failed, open, restate, stuck, wait};
+use super::{Facts, Order, Purpose, Verdict, act, failed, open, restate, stuck, wait};
 use crate::bug::Bug;
 use crate::hold::{Act, Call, Hold, NATIVE_MARGIN, Observation, Outcome, Owner, Ownership, Side, State};
 use crate::retry::LONGEST;
@@ -241,12 +241,12 @@ fn grant(mut next: Hold, want: &Want, facts: &Facts<'_>) -> Verdict {
         next.enter(State::Wanted, facts.now);
         return keep(next);
     }
-    let (due, known) = want.began();
     next.enter(State::Granting, facts.now);
     if restores(&next) {
         next.granted = None;
     } else {
-        next.granted.get_or_insert(Act { due, known, started: facts.now, done: None });
+        let act = act(&next, Side::Starts, want.began(), facts.now);
+        next.granted.get_or_insert(act);
     }
     if let Shape::Value { value, .. } = &next.shape {
         next.setting = Some(value.clone());
@@ -268,9 +268,8 @@ fn lowers(hold: &Hold, facts: &Facts<'_>) -> bool {
 }
 
 fn end(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Verdict {
-    let (due, known) = facts.ended;
     if !next.is_ending() {
-        next.due = due;
+        next.due = facts.ended.0;
         next.retry = None;
     }
     next.enter(State::Ending, facts.now);
@@ -289,7 +288,8 @@ fn end(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Verdict {
             unseen(next, Side::Ends, facts.now)
         });
     }
-    next.revoked.get_or_insert(Act { due, known, started: facts.now, done: None });
+    let act = act(&next, Side::Ends, facts.ended, facts.now);
+    next.revoked.get_or_insert(act);
     open(&mut next, Call::Revoke, facts);
     let restore = next.base.clone();
     Verdict::Call(Box::new(next), Order::Revoke { restore })
@@ -305,8 +305,8 @@ pub(super) fn gone_or_wait(mut next: Hold, seen: &Observation, facts: &Facts<'_>
         Shape::Member => seen.direct(),
         Shape::Value { .. } => seen.value != next.base,
     };
-    let (due, known) = facts.ended;
-    let act = next.revoked.get_or_insert(Act { due, known, started: facts.now, done: None });
+    let found = act(&next, Side::Ends, facts.ended, facts.now);
+    let act = next.revoked.get_or_insert(found);
     act.done = Some(facts.now);
     next.touched = false;
     next.retry = None;
@@ -328,7 +328,7 @@ pub(super) fn proven_held(mut next: Hold, seen: &Observation, now: Timestamp) ->
         next.ownership = Ownership::Ours;
     }
     // Found in place after its end was called off: nothing was begun anew, so nothing is late.
-    let found = Act { due: now, known: now, started: now, done: None };
+    let found = Act { due: now, known: now, started: now, turn_since: None, done: None };
     next.granted.get_or_insert(found).done.get_or_insert(now);
     next
 }

@@ -8,7 +8,7 @@ use super::target::{Answering, Behaviour, By, Effect, Target, VALUES};
 use crate::enrollment::Origin;
 use crate::hold::step::{
     self, Answer, Facts, Order, Purpose, Step, Verdict, after_answer, after_read, after_read_back, extending, settle,
-    unreadable,
+    unreadable, without_turn,
 };
 use crate::hold::{Call, Failure, Hold, Outcome, State};
 use crate::id::{HoldKey, Place};
@@ -28,6 +28,8 @@ pub(super) enum Event {
     OthersSet(Option<usize>),
     NextCall(Answering),
     ReadsFail(u8),
+    /// So many calls get no turn.
+    TurnsTaken(u8),
     Frozen(bool),
 }
 
@@ -50,6 +52,7 @@ pub(super) struct Company {
     frozen: bool,
     answering: Answering,
     reads_fail: u8,
+    turns_taken: u8,
     polling: Option<Answering>,
     /// Whether a call of ours may have had an effect that no believable read has disproved.
     exposed: bool,
@@ -75,6 +78,7 @@ impl Company {
             frozen: false,
             answering: Answering::Well,
             reads_fail: 0,
+            turns_taken: 0,
             polling: None,
             exposed: false,
             believable: Timestamp::MIN,
@@ -135,6 +139,7 @@ impl Company {
             }
             Event::NextCall(answering) => self.answering = answering,
             Event::ReadsFail(times) => self.reads_fail = times,
+            Event::TurnsTaken(times) => self.turns_taken = times,
             Event::Frozen(frozen) => {
                 self.frozen = frozen;
                 if let Some(want) = &mut self.want {
@@ -180,6 +185,7 @@ impl Company {
     pub(super) fn calm(&mut self) -> Checked {
         self.answering = Answering::Well;
         self.reads_fail = 0;
+        self.turns_taken = 0;
         self.frozen = false;
         if let Some(Answering::Pending { polls, fails, .. }) = self.polling {
             self.polling = Some(Answering::Pending { polls, faults: 0, fails });
@@ -234,6 +240,7 @@ impl Company {
                 Step::Write(_, next) => self.write(*next)?,
                 Step::Read(purpose) => self.read(hold, purpose)?,
                 Step::Poll(_) => self.poll(hold)?,
+                Step::Extend(_) if self.turns_taken > 0 => self.wait(&hold, Purpose::Start)?,
                 Step::Extend(until) => {
                     let next = self.with(|facts| extending(&hold, facts));
                     self.call(next, Order::Extend { native_end: until })?;
@@ -286,6 +293,7 @@ impl Company {
         let seen = self.observe();
         match self.with(|facts| after_read(&hold, self.want.as_ref(), &seen, purpose, facts)) {
             Verdict::Write(next) => self.write(*next),
+            Verdict::Call(..) if self.turns_taken > 0 => self.wait(&hold, purpose),
             Verdict::Call(next, order) => {
                 if matches!(order, Order::Grant { .. }) {
                     let wanted = |hold: &Hold| match &hold.shape {
@@ -297,6 +305,15 @@ impl Company {
                 self.call(*next, order)
             }
         }
+    }
+
+    /// The call gets no turn.
+    fn wait(&mut self, hold: &Hold, purpose: Purpose) -> Checked {
+        self.turns_taken -= 1;
+        let next = self.with(|facts| without_turn(hold, self.want.as_ref(), purpose, facts, self.turns_taken));
+        let failures = |hold: &Hold| hold.retry.as_ref().map_or(0, |retry| retry.failures);
+        ensure(failures(&next) <= failures(hold) && next.open.is_none(), "R11: a wait for a turn is no failure")?;
+        self.write(next)
     }
 
     /// The attempt is recorded, the call is made, its answer recorded and read back.

@@ -125,3 +125,19 @@ fn p5_an_asynchronous_revocation_is_polled_to_its_end_and_then_read() {
     company.pass(120).unwrap();
     assert_eq!((company.outcomes.as_slice(), company.calls.len()), ([Outcome::Proven].as_slice(), 2));
 }
+
+#[test]
+fn r12_a_wait_for_a_turn_is_shown_and_counted_apart_from_the_lag() {
+    let company = company(GROUP, &[(Event::TurnsTaken(3), 0), (Event::Wanted(0, 600), 1)]);
+    let hold = company.hold.as_ref().unwrap();
+    let retry = hold.retry.as_ref().unwrap();
+    let waits = retry.turn.is_some() && retry.because.contains("turn") && retry.failures == 0;
+    assert!(waits && hold.attempts == 0, "the hold shows that it waits for a turn, not that it failed: {retry:?}");
+    let mut company = company;
+    company.pass(30).unwrap();
+    let hold = company.hold.as_ref().unwrap();
+    let act = hold.granted.unwrap();
+    assert_eq!((hold.state, hold.attempts, hold.retry.as_ref()), (State::Held, 1, None));
+    assert!((1_500..=7_000).contains(&act.turn_wait_ms()), "three waits of about 1, 2 and 4 s: {act:?}");
+    assert_eq!(act.lag_ms(), 0, "the lag leaves out the wait");
+}
