@@ -11,7 +11,7 @@ use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
-use dutykey_policy::rota::Shift;
+use dutykey_policy::rota::KnownShift;
 use dutykey_policy::time::{Span, earlier, later};
 use dutykey_store::Store;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -47,18 +47,16 @@ pub async fn forecast(store: &Store, window: Span) -> Result<Forecast, StoreErro
         let heads = store.rotations(&source.id).await?;
         let of = |head: RotationHead| async move {
             let known = store.known(&head.id, wide).await?;
-            let standing: Vec<Shift> =
-                known.into_iter().filter(|known| known.stands()).map(|known| known.shift).collect();
-            Ok::<_, StoreError>((head, standing))
+            Ok::<_, StoreError>((head, known))
         };
-        let read: Vec<(RotationHead, Vec<Shift>)> =
+        let read: Vec<(RotationHead, Vec<KnownShift>)> =
             stream::iter(heads.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
         let everybody: BTreeSet<UserId> =
-            read.iter().flat_map(|(_, shifts)| shifts).filter_map(|shift| shift.user.clone()).collect();
+            read.iter().flat_map(|(_, known)| known).filter_map(|known| known.shift.user.clone()).collect();
         users.extend(identified(store, &installation, &source.id, everybody).await?);
-        for (head, standing) in read {
+        for (head, known) in read {
             reach.insert(head.id.clone(), head.window);
-            shifts.insert(head.id, standing);
+            shifts.insert(head.id, known);
         }
     }
     let mut forecast =

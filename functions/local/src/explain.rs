@@ -13,7 +13,7 @@ use dutykey_engine::snapshot::{freshness, resumed_at};
 use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::explain::explain;
-use dutykey_policy::id::{AppId, EntitlementRef, PersonId, Place, ProfileId, RotationId};
+use dutykey_policy::id::{AppId, EntitlementRef, PersonId, Place, ProfileId, RotationId, UserId};
 use dutykey_policy::installation::App;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::wants::{Freshness, Reason, Rules, Shape, Slot, wants};
@@ -107,6 +107,10 @@ impl Rules for Facts {
 
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
         self.heads.get(rotation).and_then(|head| freshness(head, self.resumed_at))
+    }
+
+    fn lock(&self, rotation: &RotationId, user: &UserId, profile: &ProfileId) -> Option<Timestamp> {
+        self.heads.get(rotation).and_then(|head| head.lock(user, profile))
     }
 
     fn blocks(&self) -> &[Block] {

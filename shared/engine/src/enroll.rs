@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dutykey_policy::bug::Bug;
-use dutykey_policy::enrollment::{Enrollment, Origin, Period, coverage, replan};
+use dutykey_policy::enrollment::{Cover, Enrollment, Origin, Period, replan};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::Topic;
+use dutykey_policy::lock::{Lock, in_force};
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{End, KnownShift, users};
-use dutykey_policy::time::{Span, later, rfc3339};
+use dutykey_policy::time::{later, rfc3339};
 use dutykey_policy::wants::{READINESS, wants};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -27,6 +28,9 @@ use crate::view::{Scope, at_hand};
 
 /// How often a loser of a race reads again.
 const RACES: usize = 16;
+
+/// A person's coverage of a rotation under each profile, whose locks differ.
+type Coverage = BTreeMap<ProfileId, Vec<Cover>>;
 
 impl Syncer {
     /// Plans the enrollments of everybody whose shifts are known; answers how many users on call, now or later, cannot
@@ -58,16 +62,20 @@ impl Syncer {
                 }
             }
         }
-        let mut by_person: BTreeMap<PersonId, Vec<&KnownShift>> = BTreeMap::new();
-        for shift in known {
-            if let Some(person) = shift.shift.user.as_ref().and_then(|user| people.get(user)) {
-                by_person.entry(person.clone()).or_default().push(shift);
+        let mut by_person: BTreeMap<PersonId, Coverage> = BTreeMap::new();
+        for user in users(known.iter().map(|known| &known.shift)) {
+            by_person.extend(people.get(user).map(|person| (person.clone(), Coverage::default())));
+        }
+        for profile in &scope.profiles {
+            for (user, covers) in in_force(known, Lock::from(profile), now).covers {
+                if let Some(theirs) = people.get(user).and_then(|person| by_person.get_mut(person)) {
+                    theirs.entry(profile.id.clone()).or_default().extend(covers);
+                }
             }
         }
-        for (person, shifts) in by_person {
-            let spans = coverage(shifts);
+        for (person, coverage) in by_person {
             let mut races = 0;
-            while let Err(error) = self.enroll_person(scope, rotation, &person, &spans, now).await {
+            while let Err(error) = self.enroll_person(scope, rotation, &person, &coverage, now).await {
                 races += 1;
                 if !matches!(error, StoreError::Changed(_)) || races > RACES {
                     return Err(error);
@@ -77,7 +85,8 @@ impl Syncer {
         Ok((unmatched, notices))
     }
 
-    async fn link(
+    /// Links a user whom nobody is linked to yet.
+    pub(crate) async fn link(
         &self,
         scope: &Scope<'_>,
         user: &UserId,
@@ -124,7 +133,7 @@ impl Syncer {
         scope: &Scope<'_>,
         rotation: &RotationId,
         id: &PersonId,
-        spans: &[Span],
+        coverage: &Coverage,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Some(live) = self.ledger.load(id).await? else { return Ok(()) };
@@ -139,7 +148,7 @@ impl Syncer {
             let before = live.enrollments.iter().find(|e| e.profile == profile && e.origin == origin);
             let previous = before.map_or(&[][..], |enrollment| &enrollment.periods);
             let rule = scope.profiles.iter().find(|known| known.id == profile);
-            let periods = planned(previous, spans, rule, now);
+            let periods = planned(previous, coverage.get(&profile).map_or(&[], Vec::as_slice), rule, now);
             if ahead(previous, now).eq(ahead(&periods, now)) {
                 continue;
             }
@@ -200,9 +209,9 @@ fn unmatched_notice(rotation: &RotationId, user: &UserId, start: Timestamp, doub
 }
 
 /// The periods under a profile's rule. A profile that the rotation no longer gives ends now, without grace.
-fn planned(previous: &[Period], spans: &[Span], profile: Option<&Profile>, now: Timestamp) -> Vec<Period> {
+fn planned(previous: &[Period], coverage: &[Cover], profile: Option<&Profile>, now: Timestamp) -> Vec<Period> {
     match profile.and_then(|profile| profile.enrollment.as_ref()) {
-        Some(rule) => replan(previous, spans, rule, now),
+        Some(rule) => replan(previous, coverage, rule, now),
         None => previous
             .iter()
             .filter(|period| period.from < now)

@@ -59,9 +59,11 @@ pub(crate) fn ended(
     leases.any(|lease| before.lease_end(lease) > since && after.lease_end(lease) <= now)
 }
 
-/// When a rotation must be looked at for itself: at its next boundary, or when its lease has run down further.
+/// When a rotation must be looked at for itself: at its next boundary, when the next lock ends, or when its lease has run
+/// down further.
 pub(crate) fn due(
     boundary: Option<Timestamp>,
+    lock: Option<Timestamp>,
     fresh_at: Timestamp,
     profiles: &[Profile],
     now: Timestamp,
@@ -71,5 +73,8 @@ pub(crate) fn due(
     let lease = stages(fresh_at, profiles).into_iter().map(|(_, at)| at).chain(ends).filter(|at| *at > now).min();
     let due = |at: Timestamp, cause: &str| Due { at, cause: cause.to_owned() };
     let lease = lease.map(|at| due(at, "lease"));
-    [boundary.map(|at| due(at, "boundary")), lease].into_iter().flatten().min_by_key(|due| due.at)
+    [boundary.map(|at| due(at, "boundary")), lock.map(|at| due(at, "lock")), lease]
+        .into_iter()
+        .flatten()
+        .min_by_key(|due| due.at)
 }

@@ -12,6 +12,7 @@ mod due;
 mod enroll;
 mod identify;
 mod lease;
+mod lock;
 pub mod look;
 pub mod ports;
 pub mod snapshot;

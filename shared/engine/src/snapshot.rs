@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Enrollment, Origin};
-use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId};
+use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId, UserId};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::roll::Roll;
@@ -155,6 +155,10 @@ impl Rules for Snapshot {
 
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
         self.heads.get(rotation).and_then(|head| freshness(head, self.resumed_at))
+    }
+
+    fn lock(&self, rotation: &RotationId, user: &UserId, profile: &ProfileId) -> Option<Timestamp> {
+        self.heads.get(rotation).and_then(|head| head.lock(user, profile))
     }
 
     fn blocks(&self) -> &[Block] {

@@ -8,6 +8,7 @@ use dutykey_policy::brake::{Scene, judge};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{Installation, Source, Topic};
+use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{KnownShift, Shift, View, accept, difference, digest};
 use dutykey_policy::time::{Span, earlier, later, rfc3339, uncovered};
@@ -71,7 +72,7 @@ impl Syncer {
             digest: said,
             gaps: scope.gaps(&view, GAPS_KEPT, now).take(MOST_GAPS).collect(),
             window: Some(view.window),
-            due: lease::due(boundary(&view.shifts, now), now, &scope.profiles, now),
+            due: None,
             ..head.clone()
         };
         let mut change = RotationChange {
@@ -88,10 +89,18 @@ impl Syncer {
             let after = self.judge(scope, &head, &mut next, &before, &view, &mut change).await?;
             next.accepted = digest(&standing(&after));
             change.known = Some(KnownChange { within: at_hand(now), shifts: after.clone() });
-            change.head = next.clone();
+            change.head = next;
             known = Some(after);
+        } else if !head.waiting.is_empty() || head.planned.is_empty() {
+            known = Some(self.rota.known(&head.id, at_hand(now)).await?);
         }
+        if let Some(known) = &known {
+            self.locks(scope, known, &mut change).await?;
+        }
+        change.head.due = lease::due(boundary(&view.shifts, now), change.head.next_lock(), now, &scope.profiles, now);
         let next = self.rota.change_rotation(&change).await?;
+        // A boundary is read a little before it comes, which is the tick's; what follows a lock is found when it ends.
+        self.again(next.due.as_ref().filter(|due| due.cause == "lock"), &next.id, now).await;
         self.witness.saw(&Event::ViewRead { rotation: head.id.clone(), changed: next.accepted != head.accepted });
         self.plan(scope, next, known, was_over, now).await
     }
@@ -176,7 +185,8 @@ impl Syncer {
                 due: now,
             });
         }
-        Ok(accept(known, &judgement.pass, now, earlier(now, AT_HAND)))
+        let reached = head.window.filter(|_| head.fresh_at.is_some()).map(|window| window.end);
+        Ok(accept(known, &judgement.pass, reached, now, earlier(now, AT_HAND)))
     }
 
     fn gaps(&self, scope: &Scope<'_>, head: &RotationHead, view: &View, now: Timestamp) -> Vec<Notice> {
@@ -219,7 +229,7 @@ impl Syncer {
         let now = self.clock.now();
         self.witness.saw(&Event::ViewFailed { rotation: head.id.clone(), because: error.to_string() });
         let stage = lease::stage(head.fresh_at, &scope.profiles, now);
-        let known = standing(&self.rota.known(&head.id, at_hand(now)).await?);
+        let known = self.rota.known(&head.id, at_hand(now)).await?;
         let mut change = RotationChange {
             expected: head.generation,
             head: RotationHead {
@@ -227,8 +237,6 @@ impl Syncer {
                 failed_at: Some(now),
                 failure: Some(error.to_string().chars().take(500).collect()),
                 told_stale: head.told_stale.max(stage as u8),
-                // A read that failed well before a boundary takes nothing from the one that comes as late as possible.
-                due: lease::due(boundary(&known, now), head.fresh_at.unwrap_or(now), &scope.profiles, now),
                 ..head.clone()
             },
             at: now,
@@ -255,20 +263,27 @@ impl Syncer {
             let id = format!("stale/{}/{}/{}", head.id, stage as u8, head.fresh_at.map(rfc3339).unwrap_or_default());
             change.notices.push(Notice { id, topic: Topic::Stale, at: now, text, failures: 0, due: now });
         }
+        self.locks(scope, &known, &mut change).await?;
+        // A read that failed well before a boundary takes nothing from the one that comes as late as possible.
+        let (fresh, lock) = (head.fresh_at.unwrap_or(now), change.head.next_lock());
+        change.head.due = lease::due(boundary(&standing(&known), now), lock, fresh, &scope.profiles, now);
         let next = self.rota.change_rotation(&change).await?;
-        let near = next.due.as_ref().filter(|due| is_near(due.at, now)).map(|due| due.at);
-        if let Some(at) = near {
-            // The tick has the rotation read a little before; whether a lease is over is found when it is.
-            let again = Message::rota(next.id.source.clone(), Some(next.id.local()), "lease").at(at);
-            if let Err(error) = self.queues.send(Queue::Sync, vec![again]).await {
-                tracing::warn!(error = %error, "`{}` is read by the next tick: {error}", next.id);
-            }
-        }
+        // The tick has the rotation read a little before; whether a lease is over is found when it is.
+        self.again(next.due.as_ref(), &next.id, now).await;
         let resumed = resumed_at(&self.rules.pulse().await?, now);
         let since = head.failed_at.or(head.fresh_at).unwrap_or(now);
         let (before, after) = (freshness(&head, resumed), freshness(&next, resumed));
         let over = lease::ended((before, since), (after, now), &scope.profiles);
-        self.plan(scope, next, None, over, now).await
+        self.plan(scope, next, Some(known), over, now).await
+    }
+
+    /// Has the rotation read at that time, where it is near.
+    async fn again(&self, due: Option<&Due>, id: &RotationId, now: Timestamp) {
+        let Some(due) = due.filter(|due| is_near(due.at, now)) else { return };
+        let again = Message::rota(id.source.clone(), Some(id.local()), &due.cause).at(due.at);
+        if let Err(error) = self.queues.send(Queue::Sync, vec![again]).await {
+            tracing::warn!(error = %error, "`{id}` is read by the next tick: {error}");
+        }
     }
 
     /// Plans people's enrollments where what they follow from has changed since they were last planned. Where the
@@ -288,7 +303,9 @@ impl Syncer {
                 scope.profiles.iter().chain(offering).map(|p| format!("{}@{}", p.id, p.version)).collect();
             let profiles: Vec<String> = profiles.into_iter().collect();
             let directory = scope.directory.read_at.filter(|_| unmatched > 0).map(rfc3339).unwrap_or_default();
-            format!("{}/{},{}/{directory}", head.accepted, scope.about_people, profiles.join(","))
+            let waiting = head.waiting.iter().map(|one| one.until).max();
+            let waiting = waiting.map(|last| format!("+{}+{}", head.waiting.len(), rfc3339(last))).unwrap_or_default();
+            format!("{}{waiting}/{},{}/{directory}", head.accepted, scope.about_people, profiles.join(","))
         };
         let rules = |planned: &str| planned.split('/').nth(1).map(str::to_owned);
         if head.planned == key(head.unmatched) {
@@ -330,7 +347,7 @@ fn boundary(shifts: &[Shift], now: Timestamp) -> Option<Timestamp> {
     edges.filter(|at| *at > later(now, BOUNDARY_COVERED)).min()
 }
 
-fn draft(rotation: &RotationId, act: &str, before: Value, after: Value, why: Value) -> Draft {
+pub(crate) fn draft(rotation: &RotationId, act: &str, before: Value, after: Value, why: Value) -> Draft {
     Draft {
         act: act.to_owned(),
         actor: "rotation-sync".to_owned(),

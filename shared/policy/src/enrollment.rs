@@ -70,23 +70,46 @@ pub struct Enrollment {
     pub periods: Vec<Period>,
 }
 
-/// The union of a person's shifts, with open ends as the end of time. `O(n log n)`.
-pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Span> {
-    let another = |known: &&KnownShift| Bug::ReasonKeyedByShift.is_chosen() && known.seen > known.shift.start;
-    let spans = shifts.into_iter().filter(|known| known.stands() && !another(known));
-    union(spans.filter_map(|known| Span::new(known.shift.start, known.shift.end.or_max())).collect())
+/// A stretch of the rota for which somebody is on call, and between which instants that is in force: a change of the
+/// forecast may have to wait (see [`crate::lock`]). Lead begins no earlier than `opens`; grace follows the end, whichever
+/// it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cover {
+    /// The stretch, with an open end as the end of time.
+    pub span: Span,
+    /// From when it is in force; the beginning of time where it never waited.
+    pub opens: Timestamp,
+    /// From when it is in force no more; the end of time where it stays.
+    pub closes: Timestamp,
 }
 
-fn grace(rule: &Automatic) -> Duration {
-    if Bug::GraceDoubled.is_chosen() { rule.grace * 2 } else { rule.grace }
+impl From<Span> for Cover {
+    fn from(span: Span) -> Self {
+        Self { span, opens: Timestamp::MIN, closes: Timestamp::MAX }
+    }
+}
+
+impl Cover {
+    /// Access under a profile's rule, with lead and grace.
+    fn access(&self, rule: &Automatic) -> Option<Span> {
+        let from = earlier(self.span.start, rule.lead).max(self.opens);
+        let end = self.span.end.min(self.closes);
+        let grace = if Bug::GraceDoubled.is_chosen() { rule.grace * 2 } else { rule.grace };
+        let until = if end == Timestamp::MAX { end } else { later(end, grace) };
+        Span::new(from, end).and_then(|_| Span::new(from, until))
+    }
+}
+
+/// The union of a person's shifts, with open ends as the end of time. `O(n log n)`.
+pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Cover> {
+    let spans = shifts.into_iter().filter(|known| known.stands());
+    let spans = spans.filter_map(|known| Span::new(known.shift.start, known.shift.end.or_max()));
+    union(spans.collect()).into_iter().map(Cover::from).collect()
 }
 
 /// The periods that coverage gives under a profile's rule, with lead and grace, and with those that then touch joined.
-pub(crate) fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
-    let spans = coverage.iter().filter_map(|span| {
-        let until = if span.end == Timestamp::MAX { span.end } else { later(span.end, grace(rule)) };
-        Span::new(earlier(span.start, rule.lead), until)
-    });
+pub(crate) fn expand(coverage: &[Cover], rule: &Automatic, now: Timestamp) -> Vec<Period> {
+    let spans = coverage.iter().filter_map(|cover| cover.access(rule));
     let period = |span: Span| Period {
         from: span.start,
         until: if span.end == Timestamp::MAX { End::Open } else { End::At(span.end) },
@@ -101,7 +124,7 @@ pub(crate) fn expand(coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec
 /// What was known keeps its time of knowing. A running period that the coverage no longer has ends now, with the grace
 /// of an end of coverage; periods that ended stay for a while, so that a late act still finds when it was due.
 #[must_use]
-pub fn replan(previous: &[Period], coverage: &[Span], rule: &Automatic, now: Timestamp) -> Vec<Period> {
+pub fn replan(previous: &[Period], coverage: &[Cover], rule: &Automatic, now: Timestamp) -> Vec<Period> {
     let mut next: Vec<Period> = expand(coverage, rule, now);
     for period in &mut next {
         if let Some(same) = previous.iter().find(|p| p.from == period.from) {

@@ -113,6 +113,14 @@ pub enum Answer {
         /// What gives it.
         origin: Origin,
     },
+    /// A change of the rota puts them on call and waits for the profile's override lock.
+    Locked {
+        /// Whose rota.
+        rotation: RotationId,
+        /// Until when.
+        #[serde(serialize_with = "instant_text::serialize")]
+        until: Timestamp,
+    },
     /// They are on call by a view that is too old to be believed.
     LeaseOver {
         /// Whose view.
@@ -185,6 +193,11 @@ impl fmt::Display for Answer {
                 };
                 write!(f, "the next period begins at {} by {origin}", rfc3339(*at))
             }
+            Self::Locked { rotation, until } => write!(
+                f,
+                "a late change of {rotation} puts them on call and waits for the override lock until {}",
+                rfc3339(*until)
+            ),
             Self::LeaseOver { rotation, ended: Some(ended) } => {
                 let ended = rfc3339(*ended);
                 write!(f, "on call in {rotation}, but no fresh view has confirmed it and its lease ended at {ended}")
@@ -269,6 +282,11 @@ pub fn explain<'a>(
     answers.extend((person.active == Some(false)).then_some(Answer::Inactive));
     answers.extend(rules.blocks().iter().filter(|block| concerns(block, person, profile, now)).map(blocked));
     answers.extend(reasons(&theirs, profile, rules, &shift, now));
+    answers.extend(
+        locks(person, profile, rules)
+            .filter(|(_, until)| *until > now)
+            .map(|(rotation, until)| Answer::Locked { rotation: rotation.clone(), until }),
+    );
     for entitlement in &profile.entitlements {
         let more = missing(person, entitlement, rules, answers);
         answers.extend(more);
@@ -328,6 +346,19 @@ fn reasons<'a>(
         });
     }
     answers
+}
+
+/// The rotations whose coverage waits for a lock of the profile, and until when.
+fn locks<'a>(
+    person: &'a Person,
+    profile: &'a Profile,
+    rules: &'a impl Rules,
+) -> impl Iterator<Item = (&'a RotationId, Timestamp)> {
+    let rotations = profile.enrollment.iter().flat_map(|rule| &rule.rotations);
+    rotations.filter_map(|rotation| {
+        let user = person.users.get(&rotation.source)?;
+        rules.lock(rotation, user, &profile.id).map(|until| (rotation, until))
+    })
 }
 
 fn concerns(block: &Block, person: &Person, profile: &Profile, now: Timestamp) -> bool {

@@ -1,6 +1,6 @@
 //! The forecast: who will hold what over a window, where nobody will be on call, and who cannot be matched.
 //!
-//! It shows what the rota and the profiles say. What only the day itself brings (blocks, requests, an account in doubt, a
+//! It shows what the rota and the profiles say, with the locks of late changes. What only the day itself brings (blocks, requests, an account in doubt, a
 //! lease that runs out) is not in it.
 
 #[cfg(test)]
@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::enrollment::expand;
+use crate::enrollment::{Cover, expand};
 use crate::explain::period;
 use crate::id::{AppId, EntitlementRef, PersonId, ProfileId, RotationId, SourceId, UserId};
 use crate::identity::Doubt;
+use crate::lock::{Lock, in_force};
 use crate::profile::{Mode, Profile};
-use crate::rota::Shift;
+use crate::rota::{KnownShift, Shift};
 use crate::time::{Span, instant_text, uncovered, union};
 
 /// A person as reports show them.
@@ -33,8 +34,8 @@ pub struct Shown {
 pub struct Input<'a> {
     /// What is asked for.
     pub window: Span,
-    /// The shifts that stand, by rotation; a rotation without any has an empty list and is a gap.
-    pub shifts: &'a BTreeMap<RotationId, Vec<Shift>>,
+    /// What is known of each rotation; one of which no shift stands is a gap.
+    pub shifts: &'a BTreeMap<RotationId, Vec<KnownShift>>,
     /// Who each user is. One who is not in it is unmatched.
     pub users: &'a BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>,
     /// The current version of each profile.
@@ -160,6 +161,8 @@ struct Cause<'a> {
     span: Span,
     profile: &'a Profile,
     rotation: &'a RotationId,
+    /// Whether it begins as late as it does because of the override lock.
+    locked: bool,
 }
 
 /// Causes that overlap or touch.
@@ -188,43 +191,46 @@ pub fn forecast(input: &Input<'_>) -> Forecast {
         }
     }
     let mut causes: BTreeMap<(bool, &Shown, &EntitlementRef), Vec<Cause<'_>>> = BTreeMap::new();
-    for (rotation, shifts) in input.shifts {
+    for (rotation, known) in input.shifts {
+        let shifts = || known.iter().filter(|known| known.stands()).map(|known| &known.shift);
         let mut spans: BTreeMap<&UserId, Vec<Span>> = BTreeMap::new();
-        for shift in shifts {
+        for shift in shifts() {
             if let (Some(user), Some(span)) = (&shift.user, Span::new(shift.start, shift.end.or_max())) {
                 spans.entry(user).or_default().push(span);
             }
         }
         forecast.gaps.extend(gaps(rotation, spans.values().flatten().copied().collect(), input.window));
-        for shift in shifts.iter().filter(|shift| shift.touches(&input.window)) {
+        for shift in shifts().filter(|shift| shift.touches(&input.window)) {
             forecast.shifts.push(turn(rotation, shift, input));
         }
-        let mut covered: BTreeMap<&Shown, Vec<Span>> = BTreeMap::new();
         for (user, spans) in spans {
-            match who(rotation, user, input) {
-                Ok(person) => covered.entry(person).or_default().extend(spans),
-                Err(problem) => {
-                    let ahead = union(spans).into_iter().filter(|span| span.overlaps(&input.window));
-                    forecast.unmatched.extend(ahead.map(|span| Unmatched {
-                        source: rotation.source.clone(),
-                        user: user.clone(),
-                        rotation: rotation.clone(),
-                        start: span.start,
-                        problem,
-                    }));
-                }
+            if let Err(problem) = who(rotation, user, input) {
+                let ahead = union(spans).into_iter().filter(|span| span.overlaps(&input.window));
+                forecast.unmatched.extend(ahead.map(|span| Unmatched {
+                    source: rotation.source.clone(),
+                    user: user.clone(),
+                    rotation: rotation.clone(),
+                    start: span.start,
+                    problem,
+                }));
             }
         }
-        for (person, spans) in covered {
-            let coverage = union(spans);
-            for profile in enrolling.get(rotation).into_iter().flatten() {
-                let Some(rule) = &profile.enrollment else { continue };
-                let observed = profile.mode == Mode::Observe;
+        for profile in enrolling.get(rotation).into_iter().flatten() {
+            let Some(rule) = &profile.enrollment else { continue };
+            let observed = profile.mode == Mode::Observe;
+            let mut covered: BTreeMap<&Shown, Vec<Cover>> = BTreeMap::new();
+            for (user, covers) in in_force(known, Lock::from(*profile), input.window.start).covers {
+                if let Ok(person) = who(rotation, user, input) {
+                    covered.entry(person).or_default().extend(covers);
+                }
+            }
+            for (person, coverage) in covered {
                 for period in expand(&coverage, rule, input.window.start) {
                     let Some(span) = Span::new(period.from, period.until.or_max()) else { continue };
+                    let locked = coverage.iter().any(|cover| cover.opens == span.start);
                     for entitlement in &profile.entitlements {
                         let entry = causes.entry((observed, person, entitlement)).or_default();
-                        entry.push(Cause { span, profile, rotation });
+                        entry.push(Cause { span, profile, rotation, locked });
                     }
                 }
             }
@@ -290,7 +296,8 @@ fn hold(observed: bool, person: &Shown, what: &EntitlementRef, stretch: &Stretch
     reasons.dedup();
     let sentence = |cause: &Cause<'_>| {
         let (profile, when) = (cause.profile, period(cause.span.start, known_end(cause.span)));
-        format!("on call in {} under profile {} version {}, {when}", cause.rotation, profile.id, profile.version)
+        let lock = if cause.locked { ", after the override lock" } else { "" };
+        format!("on call in {} under profile {} version {}, {when}{lock}", cause.rotation, profile.id, profile.version)
     };
     let why: Vec<String> = stretch.causes.iter().map(sentence).collect();
     let start = if observed { "would be held, were the profile not only observed: " } else { "" };

@@ -20,6 +20,7 @@ pub mod hold;
 pub mod id;
 pub mod identity;
 pub mod installation;
+pub mod lock;
 pub mod look;
 pub mod profile;
 pub mod retry;

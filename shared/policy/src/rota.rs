@@ -147,6 +147,17 @@ pub struct KnownShift {
     /// When an accepted view first did not show it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Timestamp>,
+    /// How far the view before had spoken when it was first shown: what it says of the time before that is a change of the
+    /// forecast. `None` where there was no view before, or where a release wrote it that did not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Timestamp>,
+}
+
+/// A shift as if it had always been known.
+impl From<Shift> for KnownShift {
+    fn from(shift: Shift) -> Self {
+        Self { shift, seen: Timestamp::MIN, gone: None, reached: None }
+    }
 }
 
 impl KnownShift {
@@ -237,10 +248,17 @@ pub fn difference(known: &[KnownShift], view: &View) -> Difference {
     }
 }
 
-/// What is known after a difference was accepted at `now`. What was gone before `forget` is dropped, where it is not
-/// part of the past that a report may ask for: a shift that was believed when it ran stays.
+/// What is known after a difference was accepted at `now`, where the view before had `reached` so far; `None` where this
+/// is the first. What was gone before `forget` is dropped, where it is not part of the past that a report may ask for: a
+/// shift that was believed when it ran stays.
 #[must_use]
-pub fn accept(known: &[KnownShift], change: &Difference, now: Timestamp, forget: Timestamp) -> Vec<KnownShift> {
+pub fn accept(
+    known: &[KnownShift],
+    change: &Difference,
+    reached: Option<Timestamp>,
+    now: Timestamp,
+    forget: Timestamp,
+) -> Vec<KnownShift> {
     let removed: BTreeSet<&Shift> = change.removed.iter().collect();
     let mut next: Vec<KnownShift> = known
         .iter()
@@ -253,7 +271,8 @@ pub fn accept(known: &[KnownShift], change: &Difference, now: Timestamp, forget:
             k
         })
         .collect();
-    next.extend(change.added.iter().map(|shift| KnownShift { shift: shift.clone(), seen: now, gone: None }));
+    let shown = |shift: &Shift| KnownShift { shift: shift.clone(), seen: now, gone: None, reached };
+    next.extend(change.added.iter().map(shown));
     next.sort_by(|a, b| (&a.shift, a.seen).cmp(&(&b.shift, b.seen)));
     next
 }

@@ -42,7 +42,7 @@ pub(crate) fn shift(user: &str, from: i64, to: i64) -> Shift {
 
 /// A shift that was seen at a minute and still stands.
 pub(crate) fn known(shift: Shift, seen: i64) -> KnownShift {
-    KnownShift { shift, seen: minute(seen), gone: None }
+    KnownShift { shift, seen: minute(seen), gone: None, reached: None }
 }
 
 /// So many random cases, without a file of those that failed.

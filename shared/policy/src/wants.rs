@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Block, Reach};
 use crate::bug::Bug;
 use crate::enrollment::{Enrollment, Origin, Period};
-use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId};
+use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId, UserId};
 use crate::identity::{Account, Person};
 use crate::profile::{Mode, Profile};
 use crate::time::{earlier, later};
@@ -141,6 +141,10 @@ pub trait Rules {
     fn profile(&self, id: &ProfileId) -> Option<&Profile>;
     /// How fresh a rotation's view is; `None` where it was never read.
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness>;
+    /// Until when a profile's lock keeps a user waiting for coverage of the rotation, where it does.
+    fn lock(&self, _rotation: &RotationId, _user: &UserId, _profile: &ProfileId) -> Option<Timestamp> {
+        None
+    }
     /// Every block that may be in force.
     fn blocks(&self) -> &[Block];
     /// Where an entitlement sits; `None` where its app is unknown or does not have it.

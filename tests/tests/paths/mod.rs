@@ -9,6 +9,7 @@ mod edits;
 mod gate;
 mod handoff;
 mod identity;
+mod locks;
 mod messages;
 mod numbers;
 mod rotas;

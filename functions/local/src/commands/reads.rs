@@ -10,7 +10,7 @@ use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::{Installation, Rotations, Source};
 use dutykey_policy::profile::{Approvers, Profile};
-use dutykey_policy::rota::{PlatformUser, Shift, users};
+use dutykey_policy::rota::{KnownShift, PlatformUser, Shift, users};
 use dutykey_policy::time::{Span, earlier, later};
 
 /// The deadline of one question to a platform, with all the pages that its answer has.
@@ -168,7 +168,9 @@ pub(super) fn widened(window: Span, profiles: &[Profile]) -> Span {
 /// Who would hold what under this installation.
 pub(super) fn foreseen(installation: &Installation, reads: &Reads, window: Span) -> Forecast {
     let known = |source: &SourceId| installation.sources.iter().any(|s| s.id == *source && !s.retiring);
-    let shifts = reads.iter().filter(|(source, _)| known(source)).flat_map(|(_, read)| read.shifts.clone()).collect();
+    let shifts = reads.iter().filter(|(source, _)| known(source)).flat_map(|(_, read)| &read.shifts);
+    let known = |shifts: &Vec<Shift>| shifts.iter().cloned().map(KnownShift::from).collect();
+    let shifts = shifts.map(|(rotation, shifts)| (rotation.clone(), known(shifts))).collect();
     let users = people(installation, reads);
     forecast(&Input { window, shifts: &shifts, users: &users, profiles: &installation.profiles })
 }

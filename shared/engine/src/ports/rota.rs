@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use dutykey_policy::evidence::{ChainHead, Draft};
-use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
+use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::Doubt;
 use dutykey_policy::look::Due;
 use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
@@ -52,13 +52,29 @@ pub struct RotationHead {
     /// Whether somebody was told that the view is stale: how often.
     #[serde(default)]
     pub told_stale: u8,
-    /// When the rotation must be looked at for itself: a boundary of a shift, a lease.
+    /// Whose gain of coverage waits for a profile's lock, as far as it is to be recorded when that has ended.
+    #[serde(default)]
+    pub waiting: Vec<Waiting>,
+    /// When the rotation must be looked at for itself: a boundary of a shift, a lease, a lock.
     pub due: Option<Due>,
     /// The end of the rotation's chain of evidence.
     pub chain: ChainHead,
 }
 
 impl RotationHead {
+    /// When the next lock ends.
+    #[must_use]
+    pub fn next_lock(&self) -> Option<Timestamp> {
+        self.waiting.iter().map(|one| one.until).min()
+    }
+
+    /// Until when a profile's lock keeps the user waiting.
+    #[must_use]
+    pub fn lock(&self, user: &UserId, profile: &ProfileId) -> Option<Timestamp> {
+        let theirs = self.waiting.iter().filter(|one| one.user == *user && one.profile == *profile);
+        theirs.map(|one| one.until).max()
+    }
+
     /// The head of a rotation that was never read.
     #[must_use]
     pub fn new(id: RotationId, name: String) -> Self {
@@ -78,9 +94,31 @@ impl RotationHead {
             held: None,
             gaps: Vec::new(),
             told_stale: 0,
+            waiting: Vec::new(),
             due: None,
             chain: ChainHead::default(),
         }
+    }
+}
+
+/// Somebody whom a change of the forecast puts on call once a profile's lock has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Who, as the source names them.
+    pub user: UserId,
+    /// By which profile.
+    pub profile: ProfileId,
+    /// The first instant of it that was not over when it began to wait.
+    pub from: Timestamp,
+    /// Until when it waits.
+    pub until: Timestamp,
+}
+
+impl Waiting {
+    /// Whether the two are the same wait; that time has gone on makes no other of it.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.user, &self.profile, self.until) == (&other.user, &other.profile, other.until)
     }
 }
 

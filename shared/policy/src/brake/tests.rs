@@ -49,7 +49,7 @@ impl Rota {
     /// Judges and accepts, as a sync does.
     fn sync(&mut self, now: i64, shifts: Vec<Shift>) -> Judgement {
         let judgement = self.judge(now, shifts, false);
-        self.known = accept(&self.known, &judgement.pass, minute(now), minute(now - 2 * DAY));
+        self.known = accept(&self.known, &judgement.pass, None, minute(now), minute(now - 2 * DAY));
         let since = self.held.take().map_or(minute(now), |(_, since)| since);
         self.held = judgement.held.clone().map(|(held, _)| (held, since));
         judgement

@@ -5,7 +5,7 @@ use super::*;
 use crate::block::Denied;
 use crate::enrollment::Period;
 use crate::hold::{Retry, Side};
-use crate::id::Place;
+use crate::id::{Place, UserId};
 use crate::profile::{Automatic, SelfOverride};
 use crate::rota::End;
 use crate::testing::{id, minute, person, shift};
@@ -24,6 +24,9 @@ impl Rules for World {
     fn freshness(&self, _: &RotationId) -> Option<Freshness> {
         let (failed_at, resumed_at, prolonged_until) = (Some(self.fresh_at), None, None);
         Some(Freshness { fresh_at: self.fresh_at, failed_at, resumed_at, prolonged_until })
+    }
+    fn lock(&self, _: &RotationId, user: &UserId, _: &ProfileId) -> Option<Timestamp> {
+        (user.as_str() == "late").then(|| minute(60))
     }
     fn blocks(&self) -> &[Block] {
         &self.blocks
@@ -125,6 +128,8 @@ fn why_not_names_what_is_missing() {
     let all = std::slice::from_ref(&enrollment);
     says(&ask(&person, &[], &[], &world, 90), "not on call in any rotation of the profile: pd:R");
     says(&ask(&person, all, &[], &world, 10), "the next period begins at 2026-03-02T01:00:00.000Z by rotation pd:R");
+    let late = Person { users: [(id("pd"), id("late"))].into(), ..person.clone() };
+    says(&ask(&late, all, &[], &world, 59), "waits for the override lock until 2026-03-02T01:00:00.000Z");
     says(&ask(&person, all, &[], &world, 90), "wanted; it is begun with the next look");
     let stale = World { fresh_at: minute(-200), profile: world.profile.clone(), blocks: vec![] };
     says(&ask(&person, all, &[], &stale, 90), "its lease ended at 2026-03-02T00:40:00.000Z");

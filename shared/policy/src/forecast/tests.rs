@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::profile::{Automatic, SelfOverride};
 use crate::rota::End;
-use crate::testing::{cases, id, minute, person, shift};
+use crate::testing::{cases, id, known, minute, person, shift};
 
 fn profile(name: &str, rotations: &[&str], lead: i64, grace: i64, groups: &[&str]) -> Profile {
     let minutes = |n: i64| Duration::from_secs(n.unsigned_abs() * 60);
@@ -44,7 +44,8 @@ fn users() -> Users {
 }
 
 fn run(window: (i64, i64), shifts: &[(&str, Vec<Shift>)], profiles: &[Profile]) -> Forecast {
-    let shifts = shifts.iter().map(|(rotation, shifts)| (id(rotation), shifts.clone())).collect();
+    let known = |shifts: &Vec<Shift>| shifts.iter().cloned().map(KnownShift::from).collect();
+    let shifts = shifts.iter().map(|(rotation, shifts)| (id(rotation), known(shifts))).collect();
     let window = Span::new(minute(window.0), minute(window.1)).unwrap();
     forecast(&Input { window, shifts: &shifts, users: &users(), profiles })
 }
@@ -88,6 +89,23 @@ fn p4_two_ways_to_one_entitlement_are_one_hold_with_both_reasons() {
         [("g1", minute(0), Some(minute(120)), 2), ("g2", minute(70), Some(minute(120)), 1)],
         "they touch"
     );
+}
+
+#[test]
+fn r16_a_late_change_is_forecast_with_its_lock() {
+    let (ann, bob) = (shift("ann", 60, 120), shift("bob", 60, 120));
+    let replaced = KnownShift { gone: Some(minute(58)), ..known(ann, 0) };
+    let late = KnownShift { reached: Some(minute(600)), ..known(bob, 58) };
+    let shifts = [(id("pd:P1"), vec![replaced, late])].into();
+    let lock = Duration::from_secs(600);
+    let profiles = [Profile { override_lock: lock, ..profile("on-call", &["pd:P1"], 5, 0, &["g1"]) }];
+    let window = Span::new(minute(0), minute(600)).unwrap();
+    let forecast = forecast(&Input { window, shifts: &shifts, users: &users(), profiles: &profiles });
+    let holds: Vec<_> = forecast.holds.iter().map(|hold| (hold.person.id.clone(), hold.start, hold.end)).collect();
+    let (ann, bob) = (Some(person(1)), Some(person(2)));
+    assert_eq!(holds, [(ann, minute(55), Some(minute(68))), (bob, minute(68), Some(minute(120)))]);
+    assert!(forecast.holds[1].why.ends_with(", after the override lock"), "P12: {}", forecast.holds[1].why);
+    assert_eq!(forecast.shifts.len(), 1, "of the rota itself it shows what stands");
 }
 
 #[test]

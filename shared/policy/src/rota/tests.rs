@@ -17,7 +17,7 @@ fn r15_a_shift_outside_the_window_is_not_gone() {
         [shift("now", 60, 200)],
         "half-open: what ends or begins at the window's edge is outside"
     );
-    let after = accept(&known, &change, minute(70), minute(0));
+    let after = accept(&known, &change, None, minute(70), minute(0));
     assert_eq!(after.iter().filter(|k| k.stands()).count(), 3);
     let gone = after.iter().find(|k| !k.stands()).unwrap();
     assert!(gone.believed_at(minute(69)) && !gone.believed_at(minute(70)), "it counted until it was gone");
@@ -63,7 +63,7 @@ proptest! {
         let known: Vec<_> = before.iter().map(|s| known(s.clone(), -100)).collect();
         let view = view(from, from + len, said);
         let view = View { shifts: view.shifts.iter().filter(|s| s.touches(&view.window)).cloned().collect(), ..view };
-        let after = accept(&known, &difference(&known, &view), minute(from), minute(-1_000));
+        let after = accept(&known, &difference(&known, &view), None, minute(from), minute(-1_000));
         let standing: BTreeSet<&Shift> = after.iter().filter(|k| k.stands()).map(|k| &k.shift).collect();
         let outside = before.iter().filter(|s| !s.touches(&view.window));
         prop_assert_eq!(standing, view.shifts.iter().chain(outside).collect::<BTreeSet<_>>());

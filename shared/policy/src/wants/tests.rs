@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::block::Denied;
-use crate::enrollment::replan;
+use crate::enrollment::{Cover, replan};
 use crate::id::AccountId;
 use crate::look::look;
 use crate::profile::{Automatic, SelfOverride};
@@ -75,8 +75,9 @@ fn build(case: &Case) -> (Person, Vec<Enrollment>, World) {
             lease: minutes(LEASE),
         };
         let spans = case.shifts.iter().filter(|(p, ..)| *p == i);
-        let spans = spans.filter_map(|(_, from, len)| Span::new(minute(*from), minute(from + len))).collect();
-        let periods = replan(&[], &crate::time::union(spans), &rule, minute(-1_000));
+        let spans = spans.filter_map(|(_, from, len)| Span::new(minute(*from), minute(from + len)));
+        let covers: Vec<Cover> = spans.map(Cover::from).collect();
+        let periods = replan(&[], &covers, &rule, minute(-1_000));
         let origin = Origin::Coverage(rotation.clone());
         enrollments.push(Enrollment { person: person(1), profile: profile.clone(), origin, periods });
         let fresh_at = minute(case.fresh[i]);

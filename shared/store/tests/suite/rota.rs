@@ -23,7 +23,7 @@ fn known(start: Timestamp, hours: u64, user: &str) -> KnownShift {
     let end = End::At(later(start, Duration::from_secs(hours * 3_600)));
     let user = Some(user.parse().unwrap());
     let shift = Shift { start, end, user, cause: Cause::Base, native_id: None, maker: None };
-    KnownShift { shift, seen: nine(), gone: None }
+    KnownShift { shift, seen: nine(), gone: None, reached: None }
 }
 
 fn day(number: i64) -> Timestamp {
@@ -251,7 +251,7 @@ fn any_shift() -> impl Strategy<Value = KnownShift> {
         let cause = [Cause::Base, Cause::Override, Cause::Unknown][usize::from(cause)];
         let native_id = gone.map(|gone| format!("native {gone}"));
         let shift = Shift { start, end, user, cause, native_id, maker: None };
-        KnownShift { shift, seen: nine(), gone: gone.map(day) }
+        KnownShift { shift, seen: nine(), gone: gone.map(day), reached: None }
     })
 }
 
