@@ -40,6 +40,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
         seed,
         epoch: begins,
         lasts,
+        rest: 3 * 3_600,
         tick_second: chance.u32(..60),
         clocks_ms: std::array::from_fn(|_| clock(&mut chance)),
         people: company::people(&mut chance, size),

@@ -20,6 +20,8 @@ pub struct Plan {
     pub epoch: Timestamp,
     /// How long it lasts, in seconds; afterwards faults end and the system gets time to come to rest.
     pub lasts: Second,
+    /// How much time it gets, in seconds.
+    pub rest: Second,
     /// At which second of its minute the tick runs.
     pub tick_second: Second,
     /// How far each function's clock is ahead of the world's, in milliseconds: sync, provisioning, revocation, handoff.

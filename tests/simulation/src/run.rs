@@ -32,8 +32,6 @@ use crate::world::platform::{CompanyPlatforms, their_clock};
 use crate::world::queue::{Queues, Sender};
 use crate::world::{World, table};
 
-/// After the plan is over the system has so long to come to rest.
-const REST: Duration = Duration::from_secs(3 * 3_600);
 /// A message that failed comes again after this time.
 const AGAIN: Duration = Duration::from_secs(30);
 /// More steps than this on average in a simulated minute, and the system does not come to rest.
@@ -194,11 +192,11 @@ impl Course {
         self.ledger.create_table("simulation").await?;
         self.configure().await?;
         let mut events = self.events().into_iter().peekable();
-        let end = later(self.plan().at(self.plan().lasts), REST);
+        let end = self.plan().at(self.plan().lasts.saturating_add(self.plan().rest));
         let mut ticks = Ticks::new(self.plan());
         let mut reads = Reads::new(self.plan());
         let mut next_read = self.plan().epoch;
-        let most = BUSY * (u64::from(self.plan().lasts) / 60 + 180);
+        let most = BUSY * u64::from(self.plan().lasts.saturating_add(self.plan().rest).div_ceil(60));
         let mut troubles = 0;
         loop {
             let now = self.world.now();

@@ -102,7 +102,7 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) ->
         lead: pick(chance, &[0, 0, 60, 300, 900]),
         grace: pick(chance, &[0, 0, 60, 600, 3_600]),
         lease: if one_in(chance, 12) { 3_600 } else { pick(chance, &[8 * 3_600, 24 * 3_600]) },
-        lock: 0,
+        lock: pick(chance, &[0, 0, 600, 1_800]),
     }
 }
 

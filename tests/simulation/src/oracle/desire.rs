@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Oracle, Sure, minutes, plus, seconds};
+use crate::oracle::rota::Terms;
 use crate::oracle::seats::{Check, Seat};
 use crate::plan::{Denies, Profile, What};
 
@@ -27,9 +28,38 @@ impl Oracle {
     }
 
     fn gives(&self, person: usize, profile: &Profile, at: Timestamp) -> Sure {
-        let (lead, grace, lease) = (profile.lead.into(), profile.grace.into(), profile.lease.into());
         let rotas = profile.rotations.iter().filter_map(|number| self.rotas.get(*number));
-        rotas.map(|rota| rota.on_call(person, at, lead, grace, lease)).max().unwrap_or_default()
+        rotas.map(|rota| rota.on_call(person, at, &Terms::from(profile))).max().unwrap_or_default()
+    }
+
+    /// Whether nothing but changes of the forecast that wait for a lock speaks for the seat at `at`.
+    pub(super) fn only_waits(&self, seat: &Seat, at: Timestamp) -> bool {
+        let group = seat.place.strip_prefix("group/");
+        let app = self.plan.apps.get(seat.app);
+        let gives = |profile: &Profile| {
+            let is = |what: What| matches!((what, app), (What::Group(n), Some(app)) if app.groups.get(n).map(|g| g.id.as_str()) == group);
+            profile.gives.iter().any(|gives| gives.app == seat.app && is(gives.what))
+        };
+        let mut waiting = false;
+        for person in 0..self.plan.people.len() {
+            if !self.accounts(person, at).contains_key(&seat.account) {
+                continue;
+            }
+            for number in 0..self.profiles.len() {
+                let Some(profile) = self.profile_at(number, at).filter(|profile| gives(profile)) else { continue };
+                if self.in_edit(number, at) {
+                    return false;
+                }
+                for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
+                    if rota.only_waits(person, at, &Terms::from(profile)) {
+                        waiting = true;
+                    } else if rota.on_call(person, at, &Terms::from(profile)) != Sure::No {
+                        return false;
+                    }
+                }
+            }
+        }
+        waiting
     }
 
     /// What the version before gave may be there still for a while after an edit.
@@ -197,9 +227,8 @@ impl Oracle {
                 edge(*from);
                 edge(plus(*from, minutes(6)));
                 let Some(profile) = profile else { continue };
-                let (lead, grace, lease) = (profile.lead.into(), profile.grace.into(), profile.lease.into());
                 for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
-                    rota.edges(lead, grace, lease).for_each(&mut edge);
+                    rota.edges(&Terms::from(profile)).for_each(&mut edge);
                 }
             }
         }

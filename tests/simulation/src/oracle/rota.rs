@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Sure, minutes, plus, seconds};
+use crate::plan::Profile;
 
 /// An hour: what the brake compares with.
 const HOUR: i64 = 3_600;
@@ -27,6 +28,36 @@ impl Duty {
 
     fn touches(&self, from: Timestamp, to: Timestamp) -> bool {
         self.start < to && from < self.end
+    }
+}
+
+/// What a profile makes of being on call, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Access begins so long before.
+    pub lead: i64,
+    /// It ends so long after.
+    pub grace: i64,
+    /// A view may stand for so long.
+    pub lease: i64,
+    /// A change of the forecast waits for so long.
+    pub lock: i64,
+}
+
+impl From<&Profile> for Terms {
+    fn from(profile: &Profile) -> Self {
+        Self {
+            lead: profile.lead.into(),
+            grace: profile.grace.into(),
+            lease: profile.lease.into(),
+            lock: profile.lock.into(),
+        }
+    }
+}
+
+impl Terms {
+    fn covers(&self, duty: &Duty, at: Timestamp) -> bool {
+        plus(duty.start, seconds(-self.lead)) <= at && at < plus(duty.end, seconds(self.grace))
     }
 }
 
@@ -218,41 +249,55 @@ impl Rota {
         lost
     }
 
-    /// Whether the user counts as on call for somebody whose access begins `lead` before and ends `grace` after, at `at`.
-    pub fn on_call(&self, user: usize, at: Timestamp, lead: i64, grace: i64, lease: i64) -> Sure {
+    /// Whether the user counts as on call at `at` under a profile's terms.
+    pub fn on_call(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {
         let Some(fresh) = self.fresh else { return Sure::No };
-        let stale = plus(fresh, seconds(lease));
+        let stale = plus(fresh, seconds(terms.lease));
         if at >= stale {
-            return if at < plus(stale, minutes(6)) { self.ever(user, at, lead, grace).min(Sure::Maybe) } else { Sure::No };
+            return if at < plus(stale, minutes(6)) { self.ever(user, at, terms).min(Sure::Maybe) } else { Sure::No };
         }
-        let sure = self.ever(user, at, lead, grace);
+        let sure = self.ever(user, at, terms);
         if self.unsure_until.is_some_and(|until| at < until) { sure.min(Sure::Maybe) } else { sure }
     }
 
-    fn ever(&self, user: usize, at: Timestamp, lead: i64, grace: i64) -> Sure {
+    fn ever(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {
         let mut sure = Sure::No;
         for (duty, known) in self.duties.iter().filter(|(duty, _)| duty.user == user) {
-            let (from, to) = (plus(duty.start, seconds(-lead)), plus(duty.end, seconds(grace)));
-            if !(from <= at && at < to) {
+            if !terms.covers(duty, at) {
                 continue;
             }
             sure = sure.max(match known.standing {
+                Standing::Shown | Standing::Held(_) if self.waits(known, at, terms) => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
-                // An end of coverage that nobody forecast has its grace as well.
-                Standing::Gone(gone) if at < plus(gone, seconds(grace)) && from <= gone => Sure::Maybe,
+                // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
+                // change waits.
+                Standing::Gone(gone) if at < plus(gone, seconds(terms.grace.max(terms.lock))) => Sure::Maybe,
                 Standing::Gone(_) => Sure::No,
             });
         }
         sure
     }
 
+    /// Whether a duty that came as a change of the forecast may still wait for the lock.
+    fn waits(&self, known: &Known, at: Timestamp, terms: &Terms) -> bool {
+        let change = self.first.is_some_and(|first| known.seen > first) && !known.made_by_other;
+        change && at < plus(known.seen, seconds(terms.lock))
+    }
+
+    /// Whether the user is on call at `at` by nothing but changes that wait for the lock.
+    pub fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
+        let mut covering = self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
+        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, at, terms))
+    }
+
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
-    pub fn edges(&self, lead: i64, grace: i64, lease: i64) -> impl Iterator<Item = Timestamp> + '_ {
+    pub fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
+        let Terms { lead, grace, lease, lock } = *terms;
         let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
         let gone = move |known: &Known| match known.standing {
-            Standing::Gone(at) => Some(plus(at, seconds(grace))),
-            _ => None,
+            Standing::Gone(at) => Some(plus(at, seconds(grace.max(lock)))),
+            _ => Some(plus(known.seen, seconds(lock))),
         };
         self.duties
             .iter()
@@ -261,10 +306,5 @@ impl Rota {
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
             .flatten()
-    }
-
-    /// Forgets what no longer matters.
-    pub fn forget(&mut self, before: Timestamp) {
-        self.duties.retain(|duty, _| duty.end > before);
     }
 }

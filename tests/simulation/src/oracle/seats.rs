@@ -213,6 +213,9 @@ impl Oracle {
             Call::Grant if state.wanted.sure == Sure::No && state.absent_since.is_none() && soon() == Sure::No => {
                 self.violated("P1", now, format!("{seat} is asked for and there never was a reason"));
             }
+            Call::Grant if self.only_waits(&seat, plus(now, self.slowest_clock() + seconds(1))) => {
+                self.violated("P11", now, format!("{seat} is given by a change of the rota that waits for its lock"));
+            }
             Call::Grant
                 if state.theirs
                     && !state.ours
