@@ -250,9 +250,10 @@ fn people(event: &Component, by: IdentifyBy) -> Result<Vec<PlatformUser>, Calend
             }
         }
         IdentifyBy::Attendee => {
+            let mut known = BTreeSet::new();
             for attendee in event.all("ATTENDEE") {
                 let person = person(attendee, &address(attendee), attendee.param("CN"))?;
-                if people.iter().all(|known| known.id != person.id) {
+                if known.insert(person.id.clone()) {
                     people.push(person);
                 }
             }

@@ -13,17 +13,24 @@ use rrule::RRuleSet;
 use super::fault::{Problem, excerpt};
 use super::value::Stamp;
 
+/// How much may be computed for all rules of a calendar together, in days that are looked at. A rule may look at many and
+/// name few: its author pays with a line, and we with our time.
+const MAX_DAYS: u32 = 1_000_000;
+/// How many times of day a rule may name. A rule that names each second names thirty million in a year, all at once.
+const MAX_TIMES: usize = 1_440;
+
 /// How many more instants may be computed.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: usize,
     limit: usize,
+    days: i64,
 }
 
 impl Budget {
     /// So many.
     pub(super) fn of(limit: usize) -> Self {
-        Self { left: limit, limit }
+        Self { left: limit, limit, days: i64::from(MAX_DAYS) }
     }
 
     /// Takes some.
@@ -31,6 +38,13 @@ impl Budget {
         let too_many = Problem::TooMany { what: "instants", limit: self.limit };
         self.left = self.left.checked_sub(some).ok_or(too_many)?;
         Ok(())
+    }
+
+    /// Takes days that were looked at.
+    fn look_at(&mut self, days: i64) -> Result<(), Problem> {
+        self.days = self.days.saturating_sub(days);
+        let too_many = Problem::TooMany { what: "days to look at for rules", limit: MAX_DAYS as usize };
+        if self.days < 0 { Err(too_many) } else { Ok(()) }
     }
 }
 
@@ -56,6 +70,36 @@ pub(super) struct Rule {
     count: Option<usize>,
     /// The seconds from one step to the next, where every step is as long as the other.
     step: Option<i64>,
+    pace: Pace,
+}
+
+/// What it takes to get ahead on a rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pace {
+    /// The seconds of a step, at least.
+    seconds: i64,
+    /// What a step costs, in days that are looked at.
+    days: i64,
+}
+
+impl Pace {
+    fn of(freq: &str, interval: u32) -> Self {
+        let (seconds, days) = match freq {
+            "SECONDLY" => (1, 1),
+            "MINUTELY" => (60, 1),
+            "HOURLY" => (3_600, 1),
+            "DAILY" => (86_400, 1),
+            "WEEKLY" => (7 * 86_400, 1),
+            "MONTHLY" => (28 * 86_400, 2),
+            _ => (365 * 86_400, 10),
+        };
+        Self { seconds: seconds * i64::from(interval.max(1)), days }
+    }
+
+    /// What it costs to get from one wall clock to another.
+    fn cost(self, from: i64, to: i64) -> i64 {
+        (to.saturating_sub(from).max(0) / self.seconds).saturating_mul(self.days)
+    }
 }
 
 impl Rule {
@@ -77,14 +121,12 @@ impl Rule {
         let get = |wanted: &str| parts.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
         let freq = get("FREQ").ok_or_else(|| wrong("FREQ is missing"))?.to_ascii_uppercase();
         let number = |name: &str| get(name).and_then(|value| value.parse::<u32>().ok());
-        let unit = match freq.as_str() {
-            "SECONDLY" => Some(1),
-            "MINUTELY" => Some(60),
-            "HOURLY" => Some(3_600),
-            "DAILY" => Some(86_400),
-            "WEEKLY" => Some(7 * 86_400),
-            _ => None,
-        };
+        let times = |name: &str| get(name).map_or(1, |value| value.split(',').count());
+        let times = ["BYHOUR", "BYMINUTE", "BYSECOND"].into_iter().map(times).fold(1, usize::saturating_mul);
+        if times > MAX_TIMES {
+            return Err(wrong("it names more times of day than a rota has"));
+        }
+        let pace = Pace::of(&freq, number("INTERVAL").unwrap_or(1));
         let until = match get("UNTIL") {
             None => None,
             Some(_) if get("COUNT").is_some() => return Err(wrong("it has both COUNT and UNTIL")),
@@ -107,7 +149,8 @@ impl Rule {
                 || ["BYHOUR", "BYMINUTE", "BYSECOND"].iter().any(|name| get(name).is_some()),
             text: expanded.collect::<Vec<_>>().join(";"),
             count: number("COUNT").and_then(|count| usize::try_from(count).ok()),
-            step: unit.map(|unit| unit * i64::from(number("INTERVAL").unwrap_or(1))),
+            step: (!matches!(freq.as_str(), "MONTHLY" | "YEARLY")).then_some(pace.seconds),
+            pace,
         })
     }
 
@@ -126,11 +169,16 @@ impl Rule {
         budget: &mut Budget,
     ) -> Result<Vec<DateTime>, Problem> {
         let (from, to) = (seconds(from), seconds(to));
-        let set = self.set(self.skip(start, from)?)?;
+        let start = self.skip(start, from)?;
+        let set = self.set(start)?;
+        let (begin, mut paid) = (seconds(start), 0);
         let mut walls = Vec::new();
         let mut named = 0_usize;
         for wall in &set {
             let at = wall.timestamp();
+            let cost = self.pace.cost(begin, at);
+            budget.look_at(cost - paid)?;
+            paid = cost;
             if at > to {
                 return Ok(walls);
             }

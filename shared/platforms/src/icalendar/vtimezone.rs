@@ -24,14 +24,14 @@ pub(super) struct OwnZone {
 }
 
 impl OwnZone {
-    /// Reads a VTIMEZONE; the error says what is not understood.
-    pub(super) fn read(zone: &Component) -> Result<Self, &'static str> {
+    /// Reads a VTIMEZONE; the error says what is not understood. The budget is that of all zones of the calendar.
+    pub(super) fn read(zone: &Component, budget: &mut Budget) -> Result<Self, &'static str> {
         let mut changes: Vec<(Timestamp, Offset, Offset)> = Vec::new();
         for observance in zone.inside("STANDARD").chain(zone.inside("DAYLIGHT")) {
             let offset = |name| observance.needed(name).ok().and_then(|property| parse_offset(property.value.trim()));
             let from = offset("TZOFFSETFROM").ok_or("TZOFFSETFROM is missing or not an offset")?;
             let to = offset("TZOFFSETTO").ok_or("TZOFFSETTO is missing or not an offset")?;
-            for wall in onsets(observance, from)? {
+            for wall in onsets(observance, from, budget)? {
                 let at = from.to_timestamp(wall).map_err(|_| "a change is out of range")?;
                 changes.push((at, from, to));
             }
@@ -85,7 +85,7 @@ impl OwnZone {
 }
 
 /// The wall clocks, on the offset before, at which an observance begins.
-fn onsets(observance: &Component, from: Offset) -> Result<Vec<DateTime>, &'static str> {
+fn onsets(observance: &Component, from: Offset, budget: &mut Budget) -> Result<Vec<DateTime>, &'static str> {
     let local = |text: &str| match Stamp::parse(text) {
         Some(Stamp::Local(wall)) => Ok(wall),
         _ => Err("a DTSTART or RDATE in it is not a local time"),
@@ -96,7 +96,7 @@ fn onsets(observance: &Component, from: Offset) -> Result<Vec<DateTime>, &'stati
         None => vec![start],
         Some(rule) => {
             let rule = Rule::parse(&rule.value).map_err(|_| "an RRULE in it is not understood")?;
-            let walls = rule.walls(start, start, LAST, &mut Budget::of(MAX_CHANGES));
+            let walls = rule.walls(start, start, LAST, budget);
             let admitted = |wall: &DateTime| match rule.until {
                 None => true,
                 Some(Until::Date(last)) => wall.date() <= last,

@@ -9,6 +9,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::document::Component;
 use super::fault::{CalendarFault, Problem, excerpt};
+use super::rule::Budget;
 use super::vtimezone::OwnZone;
 use super::windows;
 
@@ -20,6 +21,8 @@ static DATABASE: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bu
 const UTC: [&str; 7] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Zulu", "Etc/Zulu", "Etc/UCT"];
 /// The most zones that one calendar may name; to compute one of the file's own takes a while.
 const MAX_ZONES: usize = 500;
+/// The most changes of offset in all of the file's own zones together.
+const MAX_CHANGES: usize = 1_000_000;
 
 /// A time zone.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +76,7 @@ pub(super) struct Zones<'a> {
     defined: Vec<&'a Component>,
     calendar: Option<String>,
     found: BTreeMap<String, Zone>,
+    budget: Budget,
 }
 
 impl<'a> Zones<'a> {
@@ -85,7 +89,12 @@ impl<'a> Zones<'a> {
         }
         let written = calendar.one("X-WR-TIMEZONE")?.map(|property| property.value.trim());
         let name = setting.or(written).filter(|name| !name.is_empty()).map(str::to_owned);
-        Ok(Self { defined: calendar.inside("VTIMEZONE").collect(), calendar: name, found: BTreeMap::new() })
+        Ok(Self {
+            defined: calendar.inside("VTIMEZONE").collect(),
+            calendar: name,
+            found: BTreeMap::new(),
+            budget: Budget::of(MAX_CHANGES),
+        })
     }
 
     /// The zone of dates and floating times.
@@ -107,10 +116,10 @@ impl<'a> Zones<'a> {
         Ok(zone)
     }
 
-    fn own(&self, name: &str) -> Result<Zone, Problem> {
+    fn own(&mut self, name: &str) -> Result<Zone, Problem> {
         let wrong = |why| Problem::OwnZone { zone: excerpt(name), why };
         let named = |zone: &&&Component| zone.all("TZID").next().is_some_and(|property| property.value == name);
-        let mut zones = self.defined.iter().filter(named).map(|zone| OwnZone::read(zone));
+        let mut zones = self.defined.iter().filter(named).map(|zone| OwnZone::read(zone, &mut self.budget));
         let zone = zones.next().ok_or_else(|| Problem::UnknownZone(excerpt(name)))?.map_err(wrong)?;
         for other in zones {
             if other.map_err(wrong)? != zone {

@@ -147,6 +147,40 @@ fn past_a_limit_it_is_a_fault_that_names_the_limit() {
 }
 
 #[test]
+fn what_takes_long_to_compute_is_a_fault_before_it_has_taken_long() {
+    let every = |count: u8| (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let seconds = format!("FREQ=YEARLY;BYHOUR={};BYMINUTE={};BYSECOND={}", every(24), every(60), every(60));
+    let text = calendar(&event("a", &format!("DTSTART:20260101T000000Z\nDURATION:PT1S\nRRULE:{seconds}")));
+    assert!(matches!(fault(&text).problem, Problem::Rule { .. }), "each second of a year: {}", fault(&text));
+
+    let rare = "DTSTART:00010101T000000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYMONTH=1;BYMONTHDAY=1;COUNT=9000";
+    let text = calendar(&(0..3).map(|n| event(&n.to_string(), rare)).collect::<String>());
+    assert!(
+        fault(&text).to_string().contains("1000000 days"),
+        "each day since the year 1, three times: {}",
+        fault(&text)
+    );
+
+    let part = |name: &str, month: u8| {
+        let offsets = "TZOFFSETFROM:+0100\nTZOFFSETTO:+0200";
+        let rule = format!("RRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH={month}");
+        format!("BEGIN:{name}\nDTSTART:1601{month:02}25T020000\n{offsets}\n{rule}\nEND:{name}\n")
+    };
+    let zone = format!("BEGIN:VTIMEZONE\nTZID:Own\n{}END:VTIMEZONE\n", part("DAYLIGHT", 3));
+    let used = event("a", "DTSTART;TZID=Own:20260327T080000\nDURATION:PT1H");
+    let text = calendar(&format!("{}{used}", zone.repeat(300)));
+    assert!(matches!(fault(&text).problem, Problem::OwnZone { .. }), "a zone 300 times: {}", fault(&text));
+}
+
+#[test]
+fn an_event_may_name_very_many_people() {
+    let crowd: String = (0..100_000).map(|n| format!("ATTENDEE:u{n}@example.com\n")).collect();
+    let text = calendar(&event("crowd", &format!("{crowd}DTSTART:20260101T000000Z\nDURATION:PT1H")));
+    let users = super::super::users(&text, &Settings::default()).expect("it is a calendar");
+    assert_eq!(users.len(), 100_001, "everybody, and the one of every event here");
+}
+
+#[test]
 fn a_message_is_short_and_shows_no_control_characters() {
     let uid = format!("u\u{7}{}", "x".repeat(5_000));
     let message = fault(&calendar(&event(&uid, &format!("DTSTART:{}", "9".repeat(5_000))))).to_string();
