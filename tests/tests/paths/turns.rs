@@ -67,9 +67,9 @@ async fn r11_ends_do_not_wait_behind_two_hundred_grants() {
     let people = people(0..204);
     let shifts = people.iter().enumerate();
     let shifts: Vec<_> =
-        shifts.map(|(n, who)| if n < 4 { shift(who, "0s", "10m") } else { shift(who, "10m", "645s") }).collect();
+        shifts.map(|(n, who)| if n < 4 { shift(who, "0s", "10m") } else { shift(who, "10m", "612s") }).collect();
     let world = company(&people, &shifts, json!({ "by": "app", "turns": 3 })).start().await;
-    world.run_until(m(10) + s(20)).await;
+    world.run_until(m(10) + s(10)).await;
     // Two of the three turns are closed to grants. An end holds one for 600 ms, its call and the read after it; it looks
     // again after at least 500 ms, then at least a second. So with three others it finds both held at two looks at most,
     // which costs at most three seconds; two more are those that anybody has.
@@ -93,7 +93,7 @@ async fn r11_ends_do_not_wait_behind_two_hundred_grants() {
     let members = world.members("prod");
     assert!(members.len() >= 5 && members.is_subset(&set(&people[4..])), "the grants' own turn is used: {members:?}");
     assert_eq!(world.gate.conflicts(), 0, "R11: a conflict is what turns are for");
-    world.run_until(m(16)).await;
+    world.run_until(m(12)).await;
     world.is_over().await;
     nobody_holds_a_turn(&world, "app").await;
 }
