@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("revocation", CALLS_APPS),
     ("dutykey", EVERYTHING),
     ("dutykey-tests", STANDS_IN),
+    ("dutykey-simulation", RUNS_EVERYTHING),
 ];
 const INWARD: &[&str] = &["dutykey-engine", "dutykey-policy"];
 /// Each duty has one function: only two of them know how to speak to platforms, and two others how to speak to apps.
@@ -49,6 +50,20 @@ const EVERYTHING: &[&str] = &[
 ];
 /// A table and the people in it; nothing that a platform's, an app's or the runtime's own tests would test with itself.
 const STANDS_IN: &[&str] = &["dutykey-embedded", "dutykey-engine", "dutykey-policy", "dutykey-store"];
+/// The simulation plays every function, and is used by nobody.
+const RUNS_EVERYTHING: &[&str] = &[
+    "dutykey-embedded",
+    "dutykey-engine",
+    "dutykey-platforms",
+    "dutykey-policy",
+    "dutykey-runtime",
+    "dutykey-store",
+    "dutykey-targets",
+    "handoff",
+    "provisioning",
+    "revocation",
+    "rotation-sync",
+];
 /// What the tests of any crate may use besides; those of the whole system use everything.
 const TEST_TOOLS: &[&str] = &["dutykey-embedded", "dutykey-tests"];
 

@@ -138,7 +138,8 @@ impl Profile {
     #[must_use]
     pub fn enrolls(&self, rotation: &RotationId) -> bool {
         let policy = |id: &RotationId| format!("{}:{}", id.source, id.local().split('@').next().unwrap_or_default());
-        let same = |id: &RotationId| id == rotation || (Bug::LevelIgnored.is_chosen() && policy(id) == policy(rotation));
+        let same =
+            |id: &RotationId| id == rotation || (Bug::LevelIgnored.is_chosen() && policy(id) == policy(rotation));
         self.enrollment.as_ref().is_some_and(|automatic| automatic.rotations.iter().any(same))
     }
 

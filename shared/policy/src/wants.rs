@@ -64,7 +64,11 @@ impl Freshness {
     pub fn lease_end(&self, lease: Duration) -> Timestamp {
         let end = later(self.fresh_at, lease).max(self.prolonged_until.unwrap_or(Timestamp::MIN));
         match self.resumed_at {
-            Some(resumed) if !Bug::LeaseAfterPause.is_chosen() && self.failed_at.is_none_or(|failed| failed < resumed) => end.max(later(resumed, RESUME)),
+            Some(resumed)
+                if !Bug::LeaseAfterPause.is_chosen() && self.failed_at.is_none_or(|failed| failed < resumed) =>
+            {
+                end.max(later(resumed, RESUME))
+            }
             _ => end,
         }
     }

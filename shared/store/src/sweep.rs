@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use dutykey_policy::bug::Bug;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::sweep::{Among, Sweep, SweepPage, WorkSweeps};
+use dutykey_policy::bug::Bug;
 
 use crate::Store;
 use crate::codec::{decode, number, text};

@@ -198,11 +198,30 @@ fn shifts(plan: &Plan) -> usize {
 
 fn show(sum: &mut Sum, sized: &Sized, took: f64) {
     let years = sized.seeds as f64 * f64::from(sized.days) / 365.25;
-    println!("{} seeds of {} days in {took:.0} s: {:.2} seeds per second", sized.seeds, sized.days, sized.seeds as f64 / took);
-    println!("{years:.2} simulated years, {} steps checked, {} changes in apps, {} records of evidence verified", sum.steps, sum.effects, sum.records);
+    println!(
+        "{} seeds of {} days in {took:.0} s: {:.2} seeds per second",
+        sized.seeds,
+        sized.days,
+        sized.seeds as f64 / took
+    );
+    println!(
+        "{years:.2} simulated years, {} steps checked, {} changes in apps, {} records of evidence verified",
+        sum.steps, sum.effects, sum.records
+    );
     sum.lags.sort_unstable();
-    let rank = |percent: usize| sum.lags.get((sum.lags.len() * percent / 100).min(sum.lags.len().saturating_sub(1))).copied().unwrap_or_default();
-    println!("lag of the {} acts that nothing disturbed: median {} ms, p99 {} ms, worst {} ms", sum.lags.len(), rank(50), rank(99), rank(100));
+    let rank = |percent: usize| {
+        sum.lags
+            .get((sum.lags.len() * percent / 100).min(sum.lags.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
+    };
+    println!(
+        "lag of the {} acts that nothing disturbed: median {} ms, p99 {} ms, worst {} ms",
+        sum.lags.len(),
+        rank(50),
+        rank(99),
+        rank(100)
+    );
     println!("\nran");
     for (what, count) in &sum.runs {
         println!("  {count:>9}  {what}");
@@ -233,9 +252,10 @@ fn again(replay: &Replay) -> Result<bool> {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
             serde_json::from_str(&text).with_context(|| format!("{} is no plan", file.display()))?
         }
-        (None, Some(seed)) => {
-            generate::plan(seed, Size { least: replay.least.max(1), most: replay.most.max(replay.least), days: replay.days })
-        }
+        (None, Some(seed)) => generate::plan(
+            seed,
+            Size { least: replay.least.max(1), most: replay.most.max(replay.least), days: replay.days },
+        ),
         (None, None) => bail!("name a seed with --seed, or a file with --plan"),
     };
     let outcome = run(&plan, Options { skip: true, story: true })?;
@@ -252,12 +272,11 @@ fn bugs(_sized: &Sized) -> Result<bool> {
 
 #[cfg(feature = "deliberate-bugs")]
 fn bugs(sized: &Sized) -> Result<bool> {
-    let mut all = true;
     println!("{:<30} {:>6}  caught by", "mistake", "seeds");
-    for caught in crate::bugs::hunt(sized.from..sized.from + sized.seeds, sized.size(), |_| ())? {
+    let show = |caught: &crate::bugs::Caught| {
         let by = caught.by.as_ref().map_or_else(|| "NOBODY".to_owned(), |violation| violation.promise.to_owned());
-        all &= caught.by.is_some();
         println!("{:<30} {:>6}  {by}", caught.bug.to_string(), caught.seeds);
-    }
-    Ok(all)
+    };
+    let caught = crate::bugs::hunt(sized.from..sized.from + sized.seeds, sized.size(), show)?;
+    Ok(caught.iter().all(|caught| caught.by.is_some()))
 }

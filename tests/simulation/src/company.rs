@@ -14,7 +14,7 @@ use crate::plan::{self, Plan, What};
 ///
 /// # Errors
 /// An ID of the plan is none.
-pub fn installation(plan: &Plan, profiles: &[Option<plan::Profile>]) -> anyhow::Result<Installation> {
+pub(crate) fn installation(plan: &Plan, profiles: &[Option<plan::Profile>]) -> anyhow::Result<Installation> {
     let sources: BTreeSet<&String> = plan.rotations.iter().map(|rotation| &rotation.source).collect();
     let mut installation = Installation {
         verified_domains: vec!["example.com".to_owned()],

@@ -12,11 +12,11 @@ use crate::plan::{Happening, Plan};
 use crate::world::table::TABLE;
 
 /// How often a tick runs.
-pub const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// How far a tick sends ahead.
-pub const AHEAD: Duration = Duration::from_secs(150);
+pub(crate) const AHEAD: Duration = Duration::from_secs(150);
 /// How often a platform is read.
-pub const EVERY: Duration = Duration::from_secs(300);
+pub(crate) const EVERY: Duration = Duration::from_secs(300);
 
 /// Something in the index of what is due.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +34,13 @@ enum Kind {
 
 /// What was due when the table was last looked at.
 #[derive(Debug, Default)]
-pub struct Dues {
+pub(crate) struct Dues {
     items: Vec<Item>,
 }
 
 impl Dues {
     /// Looks at the table.
-    pub async fn look(client: &Client) -> Self {
+    pub(crate) async fn look(client: &Client) -> Self {
         let mut items = Vec::new();
         for index in [keys::DUE, keys::ENDS] {
             let mut from = None;
@@ -68,7 +68,7 @@ impl Dues {
 
     /// From when on a tick finds something, where the last one has sent everything until `sent`.
     #[must_use]
-    pub fn next(&self, sent: Timestamp) -> Timestamp {
+    pub(crate) fn next(&self, sent: Timestamp) -> Timestamp {
         let found = |item: &Item| match item.kind {
             Kind::Person if item.at > sent => earlier(item.at, AHEAD),
             Kind::Person => later(item.at, Duration::from_secs(10)),
@@ -81,12 +81,12 @@ impl Dues {
 
 /// When reads of platforms find something.
 #[derive(Debug)]
-pub struct Reads(Vec<(Timestamp, Timestamp)>);
+pub(crate) struct Reads(Vec<(Timestamp, Timestamp)>);
 
 impl Reads {
     /// Those of the plan.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let mut spans = Vec::new();
         let mut span = |from: u32, to: u32, after: u32| {
             let from = if after > 300 { from.saturating_sub(300) } else { from };
@@ -124,19 +124,19 @@ impl Reads {
     }
 
     /// Reads find something from `from` until `to`.
-    pub fn add(&mut self, from: Timestamp, to: Timestamp) {
+    pub(crate) fn add(&mut self, from: Timestamp, to: Timestamp) {
         self.0.push((from, to));
     }
 
     /// Whether a read at `at` may find something.
     #[must_use]
-    pub fn finds(&self, at: Timestamp) -> bool {
+    pub(crate) fn finds(&self, at: Timestamp) -> bool {
         self.0.iter().any(|(from, to)| (*from..*to).contains(&at))
     }
 
     /// The next turn, at or after `at`, at which a read may find something.
     #[must_use]
-    pub fn next(&self, mut at: Timestamp) -> Timestamp {
+    pub(crate) fn next(&self, mut at: Timestamp) -> Timestamp {
         loop {
             if self.finds(at) {
                 return at;

@@ -19,7 +19,7 @@ use crate::world::{Watching, World, table};
 
 /// One set of functions, as a deployment starts it: with its own clocks and nothing remembered.
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     syncer: Syncer,
     provisioning: Worker,
     revocation: Worker,
@@ -28,30 +28,31 @@ pub struct Fleet {
 
 /// What every set of functions works on.
 #[derive(Clone)]
-pub struct Ground {
+pub(crate) struct Ground {
     /// The world.
-    pub world: Arc<World>,
+    pub(crate) world: Arc<World>,
     /// The database under the table.
-    pub embedded: Embedded,
+    pub(crate) embedded: Embedded,
     /// The queues.
-    pub queues: Queues,
+    pub(crate) queues: Queues,
     /// The platforms.
-    pub platforms: Arc<CompanyPlatforms>,
+    pub(crate) platforms: Arc<CompanyPlatforms>,
     /// The apps.
-    pub apps: Arc<CompanyApps>,
+    pub(crate) apps: Arc<CompanyApps>,
 }
 
 impl Fleet {
     /// Starts the functions.
     #[must_use]
-    pub fn start(ground: &Ground, generation: u64) -> Self {
+    pub(crate) fn start(ground: &Ground, generation: u64) -> Self {
         let world = &ground.world;
         let clock = |number: usize| -> Arc<dyn Clock> {
             let ahead = world.plan.clocks_ms.get(number).copied().unwrap_or_default();
             Arc::new(WorkerClock::new(world.clock.clone(), ahead))
         };
         let store = || Arc::new(table::store(&ground.embedded, world, true));
-        let chance = |number: u64| Arc::new(SeededChance::new(world.plan.seed.wrapping_mul(31) + generation * 8 + number));
+        let chance =
+            |number: u64| Arc::new(SeededChance::new(world.plan.seed.wrapping_mul(31) + generation * 8 + number));
         let witness = Arc::new(Watching(world.clone()));
         let sender = |number: usize| Arc::new(Sender { queues: ground.queues.clone(), clock: clock(number) });
         let worker = |side: Side, actor: &'static str, number: usize| {
@@ -97,7 +98,7 @@ impl Fleet {
     }
 
     /// Takes a message; says whether it was done with.
-    pub async fn take(&self, queue: Queue, message: &Message) -> bool {
+    pub(crate) async fn take(&self, queue: Queue, message: &Message) -> bool {
         let done = match queue {
             Queue::Sync => rotation_sync::take(&self.syncer, message).await,
             Queue::Provisioning => provisioning::take(&self.provisioning, message).await,
@@ -107,7 +108,7 @@ impl Fleet {
     }
 
     /// Runs the tick.
-    pub async fn tick(&self) {
+    pub(crate) async fn tick(&self) {
         // What it could not do the next one finds.
         let _ = handoff::tick(&self.ticker).await;
     }

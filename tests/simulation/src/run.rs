@@ -258,8 +258,8 @@ impl Course {
 
     /// The minute of a tick has come.
     async fn minute(&self, ticks: &mut Ticks, now: Timestamp) {
-        let silent =
-            self.silent_at(now, |happening| matches!(happening, Happening::Pause { .. } | Happening::TickSkipped { .. }));
+        let silent = self
+            .silent_at(now, |happening| matches!(happening, Happening::Pause { .. } | Happening::TickSkipped { .. }));
         if silent {
             self.catch_up(ticks).await;
             ticks.missed = true;
@@ -286,7 +286,8 @@ impl Course {
         if ticks.looked_at != self.world.steps() {
             (ticks.dues, ticks.looked_at) = (Dues::look(&self.client).await, self.world.steps());
         }
-        let silence = |happening: &Happening| matches!(happening, Happening::Pause { .. } | Happening::TickSkipped { .. });
+        let silence =
+            |happening: &Happening| matches!(happening, Happening::Pause { .. } | Happening::TickSkipped { .. });
         while ticks.next < wakes && ticks.dues.next(ticks.sent) > ticks.next && !self.silent_at(ticks.next, silence) {
             ticks.left_out = Some(ticks.next);
             ticks.sent = later(ticks.next, AHEAD);
@@ -297,9 +298,9 @@ impl Course {
     /// Whether the plan silences something at that time.
     fn silent_at(&self, at: Timestamp, what: impl Fn(&Happening) -> bool) -> bool {
         self.plan().happens.iter().filter(|happening| what(happening)).any(|happening| match happening {
-            Happening::Pause { from, to } | Happening::TickSkipped { from, to } | Happening::TickDoubled { from, to } => {
-                self.plan().at(*from) <= at && at < self.plan().at(*to)
-            }
+            Happening::Pause { from, to }
+            | Happening::TickSkipped { from, to }
+            | Happening::TickDoubled { from, to } => self.plan().at(*from) <= at && at < self.plan().at(*to),
             _ => false,
         })
     }
@@ -314,7 +315,8 @@ impl Course {
             return;
         }
         let sent = Some(later(at, AHEAD));
-        let _ = self.ledger.keep_pulse(&Pulse { ticked_at: Some(at), starts_sent: sent, ends_sent: sent, ..pulse }).await;
+        let _ =
+            self.ledger.keep_pulse(&Pulse { ticked_at: Some(at), starts_sent: sent, ends_sent: sent, ..pulse }).await;
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
@@ -378,8 +380,13 @@ impl Course {
             Happening::Pause { to, .. } => Some((self.plan().at(*to), Happening::Deploy { at: *to })),
             _ => None,
         });
-        let mut events: Vec<_> =
-            self.plan().happens.iter().filter_map(|happening| Some((at(happening)?, happening.clone()))).chain(wakes).collect();
+        let mut events: Vec<_> = self
+            .plan()
+            .happens
+            .iter()
+            .filter_map(|happening| Some((at(happening)?, happening.clone())))
+            .chain(wakes)
+            .collect();
         events.sort_by_key(|(at, _)| *at);
         events
     }
@@ -403,9 +410,15 @@ impl Course {
                 self.fleet = Rc::new(Fleet::start(&self.ground, self.fleets));
             }
             Happening::Others { app, group, person, add, .. } => {
-                let group = world.plan.apps.get(*app).and_then(|app| app.groups.get(*group)).map(|group| group.id.clone());
-                if let (Some(target), Some(account), Some(group)) = (self.ground.apps.of(*app), account(*person), group) {
-                    target.others(if *add { OthersAct::Add { account, group } } else { OthersAct::Remove { account, group } });
+                let group =
+                    world.plan.apps.get(*app).and_then(|app| app.groups.get(*group)).map(|group| group.id.clone());
+                if let (Some(target), Some(account), Some(group)) = (self.ground.apps.of(*app), account(*person), group)
+                {
+                    target.others(if *add {
+                        OthersAct::Add { account, group }
+                    } else {
+                        OthersAct::Remove { account, group }
+                    });
                     world.struck("others: a group changed");
                 }
             }

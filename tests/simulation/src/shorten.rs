@@ -51,18 +51,50 @@ fn without(plan: &Plan) -> Vec<Change> {
     }
     for (r, rotation) in plan.rotations.iter().enumerate() {
         for n in (0..rotation.overrides.len()).rev() {
-            add(|plan, r, n| if let Some(rotation) = plan.rotations.get_mut(r) { remove(&mut rotation.overrides, n); }, r, n);
+            add(
+                |plan, r, n| {
+                    if let Some(rotation) = plan.rotations.get_mut(r) {
+                        remove(&mut rotation.overrides, n);
+                    }
+                },
+                r,
+                n,
+            );
         }
         for n in (0..rotation.shifts.len()).rev() {
-            add(|plan, r, n| if let Some(rotation) = plan.rotations.get_mut(r) { remove(&mut rotation.shifts, n); }, r, n);
+            add(
+                |plan, r, n| {
+                    if let Some(rotation) = plan.rotations.get_mut(r) {
+                        remove(&mut rotation.shifts, n);
+                    }
+                },
+                r,
+                n,
+            );
         }
     }
     for (p, profile) in plan.profiles.iter().enumerate() {
         for n in (0..profile.gives.len()).rev() {
-            add(|plan, p, n| if let Some(profile) = plan.profiles.get_mut(p) { remove(&mut profile.gives, n); }, p, n);
+            add(
+                |plan, p, n| {
+                    if let Some(profile) = plan.profiles.get_mut(p) {
+                        remove(&mut profile.gives, n);
+                    }
+                },
+                p,
+                n,
+            );
         }
         for rotation in &profile.rotations {
-            add(|plan, p, n| if let Some(profile) = plan.profiles.get_mut(p) { profile.rotations.remove(&n); }, p, *rotation);
+            add(
+                |plan, p, n| {
+                    if let Some(profile) = plan.profiles.get_mut(p) {
+                        profile.rotations.remove(&n);
+                    }
+                },
+                p,
+                *rotation,
+            );
         }
     }
     add(|plan, _, _| plan.clocks_ms = [0; 4], 0, 0);

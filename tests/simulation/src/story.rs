@@ -25,7 +25,9 @@ pub fn event(event: &Event) -> String {
         },
         Event::WouldHold { person, .. } => format!("{person} would hold something"),
         Event::PlatformAsked(_) | Event::Ticked | Event::Counted(_) => String::new(),
-        Event::ViewRead { rotation, changed } => format!("{rotation} is read{}", if *changed { ": it has changed" } else { "" }),
+        Event::ViewRead { rotation, changed } => {
+            format!("{rotation} is read{}", if *changed { ": it has changed" } else { "" })
+        }
         Event::ViewFailed { rotation, because } => format!("{rotation} could not be read: {because}"),
         Event::Braked { rotation, because } => format!("the brake holds a change of {rotation}: {because}"),
         Event::Unmatched { rotation, doubt } => format!("somebody on call in {rotation} is not matched: {doubt}"),

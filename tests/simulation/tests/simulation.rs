@@ -59,7 +59,10 @@ fn every_promise_is_kept_in_as_many_short_seeds_as_fit_in_two_minutes() {
 fn a_seed_repeats_itself_exactly() {
     for seed in [7, 8] {
         let traces = [(); 2].map(|()| run(&plan(seed, SMALL), QUIET).expect("the plan makes sense").trace);
-        assert_eq!(traces[0], traces[1], "seed {seed} has two traces: something asks for a time or a chance of its own");
+        assert_eq!(
+            traces[0], traces[1],
+            "seed {seed} has two traces: something asks for a time or a chance of its own"
+        );
     }
 }
 
@@ -74,7 +77,7 @@ fn short() -> Plan {
     let group = Group { id: "g0".to_owned(), members: [].into(), inherited: [].into() };
     Plan {
         seed: 1,
-        epoch: "2026-11-23T00:00:00Z".parse().expect("an instant"),
+        epoch: plan(1, SMALL).epoch,
         lasts: 400,
         rest: 1_500,
         tick_second: 0,
@@ -151,7 +154,10 @@ fn ticks_and_reads_that_would_find_nothing_change_nothing() {
         let mut plan = Plan { lasts: 5_400, rest: 900, ..plan(1_000 + number, SMALL) };
         // What strikes by chance strikes another request where there are more of them.
         plan.happens.retain(|happening| {
-            !matches!(happening, Happening::Table(_) | Happening::Queue(_) | Happening::Crash { .. } | Happening::Platform(_))
+            !matches!(
+                happening,
+                Happening::Table(_) | Happening::Queue(_) | Happening::Crash { .. } | Happening::Platform(_)
+            )
         });
         let outcome = |skip| run(&plan, Options { skip, story: false }).expect("the plan makes sense");
         let (every, few) = (outcome(false), outcome(true));

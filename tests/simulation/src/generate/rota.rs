@@ -17,7 +17,8 @@ pub(super) fn rotations(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Rotation
         let source = ["pd", "ops"].get(chance.usize(..sources)).unwrap_or(&"pd");
         // Levels of one policy are rotations of their own.
         let id = if one_in(chance, 4) { format!("policy@{}", number + 1) } else { format!("r{number}") };
-        let mut rotation = Rotation { source: (*source).to_owned(), id, shifts: base(chance, plan), overrides: Vec::new() };
+        let mut rotation =
+            Rotation { source: (*source).to_owned(), id, shifts: base(chance, plan), overrides: Vec::new() };
         if one_in(chance, 6) {
             rotation.shifts.extend(base(chance, plan));
         }
@@ -55,7 +56,12 @@ fn boundaries(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Second> {
         5 | 6 => {
             let zone = ["Europe/Zurich", "America/New_York", "Australia/Lord_Howe"];
             let zone = zone.get(chance.usize(..3)).and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
-            let time = Time::constant(i8::try_from(chance.u8(..24)).unwrap_or(9), if one_in(chance, 2) { 30 } else { 0 }, 0, 0);
+            let time = Time::constant(
+                i8::try_from(chance.u8(..24)).unwrap_or(9),
+                if one_in(chance, 2) { 30 } else { 0 },
+                0,
+                0,
+            );
             let first: Zoned = plan.epoch.to_zoned(zone.clone());
             (0..=i64::from(days) + 2)
                 .filter_map(|day| {
@@ -97,7 +103,9 @@ fn base(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Shift> {
     let most = if one_in(chance, 5) { shifts.len() } else { 4 * plan.lasts.div_ceil(172_800) as usize };
     let first = chance.usize(..=shifts.len().saturating_sub(most));
     let mut shifts: Vec<Shift> = shifts.into_iter().skip(first).take(most).collect();
-    if one_in(chance, 12) && let Some(last) = shifts.last_mut() {
+    if one_in(chance, 12)
+        && let Some(last) = shifts.last_mut()
+    {
         last.to = None;
     }
     shifts

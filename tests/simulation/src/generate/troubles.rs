@@ -2,7 +2,7 @@
 //! time in quiet times is.
 
 use super::{company, one_in};
-use crate::plan::{AppFault, Denies, Happening, PlatformFault, Plan, QueueFault, Second, TableFault};
+use crate::plan::{AppFault, Denies, Happening, Plan, PlatformFault, QueueFault, Second, TableFault};
 use crate::world::faults::{QueueTrouble, TableTrouble};
 
 const PLATFORM: [&str; 10] =
@@ -113,7 +113,11 @@ fn others(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Happening> {
         5 => {
             let taken = chance.usize(..plan.people.len().max(1));
             let fresh = format!("new{person:03}@example.com");
-            let address = if one_in(chance, 2) { fresh } else { plan.people.get(taken).map_or(fresh, |other| other.address.clone()) };
+            let address = if one_in(chance, 2) {
+                fresh
+            } else {
+                plan.people.get(taken).map_or(fresh, |other| other.address.clone())
+            };
             vec![Happening::Renamed { at, person, address }]
         }
         6 | 7 => {

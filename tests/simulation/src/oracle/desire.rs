@@ -13,9 +13,9 @@ use crate::plan::{Denies, Profile, What};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// Whether anything should.
-    pub sure: Sure,
+    pub(super) sure: Sure,
     /// The highest value that should be there for sure, and the highest that may; for a place that has values.
-    pub value: (Option<usize>, Option<usize>),
+    pub(super) value: (Option<usize>, Option<usize>),
 }
 
 impl Oracle {
@@ -65,7 +65,9 @@ impl Oracle {
     /// What the version before gave may be there still for a while after an edit.
     fn formerly(&self, person: usize, number: usize, at: Timestamp) -> Sure {
         let Some(versions) = self.profiles.get(number) else { return Sure::No };
-        let recent = versions.windows(2).filter(|pair| matches!(pair, [_, (edited, _)] if *edited <= at && at < plus(*edited, minutes(6))));
+        let recent = versions
+            .windows(2)
+            .filter(|pair| matches!(pair, [_, (edited, _)] if *edited <= at && at < plus(*edited, minutes(6))));
         let given = recent.filter_map(|pair| pair.first()).filter_map(|(_, profile)| profile.as_ref());
         given.map(|profile| self.gives(person, profile, at)).max().unwrap_or_default().min(Sure::Maybe)
     }
@@ -132,7 +134,9 @@ impl Oracle {
                 let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
                 let edit = self.in_edit(number, at);
                 let recent = versions.iter().rev().take(if edit { 2 } else { 1 });
-                for (nth, profile) in recent.enumerate().filter_map(|(nth, (_, profile))| Some((nth, profile.as_ref()?))) {
+                for (nth, profile) in
+                    recent.enumerate().filter_map(|(nth, (_, profile))| Some((nth, profile.as_ref()?)))
+                {
                     for gives in &profile.gives {
                         let Some(app) = self.plan.apps.get(gives.app) else { continue };
                         let denied = self.denied(person, number, gives.app, at);

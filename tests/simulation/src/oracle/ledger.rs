@@ -89,7 +89,9 @@ pub async fn late_is_shown(world: &Arc<World>) {
     let now = world.now();
     let late = world.oracle().late(now);
     for seat in late {
-        let (Some(app), Some((kind, id))) = (world.plan.apps.get(seat.app), seat.place.split_once('/')) else { continue };
+        let (Some(app), Some((kind, id))) = (world.plan.apps.get(seat.app), seat.place.split_once('/')) else {
+            continue;
+        };
         let (Ok(app), Ok(account)) = (app.id.parse(), seat.account.parse()) else { continue };
         let place = Place { kind: kind.to_owned(), id: id.to_owned() };
         let hold = hold_of(world, &app, &account, &place).await;
@@ -100,7 +102,8 @@ pub async fn late_is_shown(world: &Arc<World>) {
         });
         let mut oracle = world.oracle();
         if !shown {
-            let state = hold.map_or_else(|| "no hold".to_owned(), |hold| format!("{:?} due {}", hold.state, rfc3339(hold.due)));
+            let state =
+                hold.map_or_else(|| "no hold".to_owned(), |hold| format!("{:?} due {}", hold.state, rfc3339(hold.due)));
             oracle.violated("P1", now, format!("{seat} is past its end and not shown as overdue: {state}"));
         } else if !told {
             oracle.violated("P1", now, format!("{seat} is past its end and nobody was told"));

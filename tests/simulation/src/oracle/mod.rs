@@ -157,9 +157,14 @@ impl Oracle {
         }
     }
 
-    /// Something unforeseen disturbs everybody.
-    pub fn disturbed(&mut self, from: Timestamp, to: Timestamp) {
-        self.disturbances.push((from, to));
+    /// A worker dies, and nobody knows what became of its calls before somebody looks again.
+    pub fn dies(&mut self, now: Timestamp, redelivered: Timestamp) {
+        self.disturbances.push((now, redelivered));
+        let open: Vec<Seat> =
+            self.in_flight.iter().filter(|call| call.over >= now).map(|call| call.seat.clone()).collect();
+        for seat in open {
+            self.seats.entry(seat).or_default().lost_at.get_or_insert(now);
+        }
     }
 
     /// Says that a promise was not kept.
@@ -186,12 +191,20 @@ impl Oracle {
     }
 
     fn rotation(&self, rotation: &RotationId) -> Option<usize> {
-        let is = |known: &crate::plan::Rotation| known.source == rotation.source.as_str() && known.id == rotation.local();
+        let is =
+            |known: &crate::plan::Rotation| known.source == rotation.source.as_str() && known.id == rotation.local();
         self.plan.rotations.iter().position(is)
     }
 
     /// A platform has answered.
-    pub fn answered(&mut self, rotation: &RotationId, asked: Timestamp, now: Timestamp, window: Span, shifts: &[Shift]) {
+    pub fn answered(
+        &mut self,
+        rotation: &RotationId,
+        asked: Timestamp,
+        now: Timestamp,
+        window: Span,
+        shifts: &[Shift],
+    ) {
         let Some(number) = self.rotation(rotation) else { return };
         let shown: BTreeMap<Duty, bool> = shifts
             .iter()
@@ -331,6 +344,11 @@ impl Oracle {
             seconds(i64::from(app.and_then(|app| app.asynchronous).unwrap_or(1)))
         };
         let Some(call) = self.in_flight.iter().find(|call| call.number == number) else { return };
+        if matches!(answer, Err(TargetError::Lost(_)))
+            && let Some(state) = self.seats.get_mut(&call.seat)
+        {
+            state.lost_at.get_or_insert(now);
+        }
         let over = match answer {
             Ok(Accepted::Pending { .. }) => plus(now, takes(call)),
             Ok(Accepted::Done { .. }) => now,

@@ -15,10 +15,10 @@ const HOUR: i64 = 3_600;
 
 /// One user on call over a time, as a platform has shown it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Duty {
-    pub user: usize,
-    pub start: Timestamp,
-    pub end: Timestamp,
+pub(super) struct Duty {
+    pub(super) user: usize,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
 }
 
 impl Duty {
@@ -33,15 +33,15 @@ impl Duty {
 
 /// What a profile makes of being on call, in seconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub(super) struct Terms {
     /// Access begins so long before.
-    pub lead: i64,
+    pub(super) lead: i64,
     /// It ends so long after.
-    pub grace: i64,
+    pub(super) grace: i64,
     /// A view may stand for so long.
-    pub lease: i64,
+    pub(super) lease: i64,
     /// A change of the forecast waits for so long.
-    pub lock: i64,
+    pub(super) lock: i64,
 }
 
 impl From<&Profile> for Terms {
@@ -63,7 +63,7 @@ impl Terms {
 
 /// What is to be thought of a duty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// The last word of the platform.
     Shown,
     /// Gone or come in a way that the brake may hold or let pass.
@@ -76,39 +76,39 @@ pub enum Standing {
 
 /// A duty, with when it was first shown and who made it.
 #[derive(Debug, Clone)]
-pub struct Known {
-    pub standing: Standing,
-    pub seen: Timestamp,
-    pub made_by_other: bool,
+pub(super) struct Known {
+    pub(super) standing: Standing,
+    pub(super) seen: Timestamp,
+    pub(super) made_by_other: bool,
 }
 
 /// Everything that was said of one rotation.
 #[derive(Debug, Clone, Default)]
-pub struct Rota {
-    pub duties: BTreeMap<Duty, Known>,
+pub(super) struct Rota {
+    pub(super) duties: BTreeMap<Duty, Known>,
     /// When the last complete answer came.
-    pub fresh: Option<Timestamp>,
+    pub(super) fresh: Option<Timestamp>,
     /// When the first one came.
     first: Option<Timestamp>,
     /// When the newest answer was asked for.
     asked: Option<Timestamp>,
     /// Until when answers overlapped that said different things.
-    pub unsure_until: Option<Timestamp>,
+    pub(super) unsure_until: Option<Timestamp>,
     /// When people vanished, for the brake that looks at a whole source.
-    pub losses: Vec<(Timestamp, usize)>,
+    pub(super) losses: Vec<(Timestamp, usize)>,
 }
 
 /// What else the brake looks at.
-pub struct Elsewhere {
+pub(super) struct Elsewhere {
     /// How many people vanished within the past hour from the other rotations of the source.
-    pub lost: usize,
+    pub(super) lost: usize,
     /// By how many the people on call have grown elsewhere within the past hour.
-    pub lease: i64,
+    pub(super) lease: i64,
 }
 
 impl Rota {
     /// Takes in a complete answer for the window.
-    pub fn answered(
+    pub(super) fn answered(
         &mut self,
         (asked, now): (Timestamp, Timestamp),
         window: (Timestamp, Timestamp),
@@ -157,9 +157,12 @@ impl Rota {
                 known.standing = next;
             }
         }
-        let crowd = |at: Timestamp| shown.keys().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len();
+        let crowd = |at: Timestamp| {
+            shown.keys().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len()
+        };
         let peak_before = self.peak();
-        let crowded = !first && shown.keys().map(|duty| crowd(duty.start.max(now))).max().unwrap_or(0) >= peak_before + 3;
+        let crowded =
+            !first && shown.keys().map(|duty| crowd(duty.start.max(now))).max().unwrap_or(0) >= peak_before + 3;
         for (duty, made_by_other) in shown {
             let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
                 standing: Standing::Gone(now),
@@ -250,7 +253,7 @@ impl Rota {
     }
 
     /// Whether the user counts as on call at `at` under a profile's terms.
-    pub fn on_call(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {
+    pub(super) fn on_call(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {
         let Some(fresh) = self.fresh else { return Sure::No };
         let stale = plus(fresh, seconds(terms.lease));
         if at >= stale {
@@ -272,7 +275,7 @@ impl Rota {
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
                 // change waits.
-                Standing::Gone(gone) if at < plus(gone, seconds(terms.grace.max(terms.lock))) => Sure::Maybe,
+                Standing::Gone(gone) if at < plus(gone, seconds(terms.grace + terms.lock)) => Sure::Maybe,
                 Standing::Gone(_) => Sure::No,
             });
         }
@@ -286,17 +289,18 @@ impl Rota {
     }
 
     /// Whether the user is on call at `at` by nothing but changes that wait for the lock.
-    pub fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
-        let mut covering = self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
+    pub(super) fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
+        let mut covering =
+            self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
         covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, at, terms))
     }
 
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
-    pub fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
+    pub(super) fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
         let Terms { lead, grace, lease, lock } = *terms;
         let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
         let gone = move |known: &Known| match known.standing {
-            Standing::Gone(at) => Some(plus(at, seconds(grace.max(lock)))),
+            Standing::Gone(at) => Some(plus(at, seconds(grace + lock))),
             _ => Some(plus(known.seen, seconds(lock))),
         };
         self.duties

@@ -129,13 +129,18 @@ impl Oracle {
                     Change::Added => {
                         state.ours = true;
                         if allowed == Sure::No {
-                            self.violated("P8", at, format!("{seat} is given to an account that nobody may have it through"));
+                            self.violated(
+                                "P8",
+                                at,
+                                format!("{seat} is given to an account that nobody may have it through"),
+                            );
                         }
                     }
                     Change::Removed => {
                         let standing = state.theirs && !state.ours && !tells;
                         // What others added while ours was called for ends with ours, and so does what a lost answer hid.
-                        let during = state.others_at.zip(state.called_at).is_some_and(|(others, called)| others >= called);
+                        let during =
+                            state.others_at.zip(state.called_at).is_some_and(|(others, called)| others >= called);
                         if standing && !during && state.lost_at.is_none() {
                             self.violated("P3", at, format!("{seat} was standing access and is taken away"));
                         }
@@ -151,10 +156,18 @@ impl Oracle {
                             self.violated("P3", at, format!("{seat}: a value that others set is changed"));
                         }
                         if !ours && to != state.base {
-                            self.violated("P3", at, format!("{seat} was {:?} before us and becomes {to:?}", state.base));
+                            self.violated(
+                                "P3",
+                                at,
+                                format!("{seat} was {:?} before us and becomes {to:?}", state.base),
+                            );
                         }
                         if ours && allowed == Sure::No {
-                            self.violated("P8", at, format!("{seat} is given to an account that nobody may have it through"));
+                            self.violated(
+                                "P8",
+                                at,
+                                format!("{seat} is given to an account that nobody may have it through"),
+                            );
                         }
                         (state.ours, state.value) = (ours, to);
                     }
@@ -229,11 +242,10 @@ impl Oracle {
             }
             _ => {}
         }
-        if let Some(state) = self.seats.get_mut(&seat) {
-            if what == Call::Grant {
-                state.called_at.get_or_insert(now);
-                state.lost_at.get_or_insert(now);
-            }
+        if what == Call::Grant
+            && let Some(state) = self.seats.get_mut(&seat)
+        {
+            state.called_at.get_or_insert(now);
         }
         self.in_flight.push(InFlight { number, seat, key, begun: now, over });
     }
@@ -280,7 +292,8 @@ impl Oracle {
 
     fn has_value(&self, seat: &Seat, state: &SeatState) -> bool {
         let roles = self.plan.apps.get(seat.app).map_or(&[][..], |app| app.roles.as_slice());
-        let rank = |value: &Option<String>| value.as_ref().and_then(|value| roles.iter().position(|role| role == value));
+        let rank =
+            |value: &Option<String>| value.as_ref().and_then(|value| roles.iter().position(|role| role == value));
         let (is, base) = (rank(&state.value), rank(&state.base));
         let (least, most) = state.wanted.value;
         let enough = is >= least;

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::World;
-use super::platform::their_clock;
+use super::platform::{put, seconds, their_clock};
 use crate::plan::{App, Happening, Plan};
 
 /// The client's deadline for one call, in seconds.
@@ -54,15 +54,9 @@ fn script(plan: &Plan, number: usize, app: &App) -> Value {
             Happening::App(fault) if fault.app == number => {
                 let mut value =
                     json!({ "fault": fault.kind, "from": format!("{}s", fault.from), "to": format!("{}s", fault.to) });
-                if let Some(on) = &fault.on {
-                    value["on"] = json!(on);
-                }
-                if let Some(times) = fault.times {
-                    value["times"] = json!(times);
-                }
-                if let Some(after) = fault.after {
-                    value["after"] = json!(format!("{after}s"));
-                }
+                put(&mut value, "on", fault.on.clone());
+                put(&mut value, "times", fault.times);
+                put(&mut value, "after", fault.after.map(seconds));
                 Some(value)
             }
             _ => None,
@@ -73,20 +67,13 @@ fn script(plan: &Plan, number: usize, app: &App) -> Value {
         "deadline": format!("{DEADLINE}s"), "propagation": format!("{}s", app.propagation),
         "native_end": app.native_end, "tells_owner": app.tells_owner,
     });
-    if !app.roles.is_empty() {
-        let values: BTreeMap<&String, &String> =
-            app.values.iter().filter_map(|(person, value)| Some((account(*person)?, app.roles.get(*value)?))).collect();
-        script["roles"] = json!({ "order": app.roles, "values": values });
-    }
-    if let Some(asynchronous) = app.asynchronous {
-        script["asynchronous"] = json!(format!("{asynchronous}s"));
-    }
-    if let Some(serialize) = &app.serialize {
-        script["serialize"] = json!(serialize);
-    }
-    if let Some(limit) = app.limit {
-        script["limit"] = json!({ "calls": limit, "every": "1s" });
-    }
+    let values: BTreeMap<&String, &String> =
+        app.values.iter().filter_map(|(person, value)| Some((account(*person)?, app.roles.get(*value)?))).collect();
+    let roles = (!app.roles.is_empty()).then(|| json!({ "order": app.roles, "values": values }));
+    put(&mut script, "roles", roles);
+    put(&mut script, "asynchronous", app.asynchronous.map(seconds));
+    put(&mut script, "serialize", app.serialize.clone());
+    put(&mut script, "limit", app.limit.map(|limit| json!({ "calls": limit, "every": "1s" })));
     script
 }
 

@@ -113,7 +113,12 @@ impl World {
     #[must_use]
     pub fn unforeseen(&self) -> u64 {
         let state = self.state();
-        state.counts.iter().filter(|(what, _)| what.starts_with("crash") || *what == BRAKED).map(|(_, count)| count).sum()
+        state
+            .counts
+            .iter()
+            .filter(|(what, _)| what.starts_with("crash") || *what == BRAKED)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Whether the brake has ever held something.
@@ -184,7 +189,7 @@ impl World {
             self.struck(format!("crash at {what}"));
             self.tell(|| format!("the worker dies at {what}"));
             let now = self.now();
-            self.oracle().disturbed(now, later(now, life::REDELIVERY));
+            self.oracle().dies(now, later(now, life::REDELIVERY));
         }
         self.lives.stay().await;
     }

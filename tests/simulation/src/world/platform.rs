@@ -52,8 +52,16 @@ impl Clock for OldClock {
     }
 }
 
-fn seconds(second: u32) -> String {
+/// A time or a length as scripts have it.
+pub(super) fn seconds(second: u32) -> String {
     format!("{second}s")
+}
+
+/// Puts a key into a script, where there is something to put.
+pub(super) fn put(script: &mut Value, key: &str, what: Option<impl Into<Value>>) {
+    if let (Some(script), Some(what)) = (script.as_object_mut(), what) {
+        script.insert(key.to_owned(), what.into());
+    }
 }
 
 /// A source's script, as the sandbox reads it.
@@ -80,9 +88,7 @@ fn script(plan: &Plan, source: &str) -> Value {
                         "to": shift.to.map_or_else(|| "open".to_owned(), seconds),
                         "announced": seconds(shift.announced),
                     });
-                    if let Some(withdrawn) = shift.withdrawn {
-                        value["withdrawn"] = json!(seconds(withdrawn));
-                    }
+                    put(&mut value, "withdrawn", shift.withdrawn.map(seconds));
                     value
                 })
                 .collect();
@@ -94,9 +100,7 @@ fn script(plan: &Plan, source: &str) -> Value {
                         "user": user(laid.user), "from": seconds(laid.from), "to": seconds(laid.to),
                         "announced": seconds(laid.announced), "by": laid.by.map(user),
                     });
-                    if let Some(withdrawn) = laid.withdrawn {
-                        value["withdrawn"] = json!(seconds(withdrawn));
-                    }
+                    put(&mut value, "withdrawn", laid.withdrawn.map(seconds));
                     value
                 })
                 .collect();
@@ -109,13 +113,10 @@ fn script(plan: &Plan, source: &str) -> Value {
         .filter_map(|happening| match happening {
             Happening::Platform(fault) if fault.source == source && fault.kind != "stale" => {
                 let mut value = json!({ "fault": fault.kind, "from": seconds(fault.from), "to": seconds(fault.to) });
-                if let Some(rotation) = fault.rotation.and_then(|number| plan.rotations.get(number)) {
-                    value["rotation"] = json!(rotation.id);
-                    value["on"] = json!("shifts");
-                }
-                if let Some(after) = fault.after {
-                    value["after"] = json!(seconds(after));
-                }
+                let rotation = fault.rotation.and_then(|number| plan.rotations.get(number));
+                put(&mut value, "on", rotation.map(|_| "shifts"));
+                put(&mut value, "rotation", rotation.map(|rotation| rotation.id.clone()));
+                put(&mut value, "after", fault.after.map(seconds));
                 Some(value)
             }
             _ => None,
@@ -184,7 +185,8 @@ impl Remote {
         self.world.latency(30, 300).await;
         let answer = question.await;
         if let Err(error) = &answer {
-            let kind = format!("platform: {}", error.to_string().split([':', ' ']).take(4).collect::<Vec<_>>().join(" "));
+            let kind =
+                format!("platform: {}", error.to_string().split([':', ' ']).take(4).collect::<Vec<_>>().join(" "));
             self.world.struck(kind);
         }
         answer

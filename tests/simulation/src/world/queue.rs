@@ -112,6 +112,12 @@ pub struct Sender {
     pub clock: Arc<dyn Clock>,
 }
 
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Enqueue for Sender {
     async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), SendError> {

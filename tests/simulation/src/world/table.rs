@@ -65,7 +65,8 @@ impl FaultyTable {
             return self.inner.call(request).await;
         }
         let request = self.tokened(request);
-        let transaction = request.headers().get("x-amz-target").is_some_and(|name| name.ends_with("TransactWriteItems"));
+        let transaction =
+            request.headers().get("x-amz-target").is_some_and(|name| name.ends_with("TransactWriteItems"));
         self.world.point("the table").await;
         self.world.latency(1, 12).await;
         let trouble = self.world.trouble(|happening| match happening {
