@@ -42,7 +42,9 @@ impl Oracle {
         self.look(now);
         let mut found = Vec::new();
         for (seat, state) in &self.seats {
-            if state.ours && state.wanted.sure == Sure::No {
+            let over =
+                state.absent_since.is_some_and(|since| self.deadline(seat.app, since, self.takes(seat.app)) < now);
+            if state.ours && state.wanted.sure == Sure::No && over {
                 found.push(format!("{seat} is still there, and no reason lives"));
             }
         }

@@ -270,7 +270,8 @@ impl Rota {
                 continue;
             }
             sure = sure.max(match known.standing {
-                Standing::Shown | Standing::Held(_) if self.waits(known, at, terms) => Sure::Maybe,
+                // What would have to wait for longer than the duty lasts never counts, not even in its grace.
+                Standing::Shown | Standing::Held(_) if self.waits(known, at.min(duty.end), terms) => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
@@ -285,7 +286,7 @@ impl Rota {
     /// Whether a duty that came as a change of the forecast may still wait for the lock.
     fn waits(&self, known: &Known, at: Timestamp, terms: &Terms) -> bool {
         let change = self.first.is_some_and(|first| known.seen > first) && !known.made_by_other;
-        change && at < plus(known.seen, seconds(terms.lock))
+        change && terms.lock > 0 && at <= plus(known.seen, seconds(terms.lock))
     }
 
     /// Whether the user is on call at `at` by nothing but changes that wait for the lock.
