@@ -146,18 +146,24 @@ impl<'a, 'f> Stretch<'a, 'f> {
         }
     }
 
-    /// Lets pass whose lock has ended at `at`.
+    /// Lets pass whose lock has ended before `at`; whoever was kept for them goes with the last.
     fn pass(&mut self, at: Timestamp) {
-        let ended: Vec<_> = self.waiting.iter().filter(|(_, (_, until, _))| *until <= at).collect();
+        let last = self.let_in(|until| until < at);
+        if let Some(last) = last.filter(|_| self.waiting.is_empty()) {
+            let kept = self.kept();
+            self.release(&kept, last);
+        }
+    }
+
+    /// Puts into force whose lock is over, and answers when the last of them was.
+    fn let_in(&mut self, is_over: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
+        let ended: Vec<_> = self.waiting.iter().filter(|(_, (_, until, _))| is_over(*until)).collect();
         let ended: Vec<_> = ended.into_iter().map(|(user, (_, until, _))| (*user, *until)).collect();
         for (user, until) in &ended {
             self.waiting.remove(user);
             self.standing.insert(user, *until);
         }
-        if let Some(last) = ended.iter().map(|(_, until)| *until).max().filter(|_| self.waiting.is_empty()) {
-            let kept = self.kept();
-            self.release(&kept, last);
-        }
+        ended.iter().map(|(_, until)| *until).max()
     }
 
     /// What the view of `at` has changed.
@@ -166,6 +172,8 @@ impl<'a, 'f> Stretch<'a, 'f> {
         let shown: Vec<&KnownShift> = over.iter().filter(|k| k.believed_at(at)).copied().collect();
         self.shown = shown.iter().filter_map(|k| k.shift.user.as_ref()).collect();
         self.waiting.retain(|user, _| self.shown.contains(user));
+        // Whose lock ends at this very instant passes only where this view still shows them.
+        self.let_in(|until| until == at);
         let new: Vec<&UserId> = self.shown.iter().filter(|user| !self.standing.contains_key(*user)).copied().collect();
         for user in new {
             let verdict = self.verdict(user, shown.iter().filter(|k| k.shift.user.as_ref() == Some(user)));
