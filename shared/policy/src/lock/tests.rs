@@ -89,6 +89,13 @@ fn r12_nobody_is_kept_past_their_own_end() {
 }
 
 #[test]
+fn r16_whoever_is_gone_when_their_lock_ends_never_was_in_force() {
+    let known = history(&[(0, vec![]), (20, vec![shift("ann", 0, 90)]), (30, vec![shift("bob", 0, 90)])]);
+    assert_eq!(at(&known, lock(10), 30, 60, 30), Vec::<String>::new(), "Ann is not kept, for she never was on call");
+    assert_eq!(at(&known, lock(10), 30, 60, 40), ["bob"]);
+}
+
+#[test]
 fn r16_lead_does_not_open_a_lock_and_grace_follows_its_end() {
     let rule = Automatic {
         rotations: [id("pd:P1")].into(),
@@ -161,7 +168,7 @@ fn views() -> impl Strategy<Value = Vec<(i64, Vec<Shift>, i64)>> {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn p11_r16_who_is_on_call_under_a_lock_minute_by_minute(views in views(), wait in 0_u64..12, flag: bool) {
