@@ -102,7 +102,7 @@ pub(super) struct Rota {
 pub(super) struct Elsewhere {
     /// How many people vanished within the past hour from the other rotations of the source.
     pub(super) lost: usize,
-    /// By how many the people on call have grown elsewhere within the past hour.
+    /// The shortest lease of the profiles that the rotation gives, in seconds.
     pub(super) lease: i64,
 }
 
