@@ -19,7 +19,25 @@ const ASKED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub fn backoff(failures: u32, asked: Option<Duration>) -> Duration {
     match asked {
         Some(asked) => asked.clamp(ASKED.0, ASKED.1),
-        None => FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST),
+        None => doubled(failures),
+    }
+}
+
+fn doubled(failures: u32) -> Duration {
+    FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST)
+}
+
+/// [`backoff`] for one of many that may have failed together: from the second failure on up to a quarter of the doubling
+/// wait apart, by `chance`. What comes again in step fills the same target's limit in step, with its reads, and never gets
+/// to the calls behind them. Never earlier than the target asks, never later than five minutes where it asks for nothing.
+#[must_use]
+pub fn backoff_apart(failures: u32, asked: Option<Duration>, chance: u8) -> Duration {
+    let quarter = u64::try_from(doubled(failures).as_millis() / 4).unwrap_or(u64::MAX);
+    // Whole milliseconds, as instants are on record.
+    let apart = if failures < 2 { Duration::ZERO } else { Duration::from_millis(quarter * u64::from(chance) / 255) };
+    match asked {
+        Some(_) => backoff(failures, asked) + apart,
+        None => backoff(failures, None) - apart,
     }
 }
 
@@ -30,4 +48,22 @@ pub fn turn_wait(looks: u32, chance: u8) -> Duration {
     let longest = FIRST.saturating_mul(1 << looks.min(16)).min(TURN);
     let half = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX) / 2;
     Duration::from_millis(half + half * u64::from(chance) / 255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p1_what_fails_together_comes_apart_and_never_before_the_target_asks() {
+        let asked = Some(Duration::from_secs(1));
+        assert_eq!(backoff_apart(1, asked, 255), Duration::from_secs(1), "the first failure is nobody's fault");
+        for failures in 2..40 {
+            let (first, last) = (backoff_apart(failures, asked, 0), backoff_apart(failures, asked, 255));
+            assert_eq!(first, Duration::from_secs(1), "no earlier than asked");
+            assert_eq!(last - first, doubled(failures) / 4, "at failure {failures}");
+            assert!(backoff_apart(failures, None, 0) <= LONGEST, "P1: tried again within five minutes");
+            assert!(backoff_apart(failures, None, 255) < backoff_apart(failures, None, 0), "apart at the longest too");
+        }
+    }
 }

@@ -11,13 +11,14 @@ pub use read::after_read;
 pub use turn::without_turn;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::{
     Act, Attempt, Call, Capabilities, Failure, Hold, NATIVE_MARGIN, Outcome, Ownership, Retry, SETTLE_MARGIN, Side,
     State,
 };
 use crate::bug::Bug;
-use crate::retry::{HOURLY, backoff};
+use crate::retry::{HOURLY, backoff_apart};
 use crate::time::later;
 use crate::wants::{Shape, Want};
 
@@ -307,7 +308,10 @@ fn wait(mut hold: Hold, side: Side, at: Timestamp, because: &str) -> Hold {
 
 fn failed(mut hold: Hold, side: Side, after: Option<Duration>, because: String, now: Timestamp) -> Hold {
     let failures = hold.retry.as_ref().map_or(0, |retry| retry.failures).saturating_add(1);
-    hold.retry = Some(Retry { at: later(now, backoff(failures, after)), side, failures, because, turn: None });
+    // Each hold has a place of its own in the spread, and another one each time.
+    let chance = Sha256::digest(format!("{}#{failures}", hold.key)).first().copied().unwrap_or_default();
+    let at = later(now, backoff_apart(failures, after, chance));
+    hold.retry = Some(Retry { at, side, failures, because, turn: None });
     hold
 }
 
