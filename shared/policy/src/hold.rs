@@ -18,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::AGREES_MS;
 use crate::id::{HoldKey, PersonId};
 use crate::time::later;
 use crate::turn::Turn;
@@ -29,6 +30,8 @@ pub const NATIVE_MARGIN: Duration = Duration::from_secs(900);
 
 /// Added to the time for which a call may act: one that has no recorded result by then is taken to act no more.
 pub const SETTLE_MARGIN: Duration = Duration::from_secs(30);
+/// Two workers' clocks differ by at most so much: each agrees with the same table's ([`AGREES_MS`]).
+pub const CLOCKS_APART: Duration = Duration::from_millis(2 * AGREES_MS.unsigned_abs());
 
 /// Where a hold is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -317,10 +320,12 @@ impl Hold {
         self.state == State::Ending || stuck
     }
 
-    /// When nothing of ours can act any more and a read can be believed.
+    /// When nothing of ours can act any more and a read can be believed. Where that takes time, the one who was answered
+    /// and the one who reads may have different clocks.
     #[must_use]
     pub fn settled_at(&self, propagation: Duration) -> Timestamp {
-        let last = self.answered_at.max(self.unsettled_until);
+        let apart = if propagation.is_zero() { Duration::ZERO } else { CLOCKS_APART };
+        let last = self.answered_at.map(|at| later(at, apart)).max(self.unsettled_until);
         last.map_or(Timestamp::MIN, |at| later(at, propagation))
     }
 
