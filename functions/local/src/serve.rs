@@ -93,7 +93,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
 /// What was sent before waited in the memory of a process that is gone: the first tick sends it again.
 async fn forget_sent(store: &Store) -> Result<(), StoreError> {
     let pulse = store.pulse().await?;
-    store.keep_pulse(&Pulse { starts_sent: None, ends_sent: None, ..pulse }).await
+    store.keep_pulse(&Pulse { starts_sent: None, ends_sent: None, rotations_sent: None, ..pulse }).await
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

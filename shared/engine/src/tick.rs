@@ -30,9 +30,10 @@ use crate::summary::Standing;
 const OVERDUE: Duration = Duration::from_secs(10);
 /// A rotation is read once more this long before its boundary: late enough to see a late override, early enough for
 /// the platform to answer.
-const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
-/// Rotations have no memory of what was sent: each tick looks only as far as the reads that fall before the next one.
-const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
+pub(crate) const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
+/// Each tick looks only as far as the reads that fall before the next one: a view that changes meanwhile may still move
+/// the boundary.
+pub(crate) const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
 /// Counting is given up after this time: what is due must not wait for numbers.
 const COUNTING: Duration = Duration::from_secs(10);
 /// Notices that are not delivered within this time wait for the next tick: a channel that hangs must not keep what is due.
@@ -125,12 +126,10 @@ impl Ticker {
 
     async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {
         let (to, overdue) = (later(now, AHEAD), earlier(now, OVERDUE));
-        let unsent = |due: Vec<DueItem<PersonId>>, sent: Option<Timestamp>| -> Vec<DueItem<PersonId>> {
-            due.into_iter().filter(|due| due.at <= overdue || sent.is_none_or(|sent| due.at > sent)).collect()
-        };
-        let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent);
-        let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent);
-        let rotations = self.due.due_rotations(later(now, ROTATIONS_AHEAD)).await?;
+        let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent, overdue);
+        let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent, overdue);
+        let reads_to = later(now, ROTATIONS_AHEAD);
+        let rotations = unsent(self.due.due_rotations(reads_to).await?, pulse.rotations_sent, overdue);
         let sweeps = self.due.due_sweeps(now).await?;
         let ticked = Ticked {
             starts: starts.len(),
@@ -149,7 +148,13 @@ impl Ticker {
             Message::rota(due.what.source.clone(), Some(due.what.local()), "due").at(at)
         });
         self.queues.send(Queue::Sync, reads.collect()).await?;
-        let pulse = Pulse { ticked_at: Some(now), starts_sent: Some(to), ends_sent: Some(to), ..pulse };
+        let pulse = Pulse {
+            ticked_at: Some(now),
+            starts_sent: Some(to),
+            ends_sent: Some(to),
+            rotations_sent: Some(reads_to),
+            ..pulse
+        };
         self.due.keep_pulse(&pulse).await?;
         Ok(ticked)
     }
@@ -191,6 +196,12 @@ pub enum TickError {
     /// A queue.
     #[error(transparent)]
     Send(#[from] crate::ports::queue::SendError),
+}
+
+/// What no tick has sent yet, and what is overdue although one has.
+fn unsent<T>(mut due: Vec<DueItem<T>>, sent: Option<Timestamp>, overdue: Timestamp) -> Vec<DueItem<T>> {
+    due.retain(|due| due.at <= overdue || sent.is_none_or(|sent| due.at > sent));
+    due
 }
 
 fn messages(due: Vec<DueItem<PersonId>>) -> Vec<Message> {

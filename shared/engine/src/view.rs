@@ -23,6 +23,7 @@ use crate::ports::rota::{Directory, HeldChange, KnownChange, RotationChange, Rot
 use crate::ports::witness::Event;
 use crate::snapshot::{freshness, is_near, resumed_at};
 use crate::sync::Syncer;
+use crate::tick::{BEFORE_BOUNDARY, ROTATIONS_AHEAD};
 
 /// How long shifts that are gone, or over, are kept at hand for planning and for the brake, which compares crowds with
 /// those of the past week.
@@ -99,8 +100,16 @@ impl Syncer {
         }
         change.head.due = lease::due(boundary(&view.shifts, now), change.head.next_lock(), now, &scope.profiles, now);
         let next = self.rota.change_rotation(&change).await?;
-        // A boundary is read a little before it comes, which is the tick's; what follows a lock is found when it ends.
-        self.again(next.due.as_ref().filter(|due| due.cause == "lock"), &next.id, now).await;
+        // A boundary is read a little before it comes, which is the tick's but for one so near that it has looked past it;
+        // what follows a lock is found when it ends.
+        let again = next.due.clone().and_then(|due| match due.cause.as_str() {
+            "lock" => Some(due),
+            "boundary" if head.due.as_ref() != Some(&due) && due.at <= later(now, ROTATIONS_AHEAD) => {
+                Some(Due { at: earlier(due.at, BEFORE_BOUNDARY), ..due }).filter(|due| due.at > now)
+            }
+            _ => None,
+        });
+        self.again(again.as_ref(), &next.id, now).await;
         self.witness.saw(&Event::ViewRead { rotation: head.id.clone(), changed: next.accepted != head.accepted });
         self.plan(scope, next, known, was_over, now).await
     }
@@ -282,7 +291,7 @@ impl Syncer {
         let Some(due) = due.filter(|due| is_near(due.at, now)) else { return };
         let again = Message::rota(id.source.clone(), Some(id.local()), &due.cause).at(due.at);
         if let Err(error) = self.queues.send(Queue::Sync, vec![again]).await {
-            tracing::warn!(error = %error, "`{id}` is read by the next tick: {error}");
+            tracing::warn!(error = %error, "`{id}` is read by a later tick: {error}");
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Pulse {
     pub starts_sent: Option<Timestamp>,
     /// How far the ends that are due have been sent.
     pub ends_sent: Option<Timestamp>,
+    /// How far the reads before boundaries have been sent.
+    #[serde(default)]
+    pub rotations_sent: Option<Timestamp>,
     /// The revision that was read. Keeping the pulse counts it up and refuses a second writer.
     pub rev: u64,
 }
