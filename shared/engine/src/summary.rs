@@ -47,7 +47,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(crate) async fn read(table: &dyn ReadSummary, now: Timestamp) -> Result<Self, StoreError> {
-        let (followed, roll) = (table.followed().await?, table.directory_roll().await?);
+        let (followed, roll) = table.followed().await?;
         Ok(Self { now, followed, past_due: table.past_due(now, MOST_OVERDUE).await?, roll })
     }
 

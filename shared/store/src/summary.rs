@@ -18,22 +18,18 @@ use crate::ledger::read;
 
 #[async_trait]
 impl ReadSummary for Store {
-    async fn followed(&self) -> Result<Vec<Followed>, StoreError> {
-        let Some(head) = self.config_head().await? else { return Ok(Vec::new()) };
-        let sources = self.installation_of(&head).await?.ok_or_else(|| missing(&keys::config()))?.sources;
+    async fn followed(&self) -> Result<(Vec<Followed>, Roll), StoreError> {
+        let Some(head) = self.config_head().await? else { return Ok(Default::default()) };
+        let installation = self.installation_of(&head).await?.ok_or_else(|| missing(&keys::config()))?;
         let mut followed = Vec::new();
-        for source in sources.into_iter().filter(|source| !source.retiring) {
+        for source in installation.sources.into_iter().filter(|source| !source.retiring) {
             followed.push(Followed { rotations: self.rotations(&source.id).await?, source });
         }
-        Ok(followed)
-    }
-
-    async fn directory_roll(&self) -> Result<Roll, StoreError> {
-        let Some(head) = self.config_head().await? else { return Ok(Roll::default()) };
-        match self.installation_of(&head).await?.and_then(|installation| installation.directory) {
-            Some(directory) => self.roll(&directory).await,
-            None => Ok(Roll::default()),
-        }
+        let roll = match installation.directory {
+            Some(directory) => self.roll(&directory).await?,
+            None => Roll::default(),
+        };
+        Ok((followed, roll))
     }
 
     async fn past_due(&self, now: Timestamp, most: usize) -> Result<Vec<Hold>, StoreError> {

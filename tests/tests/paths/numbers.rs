@@ -90,14 +90,11 @@ struct Silent;
 
 #[async_trait]
 impl ReadSummary for Silent {
-    async fn followed(&self) -> Result<Vec<Followed>, StoreError> {
+    async fn followed(&self) -> Result<(Vec<Followed>, Roll), StoreError> {
         std::future::pending().await
     }
     async fn past_due(&self, _: Timestamp, _: usize) -> Result<Vec<Hold>, StoreError> {
         Err(StoreError::Unavailable("it is down".to_owned()))
-    }
-    async fn directory_roll(&self) -> Result<Roll, StoreError> {
-        std::future::pending().await
     }
 }
 

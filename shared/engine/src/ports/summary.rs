@@ -22,13 +22,11 @@ pub struct Followed {
 /// item, and no hold but those whose time is over.
 #[async_trait]
 pub trait ReadSummary: Send + Sync {
-    /// Every configured source that is not retiring, with its rotations.
-    async fn followed(&self) -> Result<Vec<Followed>, StoreError>;
+    /// Every configured source that is not retiring, with its rotations; the roll of the configured directory, which is
+    /// empty where none is configured.
+    async fn followed(&self) -> Result<(Vec<Followed>, Roll), StoreError>;
 
     /// Open holds that were due before `now`, the oldest first, and no more than `most` of them. The index only finds
     /// candidates; the holds themselves are read consistently.
     async fn past_due(&self, now: Timestamp, most: usize) -> Result<Vec<Hold>, StoreError>;
-
-    /// The roll of the configured directory; an empty one where none is configured.
-    async fn directory_roll(&self) -> Result<Roll, StoreError>;
 }
