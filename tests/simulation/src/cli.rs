@@ -1,10 +1,8 @@
 //! The command line of the simulation.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,11 +10,14 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::generate::{self, Size};
-use crate::oracle::Violation;
+use crate::jobs::side_by_side;
 use crate::plan::Plan;
-use crate::rows;
-use crate::run::{Options, Outcome, run};
+use crate::report::{Report, story};
+use crate::run::{Options, run};
+use crate::short_path;
 use crate::shorten::shorten;
+
+const QUIETLY: Options = Options { skip: true, story: false };
 
 /// Simulates the whole system under virtual time, and checks every promise after every step.
 #[derive(Debug, Parser)]
@@ -35,18 +36,16 @@ pub enum Command {
     /// Runs one seed or one plan again, and tells its story.
     Replay(Replay),
     /// Runs seeds with each deliberate mistake until one is caught (feature `deliberate-bugs`).
-    Bugs(Sized),
+    Bugs(Bugs),
+    /// Lets a worker die at each request of a short path in turn.
+    Crashes,
+    /// Runs seeds with every tick and read, and again without those that would find nothing: nothing may differ.
+    BothWays(Seeds),
 }
 
-/// Which companies.
+/// How large companies are, and for how long they are watched.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Sized {
-    /// How many seeds.
-    #[arg(long, default_value_t = 100)]
-    pub seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1)]
-    pub from: u64,
+pub struct Companies {
     /// For how many simulated days each.
     #[arg(long, default_value_t = 2)]
     pub days: u32,
@@ -58,10 +57,27 @@ pub struct Sized {
     pub most: usize,
 }
 
-impl Sized {
-    fn size(&self) -> Size {
+impl Companies {
+    fn size(self) -> Size {
         Size { least: self.least.max(1), most: self.most.max(self.least.max(1)), days: self.days.max(1) }
     }
+}
+
+/// Which seeds.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Seeds {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    pub seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    pub from: u64,
+    /// Of which companies.
+    #[command(flatten)]
+    pub companies: Companies,
+    /// How many at a time; as many as there are processors where absent.
+    #[arg(long)]
+    pub jobs: Option<usize>,
 }
 
 /// Runs seeds.
@@ -69,13 +85,21 @@ impl Sized {
 pub struct Simulate {
     /// Which.
     #[command(flatten)]
-    pub sized: Sized,
-    /// How many at a time; as many as there are processors where absent.
-    #[arg(long)]
-    pub jobs: Option<usize>,
+    pub seeds: Seeds,
     /// Runs every tick and every read, also those that would find nothing.
     #[arg(long)]
     pub every_tick: bool,
+}
+
+/// Hunts mistakes.
+#[derive(Debug, Clone, Args)]
+pub struct Bugs {
+    /// With which seeds.
+    #[command(flatten)]
+    pub seeds: Seeds,
+    /// Only the mistakes whose names have this in them.
+    #[arg(long, default_value = "")]
+    pub only: String,
 }
 
 /// Runs one again.
@@ -87,15 +111,9 @@ pub struct Replay {
     /// A plan that was written down.
     #[arg(long)]
     pub plan: Option<PathBuf>,
-    /// For how many simulated days.
-    #[arg(long, default_value_t = 2)]
-    pub days: u32,
-    /// At least so many people.
-    #[arg(long, default_value_t = 2)]
-    pub least: usize,
-    /// At most so many people.
-    #[arg(long, default_value_t = 12)]
-    pub most: usize,
+    /// Of which companies.
+    #[command(flatten)]
+    pub companies: Companies,
 }
 
 /// Does what the command line asks for; `false` where a promise was not kept.
@@ -104,88 +122,48 @@ pub struct Replay {
 /// A plan that makes no sense, or a file that cannot be read or written.
 pub fn main(cli: Cli) -> Result<bool> {
     match cli.command {
-        Command::Simulate(simulate) => seeds(&simulate),
+        Command::Simulate(simulate) => simulated(&simulate),
         Command::Replay(replay) => again(&replay),
-        Command::Bugs(sized) => bugs(&sized),
+        Command::Bugs(hunted) => bugs(&hunted),
+        Command::Crashes => crashes(),
+        Command::BothWays(seeds) => both_ways(&seeds),
     }
 }
 
-/// What all runs have shown together.
-#[derive(Debug, Default)]
-struct Sum {
-    steps: u64,
-    records: u64,
-    effects: u64,
-    faults: BTreeMap<String, u64>,
-    runs: BTreeMap<&'static str, u64>,
-    rows: BTreeMap<usize, u64>,
-    lags: Vec<i64>,
-    failed: Vec<(u64, Violation)>,
+fn bar(length: u64, what: &str) -> Result<ProgressBar> {
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left {{msg}}");
+    Ok(ProgressBar::new(length).with_style(ProgressStyle::with_template(&template)?))
 }
 
-impl Sum {
-    fn add(&mut self, plan: &Plan, outcome: Outcome) {
-        let rows: BTreeSet<usize> = rows::met(plan, &outcome.counts, outcome.effects.len());
-        self.steps += outcome.steps;
-        self.records += outcome.records;
-        self.effects += outcome.effects.len() as u64;
-        for (what, count) in outcome.counts {
-            *self.faults.entry(what).or_default() += count;
+fn simulated(simulate: &Simulate) -> Result<bool> {
+    let Seeds { seeds, from, companies, jobs } = simulate.seeds;
+    let (size, options) = (companies.size(), Options { skip: !simulate.every_tick, story: false });
+    let (bar, report, begun) = (bar(seeds, "seeds")?, Mutex::new(Report::default()), Instant::now());
+    side_by_side(jobs, |number| {
+        if number >= seeds {
+            return Ok(false);
         }
-        for (what, count) in outcome.runs {
-            *self.runs.entry(what).or_default() += count;
+        let plan = generate::plan(from + number, size);
+        let outcome = run(&plan, options).with_context(|| format!("seed {}", plan.seed))?;
+        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.add(&plan, outcome);
+        bar.inc(1);
+        let failed = report.failed().len();
+        if failed > 0 {
+            bar.set_message(format!("({failed} have broken a promise)"));
         }
-        for row in rows {
-            *self.rows.entry(row).or_default() += 1;
-        }
-        self.lags.extend(outcome.lags);
-        self.failed.extend(outcome.violations.into_iter().next().map(|violation| (plan.seed, violation)));
-    }
-}
-
-fn seeds(simulate: &Simulate) -> Result<bool> {
-    let Simulate { sized, jobs, every_tick } = *simulate;
-    let (size, options) = (sized.size(), Options { skip: !every_tick, story: false });
-    let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left {msg}")?;
-    let bar = ProgressBar::new(sized.seeds).with_style(style);
-    let (next, sum) = (AtomicU64::new(0), Mutex::new(Sum::default()));
-    let begun = Instant::now();
-    let work = || -> Result<()> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= sized.seeds {
-                return Ok(());
-            }
-            let plan = generate::plan(sized.from + number, size);
-            let outcome = run(&plan, options).with_context(|| format!("seed {}", plan.seed))?;
-            let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            sum.add(&plan, outcome);
-            bar.inc(1);
-            if !sum.failed.is_empty() {
-                bar.set_message(format!("({} have broken a promise)", sum.failed.len()));
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a run has panicked")))
+        Ok(true)
     })?;
     bar.finish_and_clear();
-    let took = begun.elapsed().as_secs_f64();
-    let mut sum = sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    show(&mut sum, &sized, took);
-    sum.failed.sort_by_key(|(seed, _)| *seed);
-    for (seed, violation) in sum.failed.iter().take(20) {
-        println!("seed {seed} {} at {}: {}", violation.promise, violation.at, violation.what);
-    }
-    let Some((seed, violation)) = sum.failed.first() else { return Ok(true) };
+    let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.print(size, begun.elapsed().as_secs_f64());
+    let Some((seed, violation)) = report.failed().first() else { return Ok(true) };
     let short = shorten(&generate::plan(*seed, size), violation.promise);
     let outcome = run(&short, Options { skip: true, story: true })?;
     let file = PathBuf::from(format!("simulation-seed-{seed}.json"));
     fs::write(&file, serde_json::to_string_pretty(&short)?).with_context(|| file.display().to_string())?;
     println!("\nshortened, with {} happenings and {} shifts:", short.happens.len(), shifts(&short));
-    tell(&outcome);
+    story(&outcome);
     let Size { least, most, days } = size;
     println!("\nreplay the shortened plan: dutykey-simulation replay --plan {}", file.display());
     println!("replay the seed: dutykey-simulation replay --seed {seed} --days {days} --least {least} --most {most}");
@@ -196,87 +174,87 @@ fn shifts(plan: &Plan) -> usize {
     plan.rotations.iter().map(|rotation| rotation.shifts.len() + rotation.overrides.len()).sum()
 }
 
-fn show(sum: &mut Sum, sized: &Sized, took: f64) {
-    let years = sized.seeds as f64 * f64::from(sized.days) / 365.25;
-    println!(
-        "{} seeds of {} days in {took:.0} s: {:.2} seeds per second",
-        sized.seeds,
-        sized.days,
-        sized.seeds as f64 / took
-    );
-    println!(
-        "{years:.2} simulated years, {} steps checked, {} changes in apps, {} records of evidence verified",
-        sum.steps, sum.effects, sum.records
-    );
-    sum.lags.sort_unstable();
-    let rank = |percent: usize| {
-        sum.lags
-            .get((sum.lags.len() * percent / 100).min(sum.lags.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or_default()
-    };
-    println!(
-        "lag of the {} acts that nothing disturbed: median {} ms, p99 {} ms, worst {} ms",
-        sum.lags.len(),
-        rank(50),
-        rank(99),
-        rank(100)
-    );
-    println!("\nran");
-    for (what, count) in &sum.runs {
-        println!("  {count:>9}  {what}");
-    }
-    println!("\nstruck");
-    for (what, count) in &sum.faults {
-        println!("  {count:>9}  {what}");
-    }
-    println!("\nrows of failures met, in how many seeds");
-    for (number, row) in rows::ROWS.iter().enumerate() {
-        println!("  {:>9}  {:>2} {row}", sum.rows.get(&(number + 1)).copied().unwrap_or_default(), number + 1);
-    }
-    println!("\nviolations: {} seeds", sum.failed.len());
-}
-
-fn tell(outcome: &Outcome) {
-    for line in outcome.story.iter().filter(|line| line.len() > 26) {
-        println!("{line}");
-    }
-    for violation in outcome.violations.iter().take(10) {
-        println!("{} {} WAS NOT KEPT: {}", violation.at, violation.promise, violation.what);
-    }
-}
-
 fn again(replay: &Replay) -> Result<bool> {
     let plan = match (&replay.plan, replay.seed) {
         (Some(file), _) => {
             let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
             serde_json::from_str(&text).with_context(|| format!("{} is no plan", file.display()))?
         }
-        (None, Some(seed)) => generate::plan(
-            seed,
-            Size { least: replay.least.max(1), most: replay.most.max(replay.least), days: replay.days },
-        ),
+        (None, Some(seed)) => generate::plan(seed, replay.companies.size()),
         (None, None) => bail!("name a seed with --seed, or a file with --plan"),
     };
     let outcome = run(&plan, Options { skip: true, story: true })?;
-    tell(&outcome);
+    story(&outcome);
     println!("\nran {:?}", outcome.runs);
     println!("trace {}, {} steps, {} promises not kept", outcome.trace, outcome.steps, outcome.violations.len());
     Ok(outcome.violations.is_empty())
 }
 
+fn crashes() -> Result<bool> {
+    let points = short_path::points()?;
+    let (bar, failed) = (bar(points, "deaths")?, Mutex::new(Vec::new()));
+    side_by_side(None, |point| {
+        if point >= points {
+            return Ok(false);
+        }
+        if let Err(error) = short_path::dies(Some(point)) {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
+        }
+        bar.inc(1);
+        Ok(true)
+    })?;
+    bar.finish_and_clear();
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("a worker died before and after each request of a short path: {points} deaths, {} failures", failed.len());
+    failed.iter().for_each(|line| println!("{line}"));
+    Ok(failed.is_empty())
+}
+
+fn both_ways(seeds: &Seeds) -> Result<bool> {
+    let Seeds { seeds, from, companies, jobs } = *seeds;
+    let (bar, differ) = (bar(seeds, "seeds")?, Mutex::new(Vec::new()));
+    side_by_side(jobs, |number| {
+        if number >= seeds {
+            return Ok(false);
+        }
+        let plan = generate::plan(from + number, companies.size());
+        let (few, every) = (run(&plan, QUIETLY)?, run(&plan, Options { skip: false, story: false })?);
+        for (way, outcome) in [("few", &few), ("every", &every)] {
+            if let Some(broken) = outcome.violations.first() {
+                let line = format!("seed {} with {way} tick: {} {}", plan.seed, broken.promise, broken.what);
+                differ.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        }
+        let (few, every) = (short_path::changes(&few), short_path::changes(&every));
+        for place in few.keys().chain(every.keys()).filter(|place| few.get(*place) != every.get(*place)) {
+            let line = format!("seed {}: {place} {:?} / {:?}", plan.seed, few.get(place), every.get(place));
+            differ.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+        bar.inc(1);
+        Ok(true)
+    })?;
+    bar.finish_and_clear();
+    let differ = differ.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{seeds} seeds with every tick and with few: {} differences", differ.len());
+    differ.iter().for_each(|line| println!("{line}"));
+    Ok(differ.is_empty())
+}
+
 #[cfg(not(feature = "deliberate-bugs"))]
-fn bugs(_sized: &Sized) -> Result<bool> {
+fn bugs(_: &Bugs) -> Result<bool> {
     bail!("this build has no deliberate mistakes; build it with --features deliberate-bugs")
 }
 
 #[cfg(feature = "deliberate-bugs")]
-fn bugs(sized: &Sized) -> Result<bool> {
+fn bugs(Bugs { seeds, only }: &Bugs) -> Result<bool> {
     println!("{:<30} {:>6}  caught by", "mistake", "seeds");
     let show = |caught: &crate::bugs::Caught| {
         let by = caught.by.as_ref().map_or_else(|| "NOBODY".to_owned(), |violation| violation.promise.to_owned());
         println!("{:<30} {:>6}  {by}", caught.bug.to_string(), caught.seeds);
     };
-    let caught = crate::bugs::hunt(sized.from..sized.from + sized.seeds, sized.size(), show)?;
+    let hunted: Vec<_> =
+        dutykey_policy::bug::Bug::ALL.into_iter().filter(|bug| bug.to_string().contains(only)).collect();
+    let range = seeds.from..seeds.from + seeds.seeds;
+    let caught = crate::bugs::hunt(&hunted, range, seeds.companies.size(), seeds.jobs, show)?;
     Ok(caught.iter().all(|caught| caught.by.is_some()))
 }

@@ -8,13 +8,19 @@ use dutykey_policy::time::{earlier, later};
 use dutykey_store::keys;
 use jiff::Timestamp;
 
-use crate::plan::{Happening, Plan};
+use crate::plan::{Happening, Plan, Second};
 use crate::world::table::TABLE;
 
 /// How often a tick runs.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// How far a tick sends ahead.
 pub(crate) const AHEAD: Duration = Duration::from_secs(150);
+/// How far ahead a tick sends the reads before boundaries.
+pub(crate) const READS_AHEAD: Duration = Duration::from_secs(110);
+/// What is past due for so long is sent again.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// No clock is further from the world's.
+const CLOCK: Duration = Duration::from_secs(1);
 /// How often a platform is read.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
 
@@ -66,14 +72,18 @@ impl Dues {
         Self { items }
     }
 
-    /// From when on a tick finds something, where the last one has sent everything until `sent`.
+    /// From when on a tick finds something, where the last one ran at `last`.
     #[must_use]
-    pub(crate) fn next(&self, sent: Timestamp) -> Timestamp {
-        let found = |item: &Item| match item.kind {
-            Kind::Person if item.at > sent => earlier(item.at, AHEAD),
-            Kind::Person => later(item.at, Duration::from_secs(10)),
-            Kind::Rotation => earlier(item.at, Duration::from_secs(110)),
-            Kind::Other => item.at,
+    pub(crate) fn next(&self, last: Option<Timestamp>) -> Timestamp {
+        let found = |item: &Item| {
+            let ahead = match item.kind {
+                Kind::Person => AHEAD,
+                Kind::Rotation => READS_AHEAD,
+                Kind::Other => return item.at,
+            };
+            // The tick may have another clock.
+            let sent = last.is_some_and(|last| later(item.at, CLOCK) <= later(last, ahead));
+            if sent { later(item.at, OVERDUE) } else { earlier(item.at, ahead + CLOCK) }
         };
         self.items.iter().map(found).min().unwrap_or(Timestamp::MAX)
     }
@@ -81,12 +91,30 @@ impl Dues {
 
 /// When reads of platforms find something.
 #[derive(Debug)]
-pub(crate) struct Reads(Vec<(Timestamp, Timestamp)>);
+pub(crate) struct Reads {
+    /// While they do.
+    spans: Vec<(Timestamp, Timestamp)>,
+    /// When the last one was.
+    last: Timestamp,
+    /// Without a read for longer than this, a lease would come to its half, which reads each 5 minutes never let it.
+    longest: Duration,
+}
+
+/// The lease of a rotation that no profile enrolls from.
+const DEFAULT_LEASE: Second = 4 * 3_600;
+/// So long before half of the shortest lease has passed a platform is read again, at the next of its turns.
+const BEFORE_HALF: Second = 330;
 
 impl Reads {
     /// Those of the plan.
     #[must_use]
     pub(crate) fn new(plan: &Plan) -> Self {
+        let edited = plan.happens.iter().filter_map(|happening| match happening {
+            Happening::Edit { to, .. } => to.as_ref(),
+            _ => None,
+        });
+        let leases = plan.profiles.iter().chain(edited).map(|profile| profile.lease);
+        let half = leases.min().unwrap_or(DEFAULT_LEASE) / 2;
         let mut spans = Vec::new();
         let mut span = |from: u32, to: u32, after: u32| {
             let from = if after > 300 { from.saturating_sub(300) } else { from };
@@ -120,33 +148,36 @@ impl Reads {
             }
         }
         span(plan.lasts, plan.lasts, 900);
-        Self(spans)
+        let longest = Duration::from_secs(half.saturating_sub(BEFORE_HALF).max(BEFORE_HALF).into());
+        Self { spans, last: plan.epoch, longest }
     }
 
     /// Reads find something from `from` until `to`.
     pub(crate) fn add(&mut self, from: Timestamp, to: Timestamp) {
-        self.0.push((from, to));
+        self.spans.push((from, to));
     }
 
-    /// Whether a read at `at` may find something.
+    /// A read begins.
+    pub(crate) fn read(&mut self, now: Timestamp) {
+        self.last = now;
+    }
+
+    /// Whether a read at `at` may find something, or is due for the leases' sake.
     #[must_use]
     pub(crate) fn finds(&self, at: Timestamp) -> bool {
-        self.0.iter().any(|(from, to)| (*from..*to).contains(&at))
+        later(self.last, self.longest) <= at || self.spans.iter().any(|(from, to)| (*from..*to).contains(&at))
     }
 
     /// The next turn, at or after `at`, at which a read may find something.
     #[must_use]
     pub(crate) fn next(&self, mut at: Timestamp) -> Timestamp {
-        loop {
-            if self.finds(at) {
-                return at;
-            }
-            let Some(next) = self.0.iter().map(|(from, _)| *from).filter(|from| *from > at).min() else {
-                return Timestamp::MAX;
-            };
+        while !self.finds(at) {
+            let starts = self.spans.iter().map(|(from, _)| *from).filter(|from| *from > at);
+            let next = starts.chain([later(self.last, self.longest)]).min().unwrap_or(Timestamp::MAX);
             while at < next {
                 at = later(at, EVERY);
             }
         }
+        at
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn apps(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<App> {
                 values,
                 latency_ms: *[0, 40, 300].get(chance.usize(..3)).unwrap_or(&0),
                 asynchronous,
-                propagation: if one_in(chance, 4) { chance.u32(1..=30) } else { 0 },
+                propagation: if one_in(chance, 3) { chance.u32(1..=30) } else { 0 },
                 native_end: one_in(chance, 4),
                 tells_owner: one_in(chance, 3),
                 serialize: one_in(chance, 5).then(|| {
@@ -94,14 +94,21 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) ->
     if rotations.is_empty() {
         rotations.insert(chance.usize(..plan.rotations.len().max(1)));
     }
+    // Short leases are for some companies only: whoever has one is read the more often for it.
+    let lease = match chance.u8(..16) {
+        0 => 3_600,
+        1 => 4 * 3_600,
+        2 | 3 => 12 * 3_600,
+        _ => 24 * 3_600,
+    };
     let pick = |chance: &mut fastrand::Rng, of: &[u32]| *of.get(chance.usize(..of.len())).unwrap_or(&0);
     Profile {
         id: format!("profile{number}"),
         gives: gives.into_iter().collect(),
         rotations,
-        lead: pick(chance, &[0, 0, 60, 300, 900]),
-        grace: pick(chance, &[0, 0, 60, 600, 3_600]),
-        lease: if one_in(chance, 12) { 3_600 } else { pick(chance, &[8 * 3_600, 24 * 3_600]) },
+        lead: pick(chance, &[0, 0, 0, 60, 300, 900]),
+        grace: pick(chance, &[0, 0, 0, 60, 60, 600, 600, 3_600]),
+        lease: plan.profiles.first().map_or(lease, |first| if one_in(chance, 4) { 24 * 3_600 } else { first.lease }),
         lock: pick(chance, &[0, 0, 600, 1_800]),
     }
 }
@@ -109,5 +116,20 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) ->
 /// Profiles, some of which give the same.
 pub(super) fn profiles(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Profile> {
     let count = chance.usize(1..=3) + plan.people.len() / 60;
-    (0..count).map(|number| profile(chance, plan, number)).collect()
+    let first = profile(chance, plan, 0);
+    let plan = &Plan { profiles: vec![first], ..plan.clone() };
+    let mut profiles = plan.profiles.clone();
+    profiles.extend((1..count).map(|number| profile(chance, plan, number)));
+    // A rotation that gives nothing is rare.
+    for rotation in 0..plan.rotations.len() {
+        let owned = profiles.iter().any(|profile| profile.rotations.contains(&rotation));
+        let taker = chance.usize(..profiles.len().max(1));
+        if !owned
+            && !one_in(chance, 8)
+            && let Some(profile) = profiles.get_mut(taker)
+        {
+            profile.rotations.insert(rotation);
+        }
+    }
+    profiles
 }

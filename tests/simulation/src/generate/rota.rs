@@ -16,7 +16,7 @@ pub(super) fn rotations(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Rotation
     for number in 0..count {
         let source = ["pd", "ops"].get(chance.usize(..sources)).unwrap_or(&"pd");
         // Levels of one policy are rotations of their own.
-        let id = if one_in(chance, 4) { format!("policy@{}", number + 1) } else { format!("r{number}") };
+        let id = if one_in(chance, 2) { format!("policy@{}", number + 1) } else { format!("r{number}") };
         let mut rotation =
             Rotation { source: (*source).to_owned(), id, shifts: base(chance, plan), overrides: Vec::new() };
         if one_in(chance, 6) {
@@ -33,9 +33,12 @@ fn anybody(chance: &mut fastrand::Rng, plan: &Plan) -> usize {
     chance.usize(..plan.people.len().max(1))
 }
 
+fn days(plan: &Plan) -> usize {
+    plan.lasts.div_ceil(86_400) as usize
+}
+
 /// The times at which one shift ends and the next begins.
 fn boundaries(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Second> {
-    let days = plan.lasts / 86_400;
     let every = |every: Second, from: Second, until: Second| -> Vec<Second> {
         (0..).map(|n| from + n * every).take_while(|at| *at < until).collect()
     };
@@ -63,7 +66,7 @@ fn boundaries(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Second> {
                 0,
             );
             let first: Zoned = plan.epoch.to_zoned(zone.clone());
-            (0..=i64::from(days) + 2)
+            (0..=days(plan) as i64 + 2)
                 .filter_map(|day| {
                     let date = first.date().checked_add(day.days()).ok()?;
                     let at = date.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp();
@@ -83,14 +86,15 @@ fn base(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Shift> {
     }
     let team: Vec<usize> = (0..chance.usize(1..=4)).map(|_| anybody(chance, plan)).collect();
     let mut shifts = Vec::new();
-    let part = !one_in(chance, 4);
+    let part = !one_in(chance, 10);
     for (turn, pair) in at.windows(2).enumerate() {
         let &[from, to] = pair else { continue };
         if from >= to {
             continue;
         }
         // Most rotas cover a part of the day.
-        let to = if part { to.min(from + chance.u32(900..=9_000)) } else { to };
+        let longest = if one_in(chance, 4) { 9_000 } else { 3_000 };
+        let to = if part { to.min(from + chance.u32(900..=longest)) } else { to };
         let user = if one_in(chance, 20) { None } else { team.get(turn % team.len()).copied() };
         let from = match chance.u8(..16) {
             0 => from.saturating_sub(chance.u32(60..=1_800)),
@@ -99,8 +103,25 @@ fn base(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Shift> {
         };
         shifts.push(Shift { user, from, to: Some(to), announced: 0, withdrawn: None });
     }
+    // Somebody is away for a moment, and back before the apps have noticed.
+    if one_in(chance, 5) {
+        let number = chance.usize(..shifts.len().max(1));
+        if let Some(shift) = shifts.get_mut(number)
+            && let Some(to) = shift.to
+            && to - shift.from > 600
+        {
+            let leaves = shift.from + chance.u32(60..to - shift.from - 120);
+            let back = Shift { from: leaves + chance.u32(1..=20), ..shift.clone() };
+            shift.to = Some(leaves);
+            shifts.insert(number + 1, back);
+        }
+    }
     // Most companies are quiet for most of the time: a run is the cheaper for it, and nothing is rarer.
-    let most = if one_in(chance, 5) { shifts.len() } else { 4 * plan.lasts.div_ceil(172_800) as usize };
+    let most = match chance.u8(..8) {
+        0 => shifts.len(),
+        1 | 2 => 2 * days(plan),
+        _ => days(plan).max(2),
+    };
     let first = chance.usize(..=shifts.len().saturating_sub(most));
     let mut shifts: Vec<Shift> = shifts.into_iter().skip(first).take(most).collect();
     if one_in(chance, 12)

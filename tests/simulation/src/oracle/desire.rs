@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{Oracle, Sure, minutes, plus, seconds};
-use crate::oracle::rota::Terms;
+use crate::oracle::rota::{Rota, Terms};
 use crate::oracle::seats::{Check, Seat};
 use crate::plan::{Denies, Profile, What};
 
@@ -42,7 +42,7 @@ impl Oracle {
         };
         let mut waiting = false;
         for person in 0..self.plan.people.len() {
-            if !self.accounts(person, at).contains_key(&seat.account) {
+            if self.accounts(person, at).all(|(account, _)| account != seat.account) {
                 continue;
             }
             for number in 0..self.profiles.len() {
@@ -79,32 +79,31 @@ impl Oracle {
     }
 
     /// The accounts that a person may have access through, and how sure that is.
-    pub(super) fn accounts(&self, person: usize, at: Timestamp) -> BTreeMap<String, Sure> {
-        let Some(human) = self.plan.people.get(person) else { return BTreeMap::new() };
-        let address = human.address.to_lowercase();
-        let alike = self.plan.people.iter().filter(|other| other.address.to_lowercase() == address).count();
-        let everywhere: Vec<&(String, String)> = self
-            .plan
-            .people
-            .iter()
-            .filter(|other| other.active)
-            .flat_map(|other| &other.accounts)
-            .filter(|(_, owner)| owner.to_lowercase() == address)
-            .collect();
-        if !address.ends_with("@example.com") || alike != 1 {
-            return BTreeMap::new();
-        }
-        let [(account, _)] = everywhere.as_slice() else { return BTreeMap::new() };
-        let mut sure = Sure::Yes;
-        if self.renamed.contains_key(&person) {
-            sure = Sure::Maybe;
-        }
+    pub(super) fn accounts(&self, person: usize, at: Timestamp) -> impl Iterator<Item = (&str, Sure)> {
+        let own = self.account(person, at);
+        // A link once made stays; whoever was not linked yet may be by the address that they have now.
+        let taken = self.renamed.get(&person).filter(|renamed| !renamed.known);
+        let owned = taken.into_iter().flat_map(|renamed| {
+            let accounts = self.plan.people.iter().flat_map(|human| &human.accounts);
+            accounts
+                .filter(|(_, owner)| owner.to_lowercase() == renamed.address)
+                .map(|(id, _)| (id.as_str(), Sure::Maybe))
+        });
+        own.into_iter().chain(owned)
+    }
+
+    fn account(&self, person: usize, at: Timestamp) -> Option<(&str, Sure)> {
+        let (address, account) = self.accounts.get(person)?.as_ref()?;
         if let Some(left) = self.left.get(&person) {
             let asked_by = plus(*left, seconds(3_600) + minutes(6));
             let several = self.left.len() > 1;
-            sure = if self.plan.directory && at >= asked_by && !several { Sure::No } else { Sure::Maybe };
+            let sure = if self.plan.directory && at >= asked_by && !several { Sure::No } else { Sure::Maybe };
+            return Some((account, sure));
         }
-        BTreeMap::from([((*account).clone(), sure)])
+        // Whoever is linked later may be somebody with the same address.
+        let taken = self.renamed.values().any(|renamed| renamed.address == *address);
+        let sure = if taken || self.renamed.contains_key(&person) { Sure::Maybe } else { Sure::Yes };
+        Some((account, sure))
     }
 
     fn denied(&self, person: usize, profile: usize, app: usize, at: Timestamp) -> Option<bool> {
@@ -121,11 +120,9 @@ impl Oracle {
     /// Who should have what at `at`, by what is known now.
     pub(super) fn wanted_at(&self, at: Timestamp) -> BTreeMap<Seat, Wanted> {
         let mut wanted: BTreeMap<Seat, Wanted> = BTreeMap::new();
-        for person in 0..self.plan.people.len() {
-            let accounts = self.accounts(person, at);
-            if accounts.is_empty() {
-                continue;
-            }
+        let shown: BTreeSet<usize> = self.rotas.iter().flat_map(Rota::people).collect();
+        for person in shown {
+            let accounts: Vec<(&str, Sure)> = self.accounts(person, at).collect();
             for number in 0..self.profiles.len() {
                 let enrolled = self.enrolled(person, number, at);
                 if enrolled == Sure::No {
@@ -158,7 +155,7 @@ impl Oracle {
                             if sure == Sure::No {
                                 continue;
                             }
-                            let seat = Seat { app: gives.app, account: account.clone(), place: place.clone() };
+                            let seat = Seat { app: gives.app, account: (*account).to_owned(), place: place.clone() };
                             let want = wanted.entry(seat).or_default();
                             want.sure = want.sure.max(sure);
                             want.value.1 = want.value.1.max(value);
@@ -215,7 +212,9 @@ impl Oracle {
         let Some(app) = self.plan.apps.get(app) else { return seconds(3) };
         let queues = if app.serialize.is_some() || app.limit.is_some() { 360 } else { 0 };
         let clocks = self.plan.clocks_ms.iter().map(|ms| ms.abs()).max().unwrap_or_default();
-        let takes = i64::from(app.asynchronous.unwrap_or_default()) + i64::from(app.propagation) + 3 + queues;
+        // What a call has changed is believed once it must show by anybody's clock.
+        let shows = if app.propagation == 0 { 0 } else { i64::from(app.propagation) + 6 };
+        let takes = i64::from(app.asynchronous.unwrap_or_default()) + shows + 3 + queues;
         seconds(takes) + jiff::SignedDuration::from_millis(i64::from(app.latency_ms) * 3 + clocks)
     }
 

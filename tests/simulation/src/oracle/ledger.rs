@@ -21,7 +21,8 @@ impl Oracle {
     /// Seats on which something of ours is later than a minute and a half after its end, in a time in which the table and
     /// the workers have been well for as long.
     #[must_use]
-    pub fn late(&self, now: Timestamp) -> Vec<Seat> {
+    pub fn late(&mut self, now: Timestamp) -> Vec<Seat> {
+        self.look(now);
         let late = |since: Timestamp| plus(since, seconds(120) + self.slowest_clock()) < now;
         let well = !self.disturbances.iter().any(|(from, to)| *from <= now && plus(*to, seconds(420)) > now);
         let seats = self.seats.iter().filter(|(_, state)| state.ours && state.absent_since.is_some_and(late));

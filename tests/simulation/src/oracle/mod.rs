@@ -16,9 +16,9 @@ use dutykey_engine::ports::ledger::Notice;
 use dutykey_engine::ports::target::{Accepted, TargetError};
 use dutykey_engine::ports::witness::Event;
 use dutykey_policy::hold::{Call, Outcome, State};
-use dutykey_policy::id::{AccountId, AppId, Place, RotationId, SourceId};
-use dutykey_policy::rota::{PlatformUser, Shift};
-use dutykey_policy::time::{Span, rfc3339};
+use dutykey_policy::id::{AccountId, AppId, Place, RotationId};
+use dutykey_policy::rota::Shift;
+use dutykey_policy::time::{Span, millis_between, rfc3339};
 use dutykey_targets::sandbox::SandboxTarget;
 use jiff::{SignedDuration, Timestamp};
 
@@ -52,6 +52,26 @@ fn plus(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
 }
 
+/// The address of a person and the one account in use that bears it; `None` where anybody could be meant, or nobody.
+fn surely(plan: &Plan, person: usize) -> Option<(String, String)> {
+    let address = plan.people.get(person)?.address.to_lowercase();
+    let alike = plan.people.iter().filter(|other| other.address.to_lowercase() == address).count();
+    let accounts = plan.people.iter().filter(|other| other.active).flat_map(|other| &other.accounts);
+    let mut theirs = accounts.filter(|(_, owner)| owner.to_lowercase() == address);
+    let (account, _) = theirs.next()?;
+    let sure = theirs.next().is_none() && alike == 1 && address.ends_with("@example.com");
+    sure.then(|| (address, account.clone()))
+}
+
+/// When Dutykey is away for so long that it notices.
+fn pauses(plan: &Plan) -> Vec<(Timestamp, Timestamp)> {
+    let away = |happening: &Happening| match happening {
+        Happening::Pause { from, to } if to.saturating_sub(*from) > 240 => Some((plan.at(*from), plan.at(*to))),
+        _ => None,
+    };
+    plan.happens.iter().filter_map(away).collect()
+}
+
 /// A promise that was not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -72,15 +92,29 @@ struct Block {
     until: Option<Timestamp>,
 }
 
+/// Another address of somebody.
+#[derive(Debug, Clone)]
+struct Renamed {
+    /// Which, in small letters.
+    address: String,
+    /// Whether they had been on call before they got it.
+    known: bool,
+}
+
 /// The oracle.
 #[derive(Debug)]
 pub struct Oracle {
     plan: Plan,
     rotas: Vec<Rota>,
+    /// The address and the account of everybody of whom one can be sure, in small letters.
+    accounts: Vec<Option<(String, String)>>,
     profiles: Vec<Vec<(Timestamp, Option<Profile>)>>,
     blocks: Vec<Block>,
     left: BTreeMap<usize, Timestamp>,
-    renamed: BTreeMap<usize, Timestamp>,
+    /// Who has another address.
+    renamed: BTreeMap<usize, Renamed>,
+    /// Whom platforms have ever shown on call.
+    shown: BTreeSet<usize>,
     seats: BTreeMap<Seat, SeatState>,
     targets: Vec<(AppId, SandboxTarget, usize)>,
     disturbances: Vec<(Timestamp, Timestamp)>,
@@ -106,11 +140,13 @@ impl Oracle {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         let mut oracle = Self {
-            rotas: vec![Rota::default(); plan.rotations.len()],
+            accounts: (0..plan.people.len()).map(|person| surely(plan, person)).collect(),
+            rotas: vec![Rota::watched(pauses(plan)); plan.rotations.len()],
             profiles: plan.profiles.iter().map(|profile| vec![(plan.epoch, Some(profile.clone()))]).collect(),
             blocks: Vec::new(),
             left: BTreeMap::new(),
             renamed: BTreeMap::new(),
+            shown: BTreeSet::new(),
             seats: BTreeMap::new(),
             targets: Vec::new(),
             disturbances: Vec::new(),
@@ -147,9 +183,13 @@ impl Oracle {
                 Happening::Deploy { at } => self.disturbances.push(span(*at, at.saturating_add(360))),
                 Happening::App(fault) => {
                     let lasts = if fault.kind == "permanent" { 3_900 } else { 0 };
-                    let spans = (plan.at(fault.from), plan.at(fault.to.saturating_add(lasts)));
-                    if let Some(list) = self.app_disturbances.get_mut(fault.app) {
-                        list.push(spans);
+                    let span = (plan.at(fault.from), plan.at(fault.to.saturating_add(lasts)));
+                    // Whoever waits for one app's answer about somebody waits for it with everything of theirs.
+                    let hangs = matches!(fault.kind.as_str(), "slow" | "lost_before" | "lost_after");
+                    for (number, list) in self.app_disturbances.iter_mut().enumerate() {
+                        if hangs || number == fault.app {
+                            list.push(span);
+                        }
                     }
                 }
                 _ => {}
@@ -160,6 +200,7 @@ impl Oracle {
     /// A worker dies, and nobody knows what became of its calls before somebody looks again.
     pub fn dies(&mut self, now: Timestamp, redelivered: Timestamp) {
         self.disturbances.push((now, redelivered));
+        self.rotas.iter_mut().for_each(|rota| rota.forgets(now, plus(redelivered, minutes(1))));
         let open: Vec<Seat> =
             self.in_flight.iter().filter(|call| call.over >= now).map(|call| call.seat.clone()).collect();
         for seat in open {
@@ -214,6 +255,7 @@ impl Oracle {
                 Some((Duty { user, start: shift.start, end: shift.end.or_max() }, other))
             })
             .collect();
+        self.shown.extend(shown.keys().map(|duty| duty.user));
         let lease = self.shortest_lease(number, now);
         let source = rotation.source.as_str();
         let lost = self
@@ -227,8 +269,18 @@ impl Oracle {
             .filter(|(at, _)| plus(*at, seconds(3_600)) > now)
             .map(|(_, lost)| lost)
             .sum();
+        let troubles = self.disturbances.iter().filter(|(begin, end)| *begin <= plus(now, seconds(5)) && *end > now);
+        let recorded = troubles.map(|(_, end)| plus(*end, minutes(6))).max().unwrap_or(now);
         if let Some(rota) = self.rotas.get_mut(number) {
-            rota.answered((asked, now), (window.start, window.end), &shown, &Elsewhere { lost, lease });
+            rota.answered((asked, now, recorded), (window.start, window.end), &shown, &Elsewhere { lost, lease });
+        }
+        self.dirty = true;
+    }
+
+    /// A platform could not be read.
+    pub fn unanswered(&mut self, rotation: &RotationId, now: Timestamp) {
+        if let Some(rota) = self.rotation(rotation).and_then(|number| self.rotas.get_mut(number)) {
+            rota.fails(now);
         }
         self.dirty = true;
     }
@@ -243,9 +295,6 @@ impl Oracle {
         let versions = self.profiles.get(number)?;
         versions.iter().rev().find(|(from, _)| *from <= at).and_then(|(_, profile)| profile.as_ref())
     }
-
-    /// A platform has named its users.
-    pub fn users(&mut self, _source: &SourceId, _users: &[PlatformUser], _now: Timestamp) {}
 
     /// A profile has become another.
     pub fn edited(&mut self, number: usize, to: Option<Profile>, now: Timestamp) {
@@ -268,8 +317,9 @@ impl Oracle {
     }
 
     /// Somebody has another address.
-    pub fn renames(&mut self, person: usize, now: Timestamp) {
-        self.renamed.entry(person).or_insert(now);
+    pub fn renames(&mut self, person: usize, address: &str) {
+        let known = self.shown.contains(&person);
+        self.renamed.insert(person, Renamed { address: address.to_lowercase(), known });
         self.dirty = true;
     }
 
@@ -285,12 +335,14 @@ impl Oracle {
                 self.violated("P5", now, format!("{seat} is called proven gone, and it is there"));
             }
         }
-        let act = if matches!(event, Event::Granted(_)) { hold.granted } else { hold.revoked };
-        if let Some(act) = act {
-            let quiet = !self.is_disturbed(app, act.due.max(act.known), now);
-            if quiet {
-                self.lags.push(act.lag_ms());
-            }
+        let gives = matches!(event, Event::Granted(_));
+        let Some(act) = (if gives { hold.granted } else { hold.revoked }) else { return };
+        // What a block, an edit or a lock has put off is late from its own end on.
+        let state = self.seats.get(&seat);
+        let since = state.and_then(|state| if gives { state.wanted_since } else { state.absent_since });
+        let begins = act.due.max(act.known).max(since.unwrap_or(Timestamp::MIN));
+        if !self.is_disturbed(app, begins, now) {
+            self.lags.push(millis_between(begins, act.turn_since.unwrap_or(act.started)).max(0));
         }
     }
 
@@ -357,6 +409,10 @@ impl Oracle {
         };
         for call in self.in_flight.iter_mut().filter(|call| call.number == number) {
             call.over = over;
+            if let Some(state) = self.seats.get_mut(&call.seat) {
+                let last = if call.what == Call::Revoke { &mut state.taken_by } else { &mut state.given_by };
+                *last = Some(over);
+            }
         }
         self.look(now);
     }

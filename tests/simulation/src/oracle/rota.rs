@@ -13,6 +13,9 @@ use crate::plan::Profile;
 /// An hour: what the brake compares with.
 const HOUR: i64 = 3_600;
 
+/// What has been over for so long gives nothing any more, by any profile's grace.
+const REMEMBERED: i64 = 6 * HOUR;
+
 /// One user on call over a time, as a platform has shown it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Duty {
@@ -79,6 +82,8 @@ pub(super) enum Standing {
 pub(super) struct Known {
     pub(super) standing: Standing,
     pub(super) seen: Timestamp,
+    /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
+    again: Timestamp,
     pub(super) made_by_other: bool,
 }
 
@@ -94,6 +99,10 @@ pub(super) struct Rota {
     asked: Option<Timestamp>,
     /// Until when answers overlapped that said different things.
     pub(super) unsure_until: Option<Timestamp>,
+    /// When the last read failed.
+    failed: Option<Timestamp>,
+    /// When Dutykey itself is away, for so long that it notices.
+    pauses: Vec<(Timestamp, Timestamp)>,
     /// When people vanished, for the brake that looks at a whole source.
     pub(super) losses: Vec<(Timestamp, usize)>,
 }
@@ -107,10 +116,16 @@ pub(super) struct Elsewhere {
 }
 
 impl Rota {
-    /// Takes in a complete answer for the window.
+    /// One of which nothing is known yet, and which Dutykey does not watch in these times.
+    pub(super) fn watched(pauses: Vec<(Timestamp, Timestamp)>) -> Self {
+        Self { pauses, ..Self::default() }
+    }
+
+    /// Takes in a complete answer for the window. What is new in it may be on record only at `recorded`, where whoever has
+    /// read it may have died or found no table.
     pub(super) fn answered(
         &mut self,
-        (asked, now): (Timestamp, Timestamp),
+        (asked, now, recorded): (Timestamp, Timestamp, Timestamp),
         window: (Timestamp, Timestamp),
         shown: &BTreeMap<Duty, bool>,
         elsewhere: &Elsewhere,
@@ -154,6 +169,9 @@ impl Rota {
                 _ => Standing::Gone(now),
             };
             if let Some(known) = self.duties.get_mut(&duty) {
+                if before.as_ref() != Some(&next) {
+                    known.again = recorded;
+                }
                 known.standing = next;
             }
         }
@@ -167,17 +185,19 @@ impl Rota {
             let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
                 standing: Standing::Gone(now),
                 seen: now,
+                again: recorded,
                 made_by_other: *made_by_other,
             });
             known.standing = match known.standing {
                 Standing::Shown => Standing::Shown,
                 Standing::Held(_) => Standing::Shown,
                 Standing::Doubtful | Standing::Gone(_) if crowded => Standing::Doubtful,
-                Standing::Doubtful => Standing::Shown,
+                Standing::Doubtful => {
+                    known.again = recorded;
+                    Standing::Shown
+                }
                 Standing::Gone(_) => {
-                    if known.seen != now {
-                        known.seen = now;
-                    }
+                    (known.seen, known.again) = (now, recorded);
                     Standing::Shown
                 }
             };
@@ -186,6 +206,24 @@ impl Rota {
         self.asked = Some(asked);
         self.fresh = Some(now);
         self.losses.retain(|(at, _)| plus(*at, seconds(HOUR)) > now);
+        self.duties.retain(|duty, _| plus(duty.end, seconds(REMEMBERED)) > now);
+    }
+
+    /// A read has failed.
+    pub(super) fn fails(&mut self, now: Timestamp) {
+        self.failed = Some(now);
+    }
+
+    /// Everybody whom it has lately shown.
+    pub(super) fn people(&self) -> impl Iterator<Item = usize> + '_ {
+        self.duties.keys().map(|duty| duty.user)
+    }
+
+    /// Whoever has just read it has died: what is new in it may be on record only at `recorded`.
+    pub(super) fn forgets(&mut self, now: Timestamp, recorded: Timestamp) {
+        for known in self.duties.values_mut().filter(|known| plus(known.again, minutes(1)) > now) {
+            known.again = known.again.max(recorded);
+        }
     }
 
     fn known_on_call(&self, user: usize, at: Timestamp) -> bool {
@@ -256,8 +294,15 @@ impl Rota {
     pub(super) fn on_call(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {
         let Some(fresh) = self.fresh else { return Sure::No };
         let stale = plus(fresh, seconds(terms.lease));
+        // Whoever was away when a lease ended asks first: it lives on until that has failed, and for ten minutes at most.
+        let away = self.pauses.iter().filter(|(from, to)| fresh < *to && *from <= stale && *from <= at);
+        let prolonged = away.map(|(_, to)| (*to, plus(*to, minutes(10)))).max();
+        let stale = prolonged.map_or(stale, |(_, until)| until.max(stale));
         if at >= stale {
             return if at < plus(stale, minutes(6)) { self.ever(user, at, terms).min(Sure::Maybe) } else { Sure::No };
+        }
+        if prolonged.is_some_and(|(back, _)| self.failed.is_some_and(|failed| failed >= back)) {
+            return self.ever(user, at, terms).min(Sure::Maybe);
         }
         let sure = self.ever(user, at, terms);
         if self.unsure_until.is_some_and(|until| at < until) { sure.min(Sure::Maybe) } else { sure }
@@ -271,29 +316,35 @@ impl Rota {
             }
             sure = sure.max(match known.standing {
                 // What would have to wait for longer than the duty lasts never counts, not even in its grace.
-                Standing::Shown | Standing::Held(_) if self.waits(known, at.min(duty.end), terms) => Sure::Maybe,
+                Standing::Shown | Standing::Held(_) if self.waits(known, known.again, at.min(duty.end), terms) => {
+                    Sure::Maybe
+                }
+                // What was heard of only after it was over.
+                Standing::Shown | Standing::Held(_) if known.seen >= duty.end => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
                 // change waits.
-                Standing::Gone(gone) if at < plus(gone, seconds(terms.grace + terms.lock)) => Sure::Maybe,
+                Standing::Gone(gone) if at < plus(gone.max(known.again), seconds(terms.grace + terms.lock)) => {
+                    Sure::Maybe
+                }
                 Standing::Gone(_) => Sure::No,
             });
         }
         sure
     }
 
-    /// Whether a duty that came as a change of the forecast may still wait for the lock.
-    fn waits(&self, known: &Known, at: Timestamp, terms: &Terms) -> bool {
-        let change = self.first.is_some_and(|first| known.seen > first) && !known.made_by_other;
-        change && terms.lock > 0 && at <= plus(known.seen, seconds(terms.lock))
+    /// Whether a duty that came as a change of the forecast waits for a lock that began at `since`.
+    fn waits(&self, known: &Known, since: Timestamp, at: Timestamp, terms: &Terms) -> bool {
+        let change = self.first.is_some_and(|first| since > first) && !known.made_by_other;
+        change && terms.lock > 0 && at <= plus(since, seconds(terms.lock))
     }
 
     /// Whether the user is on call at `at` by nothing but changes that wait for the lock.
     pub(super) fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
         let mut covering =
             self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
-        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, at, terms))
+        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, known.seen, at, terms))
     }
 
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
@@ -301,8 +352,8 @@ impl Rota {
         let Terms { lead, grace, lease, lock } = *terms;
         let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
         let gone = move |known: &Known| match known.standing {
-            Standing::Gone(at) => Some(plus(at, seconds(grace + lock))),
-            _ => Some(plus(known.seen, seconds(lock))),
+            Standing::Gone(at) => Some(plus(at.max(known.again), seconds(grace + lock))),
+            _ => Some(plus(known.again, seconds(lock))),
         };
         self.duties
             .iter()
@@ -310,6 +361,7 @@ impl Rota {
                 [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(known)]
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
+            .chain(self.pauses.iter().flat_map(|(_, to)| [Some(plus(*to, minutes(10))), Some(plus(*to, minutes(16)))]))
             .flatten()
     }
 }

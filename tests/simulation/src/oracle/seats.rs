@@ -63,6 +63,10 @@ pub(super) struct SeatState {
     pub called_at: Option<Timestamp>,
     /// When an answer of a grant was lost: what is found afterwards counts as ours.
     pub lost_at: Option<Timestamp>,
+    /// When the last call that gives was over: only then may another one begin.
+    pub given_by: Option<Timestamp>,
+    /// When the last call that takes was over.
+    pub taken_by: Option<Timestamp>,
     /// When it last changed.
     pub changed_at: Option<Timestamp>,
 }
@@ -72,6 +76,7 @@ pub(super) struct SeatState {
 pub(super) struct InFlight {
     pub number: u64,
     pub seat: Seat,
+    pub what: Call,
     pub key: Option<String>,
     pub begun: Timestamp,
     pub over: Timestamp,
@@ -187,8 +192,8 @@ impl Oracle {
 
     /// Whether the account is one that some person may have access through.
     fn allowed(&self, seat: &Seat, at: Timestamp) -> Sure {
-        let people = 0..self.plan.people.len();
-        people.filter_map(|person| self.accounts(person, at).get(&seat.account).copied()).max().unwrap_or_default()
+        let accounts = (0..self.plan.people.len()).flat_map(|person| self.accounts(person, at));
+        accounts.filter(|(account, _)| *account == seat.account).map(|(_, sure)| sure).max().unwrap_or_default()
     }
 
     /// A call leaves: it may be made only where it is wanted, and only one at a time.
@@ -247,7 +252,7 @@ impl Oracle {
         {
             state.called_at.get_or_insert(now);
         }
-        self.in_flight.push(InFlight { number, seat, key, begun: now, over });
+        self.in_flight.push(InFlight { number, seat, what, key, begun: now, over });
     }
 
     fn still_wanted(&self, seat: &Seat, state: &SeatState) -> bool {
@@ -264,7 +269,12 @@ impl Oracle {
         let (Check::Gone(seat, since) | Check::There(seat, since)) = check;
         let Some(state) = self.seats.get(seat).cloned() else { return };
         let takes = self.takes(seat.app);
-        let by = self.deadline(seat.app, *since, takes);
+        let other = match check {
+            Check::Gone(..) => state.given_by,
+            Check::There(..) => state.taken_by,
+        };
+        let begins = other.map_or(*since, |over| over.max(*since));
+        let by = self.deadline(seat.app, begins, takes);
         match check {
             Check::Gone(..) if state.absent_since == Some(*since) && state.ours => {
                 if now < by {

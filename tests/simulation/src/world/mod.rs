@@ -53,7 +53,6 @@ struct State {
     counts: BTreeMap<String, u64>,
     runs: BTreeMap<&'static str, u64>,
     steps: u64,
-    tokens: u64,
     trace: Sha256,
     story: Option<Vec<String>>,
 }
@@ -68,7 +67,6 @@ impl World {
             counts: BTreeMap::new(),
             runs: BTreeMap::new(),
             steps: 0,
-            tokens: 0,
             trace: Sha256::new(),
             story: story.then(Vec::new),
         };
@@ -125,14 +123,6 @@ impl World {
     #[must_use]
     pub fn braked(&self) -> bool {
         self.state().counts.contains_key(BRAKED)
-    }
-
-    /// A number that no other caller gets.
-    #[must_use]
-    pub fn token(&self) -> u64 {
-        let mut state = self.state();
-        state.tokens += 1;
-        state.tokens
     }
 
     /// Counts that a fault has struck.

@@ -211,10 +211,6 @@ impl Platform for Remote {
 
     async fn users(&self) -> Result<Vec<PlatformUser>, PlatformError> {
         let users = self.ask(self.inner.users()).await;
-        if let Ok(users) = &users {
-            let now = self.world.now();
-            self.world.oracle().users(&self.source, users, now);
-        }
         self.world.point("a platform's answer").await;
         users
     }
@@ -236,7 +232,10 @@ impl Platform for Remote {
                 let now = self.world.now();
                 self.world.oracle().answered(rotation, asked, now, window, shifts);
             }
-            Err(error) => self.world.tell(|| format!("{rotation} cannot be read: {error}")),
+            Err(error) => {
+                self.world.tell(|| format!("{rotation} cannot be read: {error}"));
+                self.world.oracle().unanswered(rotation, self.world.now());
+            }
         }
         self.world.point("a platform's answer").await;
         shifts

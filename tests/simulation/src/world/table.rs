@@ -23,18 +23,23 @@ pub const TABLE: &str = "dutykey";
 /// A table, through a client that has no time and no chance but the world's.
 #[must_use]
 pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
-    let (inner, world) = (embedded.connector(), world.clone());
-    let clock = world.clock.clone();
-    let connector = SharedHttpConnector::new(FaultyTable { inner, world, faults });
+    let inner = embedded.connector();
+    let connector = if faults { SharedHttpConnector::new(FaultyTable { inner, world: world.clone() }) } else { inner };
+    Store::new(client(connector, embedded, world), TABLE)
+}
+
+/// A client that has no time and no chance but the world's, and signs nothing.
+#[must_use]
+pub fn client(connector: SharedHttpConnector, embedded: &Embedded, world: &World) -> Client {
     let config = embedded
         .config()
         .identity_cache(IdentityCache::no_cache())
         .allow_no_auth()
         .auth_scheme_preference([AuthSchemeId::new("noAuth")])
-        .time_source(clock.clone())
-        .sleep_impl(clock)
+        .time_source(world.clock.clone())
+        .sleep_impl(world.clock.clone())
         .http_client(http_client_fn(move |_, _| connector.clone()));
-    Store::new(Client::from_conf(config.build()), TABLE)
+    Client::from_conf(config.build())
 }
 
 /// The table as a worker meets it.
@@ -42,29 +47,22 @@ pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
 struct FaultyTable {
     inner: SharedHttpConnector,
     world: Arc<World>,
-    faults: bool,
 }
 
 impl FaultyTable {
-    /// The same request, with a token of the world's own in the place of the SDK's.
-    fn tokened(&self, mut request: HttpRequest) -> HttpRequest {
-        const FIELD: &[u8] = br#""ClientRequestToken":""#;
-        let Some(body) = request.body().bytes() else { return request };
-        let Some(at) = body.windows(FIELD.len()).position(|window| window == FIELD) else { return request };
-        let (begin, token) = (at + FIELD.len(), format!("{:036}", self.world.token()));
-        let mut bytes = body.to_vec();
-        if let Some(place) = bytes.get_mut(begin..begin + token.len()) {
-            place.copy_from_slice(token.as_bytes());
-        }
-        *request.body_mut() = SdkBody::from(bytes);
+    /// The same request without the SDK's token, which comes from a chance of its own. A token matters to a request that is
+    /// sent again, and here none is; the database would keep each for ten minutes of a time that is not the world's.
+    fn tokenless(mut request: HttpRequest) -> HttpRequest {
+        const FIELD: &str = r#","ClientRequestToken":""#;
+        let body = request.body().bytes().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let Some((before, after)) = body.and_then(|body| body.split_once(FIELD)) else { return request };
+        let Some((_, after)) = after.split_once('"') else { return request };
+        *request.body_mut() = SdkBody::from(format!("{before}{after}"));
         request
     }
 
     async fn answer(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        if !self.faults {
-            return self.inner.call(request).await;
-        }
-        let request = self.tokened(request);
+        let request = Self::tokenless(request);
         let transaction =
             request.headers().get("x-amz-target").is_some_and(|name| name.ends_with("TransactWriteItems"));
         self.world.point("the table").await;
