@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use dutykey_embedded::sole_server;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
-use dutykey_engine::ports::rules::{Pulse, ReadRules as _, WritePulse as _, WriteRules as _};
+use dutykey_engine::ports::rules::{ReadRules as _, WritePulse as _, WriteRules as _};
 use dutykey_engine::ports::secrets::ReadSecret;
 use dutykey_runtime::clock::SystemChance;
 use dutykey_runtime::metrics::Metrics;
@@ -93,7 +93,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
 /// What was sent before waited in the memory of a process that is gone: the first tick sends it again.
 async fn forget_sent(store: &Store) -> Result<(), StoreError> {
     let pulse = store.pulse().await?;
-    store.keep_pulse(&Pulse { starts_sent: None, ends_sent: None, rotations_sent: None, ..pulse }).await
+    store.keep_pulse(&pulse.unsent()).await
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

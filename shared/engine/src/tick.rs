@@ -27,13 +27,13 @@ use crate::snapshot::{AHEAD, resumed_at};
 use crate::summary::Standing;
 
 /// What is past due for so long was sent and has not been applied.
-const OVERDUE: Duration = Duration::from_secs(10);
+pub const OVERDUE: Duration = Duration::from_secs(10);
 /// A rotation is read once more this long before its boundary: late enough to see a late override, early enough for
 /// the platform to answer.
 pub(crate) const BEFORE_BOUNDARY: Duration = Duration::from_secs(45);
 /// Each tick looks only as far as the reads that fall before the next one: a view that changes meanwhile may still move
 /// the boundary.
-pub(crate) const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
+pub const ROTATIONS_AHEAD: Duration = Duration::from_secs(110);
 /// Counting is given up after this time: what is due must not wait for numbers.
 const COUNTING: Duration = Duration::from_secs(10);
 /// Notices that are not delivered within this time wait for the next tick: a channel that hangs must not keep what is due.
@@ -128,8 +128,8 @@ impl Ticker {
         let (to, overdue) = (later(now, AHEAD), earlier(now, OVERDUE));
         let starts = unsent(self.due.due_starts(None, to).await?, pulse.starts_sent, overdue);
         let ends = unsent(self.due.due_ends(None, to).await?, pulse.ends_sent, overdue);
-        let reads_to = later(now, ROTATIONS_AHEAD);
-        let rotations = unsent(self.due.due_rotations(reads_to).await?, pulse.rotations_sent, overdue);
+        let rotations = self.due.due_rotations(later(now, ROTATIONS_AHEAD)).await?;
+        let rotations = unsent(rotations, pulse.rotations_sent, overdue);
         let sweeps = self.due.due_sweeps(now).await?;
         let ticked = Ticked {
             starts: starts.len(),
@@ -148,14 +148,7 @@ impl Ticker {
             Message::rota(due.what.source.clone(), Some(due.what.local()), "due").at(at)
         });
         self.queues.send(Queue::Sync, reads.collect()).await?;
-        let pulse = Pulse {
-            ticked_at: Some(now),
-            starts_sent: Some(to),
-            ends_sent: Some(to),
-            rotations_sent: Some(reads_to),
-            ..pulse
-        };
-        self.due.keep_pulse(&pulse).await?;
+        self.due.keep_pulse(&ticked_at(pulse, now)).await?;
         Ok(ticked)
     }
 
@@ -196,6 +189,14 @@ pub enum TickError {
     /// A queue.
     #[error(transparent)]
     Send(#[from] crate::ports::queue::SendError),
+}
+
+/// What a tick of that time leaves behind.
+#[must_use]
+pub fn ticked_at(pulse: Pulse, now: Timestamp) -> Pulse {
+    let sent = Some(later(now, AHEAD));
+    let rotations_sent = Some(later(now, ROTATIONS_AHEAD));
+    Pulse { ticked_at: Some(now), starts_sent: sent, ends_sent: sent, rotations_sent, ..pulse }
 }
 
 /// What no tick has sent yet, and what is overdue although one has.

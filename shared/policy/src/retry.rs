@@ -32,9 +32,7 @@ fn doubled(failures: u32) -> Duration {
 /// to the calls behind them. Never earlier than the target asks, never later than five minutes where it asks for nothing.
 #[must_use]
 pub fn backoff_apart(failures: u32, asked: Option<Duration>, chance: u8) -> Duration {
-    let quarter = u64::try_from(doubled(failures).as_millis() / 4).unwrap_or(u64::MAX);
-    // Whole milliseconds, as instants are on record.
-    let apart = if failures < 2 { Duration::ZERO } else { Duration::from_millis(quarter * u64::from(chance) / 255) };
+    let apart = if failures < 2 { Duration::ZERO } else { part(doubled(failures) / 4, chance) };
     match asked {
         Some(_) => backoff(failures, asked) + apart,
         None => backoff(failures, None) - apart,
@@ -45,9 +43,14 @@ pub fn backoff_apart(failures: u32, asked: Option<Duration>, chance: u8) -> Dura
 /// takes away up to the half, so that those who came together don't come together again.
 #[must_use]
 pub fn turn_wait(looks: u32, chance: u8) -> Duration {
-    let longest = FIRST.saturating_mul(1 << looks.min(16)).min(TURN);
-    let half = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX) / 2;
-    Duration::from_millis(half + half * u64::from(chance) / 255)
+    let half = FIRST.saturating_mul(1 << looks.min(16)).min(TURN) / 2;
+    half + part(half, chance)
+}
+
+/// So much of a wait, in whole milliseconds, as instants are on record.
+fn part(of: Duration, chance: u8) -> Duration {
+    let millis = u64::try_from(of.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(millis.saturating_mul(chance.into()) / 255)
 }
 
 #[cfg(test)]

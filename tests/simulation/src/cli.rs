@@ -1,5 +1,6 @@
 //! The command line of the simulation.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::generate::{self, Size};
-use crate::jobs::side_by_side;
+use crate::jobs::each;
 use crate::plan::Plan;
 use crate::report::{Report, story};
 use crate::run::{Options, run};
@@ -139,10 +140,7 @@ fn simulated(simulate: &Simulate) -> Result<bool> {
     let Seeds { seeds, from, companies, jobs } = simulate.seeds;
     let (size, options) = (companies.size(), Options { skip: !simulate.every_tick, story: false });
     let (bar, report, begun) = (bar(seeds, "seeds")?, Mutex::new(Report::default()), Instant::now());
-    side_by_side(jobs, |number| {
-        if number >= seeds {
-            return Ok(false);
-        }
+    each(jobs, seeds, |number| {
         let plan = generate::plan(from + number, size);
         let outcome = run(&plan, options).with_context(|| format!("seed {}", plan.seed))?;
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +150,7 @@ fn simulated(simulate: &Simulate) -> Result<bool> {
         if failed > 0 {
             bar.set_message(format!("({failed} have broken a promise)"));
         }
-        Ok(true)
+        Ok(())
     })?;
     bar.finish_and_clear();
     let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -190,21 +188,28 @@ fn again(replay: &Replay) -> Result<bool> {
     Ok(outcome.violations.is_empty())
 }
 
-fn crashes() -> Result<bool> {
-    let points = short_path::points()?;
-    let (bar, failed) = (bar(points, "deaths")?, Mutex::new(Vec::new()));
-    side_by_side(None, |point| {
-        if point >= points {
-            return Ok(false);
-        }
-        if let Err(error) = short_path::dies(Some(point)) {
-            failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
-        }
+/// Checks so many things side by side and gathers what is wrong, in any order.
+fn checked(
+    jobs: Option<usize>,
+    (length, what): (u64, &str),
+    check: impl Fn(u64) -> Result<Vec<String>> + Sync,
+) -> Result<Vec<String>> {
+    let (bar, wrong) = (bar(length, what)?, Mutex::new(Vec::new()));
+    each(jobs, length, |number| {
+        let found = check(number)?;
+        wrong.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
         bar.inc(1);
-        Ok(true)
+        Ok(())
     })?;
     bar.finish_and_clear();
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(wrong.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn crashes() -> Result<bool> {
+    let points = short_path::points()?;
+    let failed = checked(None, (points, "deaths"), |point| {
+        Ok(short_path::dies(Some(point)).err().map(|error| format!("{error:#}")).into_iter().collect())
+    })?;
     println!("a worker died before and after each request of a short path: {points} deaths, {} failures", failed.len());
     failed.iter().for_each(|line| println!("{line}"));
     Ok(failed.is_empty())
@@ -212,29 +217,21 @@ fn crashes() -> Result<bool> {
 
 fn both_ways(seeds: &Seeds) -> Result<bool> {
     let Seeds { seeds, from, companies, jobs } = *seeds;
-    let (bar, differ) = (bar(seeds, "seeds")?, Mutex::new(Vec::new()));
-    side_by_side(jobs, |number| {
-        if number >= seeds {
-            return Ok(false);
-        }
+    let differ = checked(jobs, (seeds, "seeds"), |number| {
         let plan = generate::plan(from + number, companies.size());
         let (few, every) = (run(&plan, QUIETLY)?, run(&plan, Options { skip: false, story: false })?);
-        for (way, outcome) in [("few", &few), ("every", &every)] {
-            if let Some(broken) = outcome.violations.first() {
-                let line = format!("seed {} with {way} tick: {} {}", plan.seed, broken.promise, broken.what);
-                differ.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        }
-        let (few, every) = (short_path::changes(&few), short_path::changes(&every));
-        for place in few.keys().chain(every.keys()).filter(|place| few.get(*place) != every.get(*place)) {
-            let line = format!("seed {}: {place} {:?} / {:?}", plan.seed, few.get(place), every.get(place));
-            differ.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-        }
-        bar.inc(1);
-        Ok(true)
+        let broken = [("few ticks", &few), ("every tick", &every)].into_iter().filter_map(|(way, outcome)| {
+            let broken = outcome.violations.first()?;
+            Some(format!("seed {} with {way}: {} {}", plan.seed, broken.promise, broken.what))
+        });
+        let (few, every) = (few.changes(), every.changes());
+        let places: BTreeSet<&str> = few.keys().chain(every.keys()).copied().collect();
+        let other = places.into_iter().filter(|place| few.get(place) != every.get(place));
+        let other = other.map(|place| {
+            format!("seed {}: {place} changes {:?} times, or {:?}", plan.seed, few.get(place), every.get(place))
+        });
+        Ok(broken.chain(other).collect())
     })?;
-    bar.finish_and_clear();
-    let differ = differ.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{seeds} seeds with every tick and with few: {} differences", differ.len());
     differ.iter().for_each(|line| println!("{line}"));
     Ok(differ.is_empty())

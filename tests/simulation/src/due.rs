@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use dutykey_engine::snapshot::AHEAD;
+use dutykey_engine::tick::{OVERDUE, ROTATIONS_AHEAD};
 use dutykey_policy::time::{earlier, later};
 use dutykey_store::keys;
 use jiff::Timestamp;
@@ -13,12 +15,6 @@ use crate::world::table::TABLE;
 
 /// How often a tick runs.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
-/// How far a tick sends ahead.
-pub(crate) const AHEAD: Duration = Duration::from_secs(150);
-/// How far ahead a tick sends the reads before boundaries.
-pub(crate) const READS_AHEAD: Duration = Duration::from_secs(110);
-/// What is past due for so long is sent again.
-const OVERDUE: Duration = Duration::from_secs(10);
 /// No clock is further from the world's.
 const CLOCK: Duration = Duration::from_secs(1);
 /// How often a platform is read.
@@ -78,7 +74,7 @@ impl Dues {
         let found = |item: &Item| {
             let ahead = match item.kind {
                 Kind::Person => AHEAD,
-                Kind::Rotation => READS_AHEAD,
+                Kind::Rotation => ROTATIONS_AHEAD,
                 Kind::Other => return item.at,
             };
             // The tick may have another clock.

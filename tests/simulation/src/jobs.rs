@@ -23,3 +23,11 @@ pub fn side_by_side(jobs: Option<usize>, work: impl Fn(u64) -> Result<bool> + Sy
     })?;
     Ok(done.into_inner())
 }
+
+/// Does the work with each number below `count`.
+///
+/// # Errors
+/// The first that the work met.
+pub fn each(jobs: Option<usize>, count: u64, work: impl Fn(u64) -> Result<()> + Sync) -> Result<()> {
+    side_by_side(jobs, |number| if number < count { work(number).map(|()| true) } else { Ok(false) }).map(drop)
+}

@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::Client;
 use dutykey_embedded::Embedded;
 use dutykey_engine::block::{Blocks, Denial};
 use dutykey_engine::ports::queue::{Message, Queue};
-use dutykey_engine::ports::rules::{Pulse, ReadRules, WritePulse, WriteRules};
+use dutykey_engine::ports::rules::{ReadRules, WritePulse, WriteRules};
+use dutykey_engine::tick::ticked_at;
 use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::rota::PlatformUser;
 use dutykey_policy::time::{later, millis_between};
@@ -22,7 +23,7 @@ use futures_util::task::LocalSpawnExt;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::due::{AHEAD, Dues, EVERY, MINUTE, READS_AHEAD, Reads};
+use crate::due::{Dues, EVERY, MINUTE, Reads};
 use crate::fleet::{Fleet, Ground};
 use crate::oracle::{Violation, ledger};
 use crate::plan::{Denies, Happening, Plan, Profile};
@@ -71,6 +72,18 @@ pub struct Outcome {
     pub effects: Vec<String>,
     /// How often each function ran.
     pub runs: BTreeMap<&'static str, u64>,
+}
+
+impl Outcome {
+    /// How often each place in the apps was changed.
+    #[must_use]
+    pub fn changes(&self) -> BTreeMap<&str, usize> {
+        let places = self.effects.iter().filter_map(|line| line.split_once(' ')).map(|(_, place)| place);
+        places.fold(BTreeMap::new(), |mut counts, place| {
+            *counts.entry(place).or_default() += 1;
+            counts
+        })
+    }
 }
 
 /// Runs a plan.
@@ -132,7 +145,7 @@ fn ground_truth(world: &World) -> Vec<String> {
 struct Ticks {
     next: Timestamp,
     /// When the last tick ran, or was left out.
-    sent: Option<Timestamp>,
+    last: Option<Timestamp>,
     /// The last of those that were left out since one has run.
     left_out: Option<Timestamp>,
     /// Whether ticks are missing by the plan since one has run.
@@ -144,7 +157,7 @@ struct Ticks {
 impl Ticks {
     fn new(plan: &Plan) -> Self {
         let next = plan.at(plan.tick_second % 60);
-        Self { next, sent: None, left_out: None, missed: true, dues: Dues::default(), looked_at: u64::MAX }
+        Self { next, last: None, left_out: None, missed: true, dues: Dues::default(), looked_at: u64::MAX }
     }
 }
 
@@ -274,7 +287,7 @@ impl Course {
             if self.options.skip && !ticks.missed {
                 self.look(ticks).await;
             }
-            if !self.options.skip || ticks.missed || ticks.dues.next(ticks.sent) <= now {
+            if !self.options.skip || ticks.missed || ticks.dues.next(ticks.last) <= now {
                 self.catch_up(ticks).await;
                 ledger::late_is_shown(&self.world).await;
                 self.tick();
@@ -282,7 +295,7 @@ impl Course {
             } else {
                 ticks.left_out = Some(now);
             }
-            ticks.sent = Some(now);
+            ticks.last = Some(now);
         }
         ticks.next = later(ticks.next, MINUTE);
     }
@@ -302,9 +315,9 @@ impl Course {
         self.look(ticks).await;
         let silence =
             |happening: &Happening| matches!(happening, Happening::Pause { .. } | Happening::TickSkipped { .. });
-        while ticks.next < wakes && ticks.dues.next(ticks.sent) > ticks.next && !self.silent_at(ticks.next, silence) {
+        while ticks.next < wakes && ticks.dues.next(ticks.last) > ticks.next && !self.silent_at(ticks.next, silence) {
             ticks.left_out = Some(ticks.next);
-            ticks.sent = Some(ticks.next);
+            ticks.last = Some(ticks.next);
             ticks.next = later(ticks.next, MINUTE);
         }
     }
@@ -328,15 +341,7 @@ impl Course {
         if pulse.ticked_at.is_some_and(|ticked| ticked >= at) {
             return;
         }
-        let sent = Some(later(at, AHEAD));
-        let pulse = Pulse {
-            ticked_at: Some(at),
-            starts_sent: sent,
-            ends_sent: sent,
-            rotations_sent: Some(later(at, READS_AHEAD)),
-            ..pulse
-        };
-        let _ = self.ledger.keep_pulse(&pulse).await;
+        let _ = self.ledger.keep_pulse(&ticked_at(pulse, at)).await;
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {

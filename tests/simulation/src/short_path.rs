@@ -1,8 +1,6 @@
 //! The shortest path that has everything in it: one person on call for two minutes, for a group and a value. It is short
 //! enough for a worker to die at each of its requests in turn.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, ensure};
 
 use crate::plan::{App, Gives, Group, Happening, Human, Plan, Profile, Rotation, Shift, What};
@@ -60,23 +58,13 @@ pub fn plan() -> Plan {
     }
 }
 
-/// How often each place changed.
-#[must_use]
-pub fn changes(outcome: &Outcome) -> BTreeMap<String, usize> {
-    let seats = outcome.effects.iter().filter_map(|line| line.split_once(' ')).map(|(_, seat)| seat.to_owned());
-    seats.fold(BTreeMap::new(), |mut counts, seat| {
-        *counts.entry(seat).or_default() += 1;
-        counts
-    })
-}
-
 /// How many requests the workers of the path make when nobody dies, each counted before and after.
 ///
 /// # Errors
 /// The path does not give and take back what it should.
 pub fn points() -> Result<u64> {
     let quiet = dies(None)?;
-    ensure!(changes(&quiet).values().eq([2, 2].iter()), "a group and a value are given and taken back: {quiet:?}");
+    ensure!(quiet.changes().values().eq([2, 2].iter()), "a group and a value are given and taken back: {quiet:?}");
     Ok(quiet.points)
 }
 
@@ -91,7 +79,8 @@ pub fn dies(at: Option<u64>) -> Result<Outcome> {
     if let Some(broken) = outcome.violations.first() {
         anyhow::bail!("with a death at {at:?}: {} at {}: {}", broken.promise, broken.at, broken.what);
     }
-    let twice = changes(&outcome).into_iter().find(|(_, count)| *count != 2);
+    let changes = outcome.changes();
+    let twice = changes.iter().find(|(_, count)| **count != 2);
     ensure!(twice.is_none(), "P10: with a death at {at:?}, {twice:?} changes happened in one place");
     Ok(outcome)
 }

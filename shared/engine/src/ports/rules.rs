@@ -29,6 +29,14 @@ pub struct Pulse {
     pub rev: u64,
 }
 
+impl Pulse {
+    /// The same, with nothing sent: whoever had it in memory is gone.
+    #[must_use]
+    pub fn unsent(self) -> Self {
+        Self { starts_sent: None, ends_sent: None, rotations_sent: None, ..self }
+    }
+}
+
 /// What the configuration consists of, with a number that counts up with each change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configured {

@@ -74,8 +74,8 @@ pub(super) fn apps(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<App> {
         .collect()
 }
 
-/// A profile over some of the rotations and some of what the apps have.
-pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) -> Profile {
+/// A profile over some of the rotations and some of what the apps have, with no shorter a lease than the one it is like.
+pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize, like: Option<&Profile>) -> Profile {
     let mut gives = BTreeSet::new();
     for (app, known) in plan.apps.iter().enumerate() {
         for group in 0..known.groups.len() {
@@ -108,7 +108,7 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) ->
         rotations,
         lead: pick(chance, &[0, 0, 0, 60, 300, 900]),
         grace: pick(chance, &[0, 0, 0, 60, 60, 600, 600, 3_600]),
-        lease: plan.profiles.first().map_or(lease, |first| if one_in(chance, 4) { 24 * 3_600 } else { first.lease }),
+        lease: like.map_or(lease, |first| if one_in(chance, 4) { 24 * 3_600 } else { first.lease }),
         lock: pick(chance, &[0, 0, 600, 1_800]),
     }
 }
@@ -116,10 +116,10 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize) ->
 /// Profiles, some of which give the same.
 pub(super) fn profiles(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Profile> {
     let count = chance.usize(1..=3) + plan.people.len() / 60;
-    let first = profile(chance, plan, 0);
-    let plan = &Plan { profiles: vec![first], ..plan.clone() };
-    let mut profiles = plan.profiles.clone();
-    profiles.extend((1..count).map(|number| profile(chance, plan, number)));
+    let first = profile(chance, plan, 0, None);
+    let others: Vec<Profile> = (1..count).map(|number| profile(chance, plan, number, Some(&first))).collect();
+    let mut profiles = vec![first];
+    profiles.extend(others);
     // A rotation that gives nothing is rare.
     for rotation in 0..plan.rotations.len() {
         let owned = profiles.iter().any(|profile| profile.rotations.contains(&rotation));

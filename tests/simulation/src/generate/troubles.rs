@@ -196,7 +196,7 @@ fn others(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Happening> {
         }
         _ => {
             let number = chance.usize(..plan.profiles.len().max(1));
-            let to = (!one_in(chance, 4)).then(|| company::profile(chance, plan, number));
+            let to = (!one_in(chance, 4)).then(|| company::profile(chance, plan, number, plan.profiles.first()));
             vec![Happening::Edit { at, profile: number, to }]
         }
     }
