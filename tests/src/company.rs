@@ -104,6 +104,7 @@ pub async fn approved(store: &Store, name: &str, until: Timestamp, access: Acces
         profile: PROFILE.parse().unwrap(),
         origin: Origin::Request("req_1".to_owned()),
         periods: vec![Period { from, until: End::At(until), from_known: from, until_known: from }],
+        version: None,
     };
     let holds = match access {
         Access::NotYet => Vec::new(),

@@ -110,7 +110,7 @@ impl World {
             ..Hold::wanted(key, id.clone(), &want, from)
         };
         let period = Period { from, until: End::At(until), from_known: known, until_known: known };
-        let enrollment = Enrollment { person: id.clone(), profile, origin, periods: vec![period] };
+        let enrollment = Enrollment { person: id.clone(), profile, origin, periods: vec![period], version: None };
         let planned = state == State::Wanted;
         let change = PersonChange {
             enrollments: vec![enrollment],

@@ -9,7 +9,7 @@ use dutykey_engine::ports::ledger::ReadLedger as _;
 use dutykey_engine::ports::rota::{ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_engine::ports::target::Target;
-use dutykey_engine::snapshot::{freshness, resumed_at};
+use dutykey_engine::snapshot::{freshness, resumed_at, versions};
 use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::explain::explain;
@@ -68,6 +68,7 @@ async fn find(store: &Store, text: &str) -> anyhow::Result<PersonId> {
 /// What is decided with, beside a person's own items.
 struct Facts {
     profiles: BTreeMap<ProfileId, Profile>,
+    bounds: Vec<Profile>,
     heads: BTreeMap<RotationId, RotationHead>,
     blocks: Vec<Block>,
     resumed_at: Option<Timestamp>,
@@ -90,7 +91,9 @@ impl Facts {
             let target = world.adapters.targets.target(&app).await.ok();
             apps.insert(app.id.clone(), (app, target));
         }
+        let bounds = store.versions(&versions(enrollments, &installation.profiles)).await?;
         Ok(Self {
+            bounds,
             profiles: installation.profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect(),
             heads: store.heads(&rotations).await?,
             blocks: store.blocks().await?,
@@ -103,6 +106,10 @@ impl Facts {
 impl Rules for Facts {
     fn profile(&self, id: &ProfileId) -> Option<&Profile> {
         self.profiles.get(id)
+    }
+
+    fn version(&self, id: &ProfileId, version: u64) -> Option<&Profile> {
+        self.bounds.iter().find(|profile| profile.id == *id && profile.version == version)
     }
 
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {

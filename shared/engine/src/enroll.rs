@@ -157,7 +157,7 @@ impl Syncer {
                 running(&periods).is_some() && running(&periods).map(|p| p.until) != running(previous).map(|p| p.until);
             ends |= running(previous).is_some() && running(&periods).is_none();
             evidence.push(record(id, &profile, rotation, previous, &periods, now));
-            changed.push(Enrollment { person: id.clone(), profile, origin: origin.clone(), periods });
+            changed.push(Enrollment { person: id.clone(), profile, origin: origin.clone(), periods, version: None });
         }
         if changed.is_empty() {
             return Ok(());

@@ -28,6 +28,8 @@ pub struct Snapshot {
     /// The installation.
     pub installation: Installation,
     profiles: BTreeMap<ProfileId, Profile>,
+    /// Versions beyond which some enrollments never grow.
+    bounds: Vec<Profile>,
     heads: BTreeMap<RotationId, RotationHead>,
     blocks: Vec<Block>,
     roll: Option<Roll>,
@@ -72,10 +74,12 @@ impl Snapshot {
             })
             .collect();
         let profiles = rules.profiles(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let bounds = versions(enrollments, &profiles);
         let pulse = rules.pulse().await?;
         Ok(Some(Self {
             installation: configured.installation,
             profiles: profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect(),
+            bounds: if bounds.is_empty() { Vec::new() } else { rules.versions(&bounds).await? },
             heads: rota.heads(&rotations.into_iter().collect::<Vec<_>>()).await?,
             blocks: rules.blocks().await?,
             roll: None,
@@ -148,9 +152,22 @@ pub fn freshness(head: &RotationHead, resumed_at: Option<Timestamp>) -> Option<F
     })
 }
 
+/// The versions beyond which enrollments never grow, where these are not the ones in force.
+#[must_use]
+pub fn versions(enrollments: &[Enrollment], current: &[Profile]) -> BTreeSet<(ProfileId, u64)> {
+    let bound = enrollments.iter().filter_map(|enrollment| Some((enrollment.profile.clone(), enrollment.version?)));
+    let in_force =
+        |(id, version): &(ProfileId, u64)| current.iter().any(|known| known.id == *id && known.version == *version);
+    bound.filter(|one| !in_force(one)).collect()
+}
+
 impl Rules for Snapshot {
     fn profile(&self, id: &ProfileId) -> Option<&Profile> {
         self.profiles.get(id)
+    }
+
+    fn version(&self, id: &ProfileId, version: u64) -> Option<&Profile> {
+        self.bounds.iter().find(|profile| profile.id == *id && profile.version == version)
     }
 
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {

@@ -68,6 +68,10 @@ pub struct Enrollment {
     pub origin: Origin,
     /// When, sorted, without overlap.
     pub periods: Vec<Period>,
+    /// The version of the profile beyond which it never grows: that which an approver saw, or which was in force when it
+    /// was taken. `None` follows the profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 /// A stretch of the rota for which somebody is on call, and between which instants that is in force: a change of the

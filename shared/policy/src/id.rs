@@ -18,6 +18,9 @@ pub enum IdError {
     /// Not a person.
     #[error("`{0}` is not a person: per_ and 26 characters of a ULID")]
     Person(String),
+    /// Not a request.
+    #[error("`{0}` is not a request: req_ and 26 characters of a ULID")]
+    Request(String),
     /// Empty, too long, or with control characters in it.
     #[error("`{0}` is not an ID: 1 to 256 characters, none of them a control character")]
     Native(String),
@@ -85,9 +88,16 @@ fn native(text: &str) -> Result<(), IdError> {
     if ok { Ok(()) } else { Err(IdError::Native(excerpt(text))) }
 }
 
+fn is_ulid(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|ulid| ulid.parse::<ulid::Ulid>().is_ok())
+}
+
 fn person(text: &str) -> Result<(), IdError> {
-    let ok = text.strip_prefix("per_").is_some_and(|ulid| ulid.parse::<ulid::Ulid>().is_ok());
-    if ok { Ok(()) } else { Err(IdError::Person(excerpt(text))) }
+    if is_ulid(text, "per_") { Ok(()) } else { Err(IdError::Person(excerpt(text))) }
+}
+
+fn request(text: &str) -> Result<(), IdError> {
+    if is_ulid(text, "req_") { Ok(()) } else { Err(IdError::Request(excerpt(text))) }
 }
 
 text_id!(
@@ -109,6 +119,11 @@ text_id!(
     /// A person, by Dutykey's own ID: `per_` and a ULID. It never changes and is never given to anyone else.
     PersonId,
     person
+);
+text_id!(
+    /// An access request: `req_` and a ULID.
+    RequestId,
+    request
 );
 text_id!(
     /// A user of an on-call platform, by the platform's own immutable ID.

@@ -23,6 +23,7 @@ pub mod installation;
 pub mod lock;
 pub mod look;
 pub mod profile;
+pub mod request;
 pub mod retry;
 pub mod roll;
 pub mod rota;

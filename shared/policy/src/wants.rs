@@ -143,6 +143,8 @@ pub struct Wants {
 pub trait Rules {
     /// The current version of a profile; `None` once it was deleted.
     fn profile(&self, id: &ProfileId) -> Option<&Profile>;
+    /// A version of a profile that an enrollment never grows beyond; `None` where it cannot be had.
+    fn version(&self, id: &ProfileId, version: u64) -> Option<&Profile>;
     /// How fresh a rotation's view is; `None` where it was never read.
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness>;
     /// Until when a profile's lock keeps a user waiting for coverage of the rotation, where it does.
@@ -217,7 +219,10 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
         let ready = live.next_start.map(|start| earlier(start, READINESS)).filter(|at| *at > now);
         earliest(&mut wants.next_start, live.next_start);
         earliest(&mut wants.next_end, live.next_end);
-        for entitlement in &profile.entitlements {
+        // What was asked for or taken never grows: it gives what is in both versions (R17).
+        let bound = enrollment.version.filter(|version| *version != profile.version);
+        let then = bound.map(|version| rules.version(&profile.id, version).map_or(&[][..], |then| &then.entitlements));
+        for entitlement in profile.entitlements.iter().filter(|one| then.is_none_or(|then| then.contains(one))) {
             if profile.mode == Mode::Observe {
                 wants.observed.extend(live.reason.clone().map(|reason| (entitlement.clone(), reason)));
                 continue;

@@ -35,9 +35,13 @@ impl Kept {
         self.values().profiles.get(id).filter(|(kept, _)| *kept == version).map(|(_, profile)| profile.clone())
     }
 
-    /// Keeps a profile's version in the place of another one.
+    /// Keeps a profile's version in the place of an older one.
     pub(crate) fn keep_profile(&self, version: u64, profile: &Profile) {
-        self.values().profiles.insert(profile.id.clone(), (version, profile.clone()));
+        let mut values = self.values();
+        let newer = values.profiles.get(&profile.id).is_none_or(|(kept, _)| *kept < version);
+        if newer {
+            values.profiles.insert(profile.id.clone(), (version, profile.clone()));
+        }
     }
 
     /// A map is whole whoever panicked while holding it.

@@ -1,6 +1,6 @@
 //! What is read beside people's and rotations' own items: the configuration, profiles, blocks, the pulse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
@@ -53,6 +53,10 @@ impl ReadRules for Store {
         let mut wanted = head.profiles;
         wanted.retain(|id, _| ids.contains(id));
         self.profile_versions(&wanted).await
+    }
+
+    async fn versions(&self, wanted: &BTreeSet<(ProfileId, u64)>) -> Result<Vec<Profile>, StoreError> {
+        Ok(self.found_versions(wanted).await?.into_values().collect())
     }
 
     async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError> {
@@ -119,16 +123,35 @@ impl Store {
     /// These versions of profiles, by ID. One that is missing or cannot be read is an error: without it, it would look
     /// as if the profile had been deleted, and that ends access.
     pub(crate) async fn profile_versions(&self, wanted: &BTreeMap<ProfileId, u64>) -> Result<Vec<Profile>, StoreError> {
-        let kept = wanted.iter().filter_map(|(id, version)| self.kept.profile(id, *version));
-        let mut profiles: BTreeMap<ProfileId, Profile> = kept.map(|profile| (profile.id.clone(), profile)).collect();
-        let unknown: Vec<_> = wanted.iter().filter(|(id, _)| !profiles.contains_key(id)).collect();
-        let keys: Vec<_> = unknown.iter().map(|(id, version)| keys::profile_version(id, **version)).collect();
-        let mut items = self.batch_get(keys.iter().cloned()).await?;
-        for ((_, version), key) in unknown.into_iter().zip(&keys) {
-            let profile: Profile = decode(items.remove(key).ok_or_else(|| missing(key))?)?;
-            self.kept.keep_profile(*version, &profile);
-            profiles.insert(profile.id.clone(), profile);
+        let wanted: BTreeSet<(ProfileId, u64)> = wanted.iter().map(|(id, version)| (id.clone(), *version)).collect();
+        let mut found = self.found_versions(&wanted).await?;
+        let found = wanted.iter().map(|one| {
+            let missing = || missing(&keys::profile_version(&one.0, one.1));
+            found.remove(one).ok_or_else(missing)
+        });
+        found.collect()
+    }
+
+    /// Those of these versions that there are.
+    async fn found_versions(
+        &self,
+        wanted: &BTreeSet<(ProfileId, u64)>,
+    ) -> Result<BTreeMap<(ProfileId, u64), Profile>, StoreError> {
+        let mut found = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for (id, version) in wanted {
+            match self.kept.profile(id, *version) {
+                Some(profile) => drop(found.insert((id.clone(), *version), profile)),
+                None => unknown.push((id, *version, keys::profile_version(id, *version))),
+            }
         }
-        Ok(profiles.into_values().collect())
+        let mut items = self.batch_get(unknown.iter().map(|(.., key)| key.clone())).await?;
+        for (id, version, key) in unknown {
+            let Some(item) = items.remove(&key) else { continue };
+            let profile: Profile = decode(item)?;
+            self.kept.keep_profile(version, &profile);
+            found.insert((id.clone(), version), profile);
+        }
+        Ok(found)
     }
 }

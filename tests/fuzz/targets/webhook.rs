@@ -4,6 +4,7 @@
 //! body's true signature and `{other}` for one under a secret that is not of the source.
 #![no_main]
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -85,6 +86,10 @@ impl ReadRules for Surroundings {
 
     async fn profiles(&self, _: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
         Ok(self.installation.profiles.clone())
+    }
+
+    async fn versions(&self, _: &BTreeSet<(ProfileId, u64)>) -> Result<Vec<Profile>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError> {

@@ -1,5 +1,7 @@
 //! What is read beside people's and rotations' own items: the installation, profiles, blocks, and what is due.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use dutykey_policy::block::Block;
 use dutykey_policy::id::{PersonId, ProfileId, RotationId};
@@ -54,6 +56,9 @@ pub trait ReadRules: Send + Sync {
 
     /// The current versions of these profiles; those that exist.
     async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError>;
+
+    /// These versions of profiles; those that exist.
+    async fn versions(&self, wanted: &BTreeSet<(ProfileId, u64)>) -> Result<Vec<Profile>, StoreError>;
 
     /// The current version of every profile.
     async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError>;

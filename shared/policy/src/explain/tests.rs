@@ -21,6 +21,9 @@ impl Rules for World {
     fn profile(&self, id: &ProfileId) -> Option<&Profile> {
         Some(&self.profile).filter(|profile| profile.id == *id)
     }
+    fn version(&self, id: &ProfileId, version: u64) -> Option<&Profile> {
+        self.profile(id).filter(|profile| profile.version == version)
+    }
     fn freshness(&self, _: &RotationId) -> Option<Freshness> {
         let (failed_at, resumed_at, prolonged_until) = (Some(self.fresh_at), None, None);
         Some(Freshness { fresh_at: self.fresh_at, failed_at, resumed_at, prolonged_until })
@@ -67,7 +70,7 @@ fn world() -> (Person, Enrollment, World) {
     };
     let periods = vec![period(60, 120), period(600, 700)];
     let enrollment =
-        Enrollment { person: person(1), profile: id("on-call"), origin: Origin::Coverage(rotation), periods };
+        Enrollment { person: person(1), profile: id("on-call"), origin: Origin::Coverage(rotation), periods, version: None };
     let accounts = [(id("directory"), Account::Linked(id("a1")))].into();
     let person = Person {
         id: person(1),

@@ -15,6 +15,8 @@ use crate::time::Span;
 /// Two profiles over two rotations, one entitlement in common, another of its own, and a single value at two ranks.
 struct World {
     profiles: Vec<Profile>,
+    /// Versions that are not in force any more.
+    older: Vec<Profile>,
     fresh: BTreeMap<RotationId, Freshness>,
     blocks: Vec<Block>,
 }
@@ -22,6 +24,9 @@ struct World {
 impl Rules for World {
     fn profile(&self, id: &ProfileId) -> Option<&Profile> {
         self.profiles.iter().find(|profile| profile.id == *id)
+    }
+    fn version(&self, id: &ProfileId, version: u64) -> Option<&Profile> {
+        self.older.iter().find(|profile| profile.id == *id && profile.version == version)
     }
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
         self.fresh.get(rotation).copied()
@@ -64,7 +69,7 @@ fn names(i: usize) -> (ProfileId, RotationId) {
 
 fn build(case: &Case) -> (Person, Vec<Enrollment>, World) {
     let minutes = |m: i64| Duration::from_secs(m.unsigned_abs() * 60);
-    let mut world = World { profiles: Vec::new(), fresh: BTreeMap::new(), blocks: Vec::new() };
+    let mut world = World { profiles: Vec::new(), older: Vec::new(), fresh: BTreeMap::new(), blocks: Vec::new() };
     let mut enrollments = Vec::new();
     for (i, (lead, grace)) in case.rules.iter().enumerate() {
         let (profile, rotation) = names(i);
@@ -79,7 +84,7 @@ fn build(case: &Case) -> (Person, Vec<Enrollment>, World) {
         let covers: Vec<Cover> = spans.map(Cover::from).collect();
         let periods = replan(&[], &covers, &rule, minute(-1_000));
         let origin = Origin::Coverage(rotation.clone());
-        enrollments.push(Enrollment { person: person(1), profile: profile.clone(), origin, periods });
+        enrollments.push(Enrollment { person: person(1), profile: profile.clone(), origin, periods, version: None });
         let fresh_at = minute(case.fresh[i]);
         let fresh = Freshness { fresh_at, failed_at: Some(fresh_at), resumed_at: None, prolonged_until: None };
         world.fresh.insert(rotation, fresh);
@@ -270,6 +275,7 @@ fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
         profile: world.profiles[0].id.clone(),
         origin,
         periods: vec![period],
+        version: None,
     };
     let (asked, broken) = (enrolled(Origin::Request("r1".into())), enrolled(Origin::BreakGlass("g1".into())));
     for (reach, frozen) in [(Reach::Freeze, [true, false]), (Reach::FreezeAll, [true, true])] {
@@ -288,4 +294,38 @@ fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
             assert_eq!(wants.next_start, Some(minute(30)), "R2: its end is looked at");
         }
     }
+}
+
+#[test]
+fn r17_what_was_asked_for_gives_what_is_in_both_versions() {
+    let case = Case { shifts: Vec::new(), rules: [(0, 0), (0, 0)], fresh: [0, 0], blocks: Vec::new() };
+    let (person, _, mut world) = build(&case);
+    let group = |name: &str| entitlement("group", name);
+    let version = |version, groups: &[&str]| Profile {
+        version,
+        entitlements: groups.iter().map(|name| group(name)).collect(),
+        ..world.profiles[0].clone()
+    };
+    (world.older, world.profiles) = (vec![version(1, &["logs", "dropped"])], vec![version(2, &["logs", "added"])]);
+    let period = Period {
+        from: minute(0),
+        until: crate::rota::End::At(minute(60)),
+        from_known: minute(0),
+        until_known: minute(0),
+    };
+    let given = |version: Option<u64>| -> Vec<String> {
+        let enrollment = Enrollment {
+            person: person.id.clone(),
+            profile: world.profiles[0].id.clone(),
+            origin: Origin::Request("req_1".into()),
+            periods: vec![period],
+            version,
+        };
+        let wants = wants(&person, &[enrollment], &world, minute(10));
+        wants.places.into_keys().map(|key| key.place.id).collect()
+    };
+    assert_eq!(given(Some(1)), ["logs"], "R17: neither what no approver saw nor what was dropped");
+    assert_eq!(given(Some(2)), ["added", "logs"]);
+    assert_eq!(given(None), ["added", "logs"], "R17: automatic enrollment follows the profile");
+    assert_eq!(given(Some(7)), Vec::<String>::new(), "R17: what cannot be compared gives nothing");
 }

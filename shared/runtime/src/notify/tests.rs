@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -42,6 +43,9 @@ impl ReadRules for Rules {
         Ok(Some(Configured { version: 1, installation }))
     }
     async fn profiles(&self, _: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn versions(&self, _: &BTreeSet<(ProfileId, u64)>) -> Result<Vec<Profile>, StoreError> {
         Ok(Vec::new())
     }
     async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError> {

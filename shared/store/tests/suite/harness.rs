@@ -219,6 +219,7 @@ pub(crate) fn enrollment(person: &PersonId, profile: &str) -> Enrollment {
             from_known: nine(),
             until_known: nine(),
         }],
+        version: None,
     }
 }
 

@@ -1,0 +1,43 @@
+//! When access that was asked for ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Access, Known};
+use crate::profile::SelfService;
+use crate::time::later;
+
+/// An offer: what the profile says of requests, and how long access outlives the end of a duty.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer<'a> {
+    pub(super) service: &'a SelfService,
+    pub(super) grace: Duration,
+}
+
+impl Offer<'_> {
+    /// When the duty on which the requester is now ends, with grace; `None` where they are on none.
+    pub(super) fn duty_ends(&self, known: &Known<'_>) -> Option<Timestamp> {
+        let now = known.now;
+        let on = known.covers.iter().filter(|cover| {
+            cover.span.start.max(cover.opens) <= now && now < cover.span.end.min(cover.closes)
+        });
+        let end = on.map(|cover| cover.span.end.min(cover.closes)).max()?;
+        Some(later(end, self.grace))
+    }
+
+    /// When access ends that begins, or goes on, now: at the earliest of what was wanted, what the profile allows from
+    /// the beginning on, and the end of the duty.
+    pub(super) fn until(&self, from: Timestamp, wanted: Duration, known: &Known<'_>) -> Option<Timestamp> {
+        let duty = self.duty_ends(known)?;
+        Some(later(known.now, wanted).min(later(from, self.service.max_duration)).min(duty))
+    }
+
+    /// The access, cut where the duty or the profile's limit has moved before its end. Whoever is on duty no more has had
+    /// the grace of its end counted from when that was found.
+    pub(super) fn cut(&self, access: Access, known: &Known<'_>) -> Access {
+        let duty = self.duty_ends(known).unwrap_or_else(|| later(known.now, self.grace));
+        let until = duty.min(later(access.from, self.service.max_duration));
+        if until < access.until { Access { until, until_known: known.now, ..access } } else { access }
+    }
+}
