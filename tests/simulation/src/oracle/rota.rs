@@ -82,9 +82,21 @@ pub(super) enum Standing {
 pub(super) struct Known {
     pub(super) standing: Standing,
     pub(super) seen: Timestamp,
+    /// Since when nothing was in doubt about it.
+    sure_since: Timestamp,
+    /// Where it was gone once and came back.
+    away: Option<Away>,
     /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
     again: Timestamp,
     pub(super) made_by_other: bool,
+}
+
+/// A duty that was gone for a while.
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    first_seen: Timestamp,
+    gone: Timestamp,
+    back: Timestamp,
 }
 
 /// Everything that was said of one rotation.
@@ -185,6 +197,8 @@ impl Rota {
             let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
                 standing: Standing::Gone(now),
                 seen: now,
+                sure_since: now,
+                away: None,
                 again: recorded,
                 made_by_other: *made_by_other,
             });
@@ -193,11 +207,15 @@ impl Rota {
                 Standing::Held(_) => Standing::Shown,
                 Standing::Doubtful | Standing::Gone(_) if crowded => Standing::Doubtful,
                 Standing::Doubtful => {
-                    known.again = recorded;
+                    (known.sure_since, known.again) = (now, recorded);
                     Standing::Shown
                 }
-                Standing::Gone(_) => {
-                    (known.seen, known.again) = (now, recorded);
+                Standing::Gone(gone) => {
+                    if gone < now {
+                        let first_seen = known.away.map_or(known.seen, |away| away.first_seen);
+                        known.away = Some(Away { first_seen, gone: gone.max(known.again), back: now });
+                    }
+                    (known.seen, known.sure_since, known.again) = (now, now, recorded);
                     Standing::Shown
                 }
             };
@@ -257,7 +275,8 @@ impl Rota {
     ) -> Vec<(Timestamp, Timestamp)> {
         let then = plus(now, seconds(-HOUR)).max(self.first.unwrap_or(now));
         let then_known = |known: &Known| {
-            known.seen <= then
+            let since = if sure { known.sure_since } else { known.seen };
+            since <= then
                 && match known.standing {
                     Standing::Gone(at) => at > then,
                     Standing::Doubtful => !sure,
@@ -344,7 +363,20 @@ impl Rota {
     pub(super) fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
         let mut covering =
             self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
-        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, known.seen, at, terms))
+        // Whoever came back before their going counted was never away.
+        let since = |known: &Known| match known.away {
+            Some(away) if away.back <= plus(away.gone, seconds(terms.lock + 60)) => away.first_seen,
+            _ => known.seen,
+        };
+        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, since(known), at, terms))
+    }
+
+    /// Whether a duty of the user begins to count within so many seconds after `at`.
+    pub(super) fn begins_within(&self, user: usize, at: Timestamp, within: i64, terms: &Terms) -> bool {
+        let begins = |duty: &Duty| plus(duty.start, seconds(-terms.lead));
+        let mut duties =
+            self.duties.iter().filter(|(duty, known)| duty.user == user && known.standing == Standing::Shown);
+        duties.any(|(duty, _)| at < begins(duty) && begins(duty) <= plus(at, seconds(within)))
     }
 
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
