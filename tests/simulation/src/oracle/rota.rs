@@ -344,13 +344,35 @@ impl Rota {
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
                 // change waits.
-                Standing::Gone(gone) if at < plus(gone.max(known.again), seconds(terms.grace + terms.lock)) => {
+                Standing::Gone(gone)
+                    if at < plus(self.replaced(duty, gone.max(known.again), terms), seconds(terms.grace)) =>
+                {
                     Sure::Maybe
                 }
                 Standing::Gone(_) => Sure::No,
             });
         }
         sure
+    }
+
+    /// By when a duty that is gone since then is out of force: the lock of what replaced it is over, and that of whatever
+    /// replaced this while it waited.
+    fn replaced(&self, duty: &Duty, gone: Timestamp, terms: &Terms) -> Timestamp {
+        let lock = seconds(terms.lock);
+        let mut until = plus(gone, lock);
+        let others = || self.duties.iter().filter(|(other, _)| other.touches(duty.start, duty.end));
+        let changes = || {
+            others().flat_map(|(_, known)| match known.standing {
+                Standing::Gone(at) => [known.seen, at.max(known.again)],
+                _ => [known.seen, known.again],
+            })
+        };
+        while let Some(next) =
+            changes().filter(|at| *at <= until).map(|at| plus(at, lock)).max().filter(|at| *at > until)
+        {
+            until = next;
+        }
+        until
     }
 
     /// Whether a duty that came as a change of the forecast waits for a lock that began at `since`.
@@ -383,14 +405,15 @@ impl Rota {
     pub(super) fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
         let Terms { lead, grace, lease, lock } = *terms;
         let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
-        let gone = move |known: &Known| match known.standing {
-            Standing::Gone(at) => Some(plus(at.max(known.again), seconds(grace + lock))),
+        let terms = *terms;
+        let gone = move |duty: &Duty, known: &Known| match known.standing {
+            Standing::Gone(at) => Some(plus(self.replaced(duty, at.max(known.again), &terms), seconds(grace))),
             _ => Some(plus(known.again, seconds(lock))),
         };
         self.duties
             .iter()
             .flat_map(move |(duty, known)| {
-                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(known)]
+                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(duty, known)]
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
             .chain(self.pauses.iter().flat_map(|(_, to)| [Some(plus(*to, minutes(10))), Some(plus(*to, minutes(16)))]))

@@ -125,6 +125,10 @@ impl Oracle {
                         (state.theirs, state.ours) = (to.is_some(), false);
                         (state.base, state.value) = (to.clone(), to);
                     }
+                    // The same value again, and now it is theirs.
+                    Change::Noted if seat.has_values() => {
+                        (state.theirs, state.ours, state.base) = (state.value.is_some(), false, state.value.clone());
+                    }
                     Change::Noted => {}
                 }
             }
