@@ -124,7 +124,7 @@ fn address(
         return verified_address(&link.person, domains).ok_or(Doubt::Unmatched);
     }
     let profile = directory.users.iter().find(|known| known.id == *user).ok_or(Doubt::Unmatched)?;
-    first_match(profile, &directory.users, domains)
+    first_match(profile, directory.holders(), domains)
 }
 
 /// The person whom the address would match; doubt where they have another user on the source.

@@ -100,7 +100,7 @@ impl Syncer {
         let profile = scope.directory.users.iter().find(|known| known.id == *user);
         let address = match (said, profile) {
             (Some(link), _) => verified_address(&link.person, domains).ok_or(Doubt::Unmatched),
-            (None, Some(profile)) => first_match(profile, &scope.directory.users, domains),
+            (None, Some(profile)) => first_match(profile, scope.directory.holders(), domains),
             (None, None) => Err(Doubt::Unmatched),
         };
         let address = match address {

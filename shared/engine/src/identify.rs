@@ -5,7 +5,7 @@ use dutykey_policy::id::{AccountId, AppId};
 use dutykey_policy::identity::{Account, Doubt, Person};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
-use dutykey_policy::retry::HOURLY;
+use dutykey_policy::retry::{HOURLY, look_up_again};
 use dutykey_policy::time::{later, rfc3339};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -56,16 +56,18 @@ impl Worker {
         if let Some(id) = said.and_then(|link| link.apps.get(app)) {
             return id.parse::<AccountId>().map_or_else(|_| doubtful(Doubt::Unmatched, now), Account::Linked);
         }
-        let Some(target) = snapshot.target(app) else { return soon(now) };
+        let [chance, ..] = self.chance.bytes();
+        // The app could not say: nothing but the time of the next question follows.
+        let again =
+            |asked| Account::Doubtful { doubt: Doubt::Unmatched, again: later(now, look_up_again(asked, chance)) };
+        let Some(target) = snapshot.target(app) else { return again(None) };
         match target.resolve(address).await {
             Ok(Resolved::Account(account)) => Account::Linked(account),
             Ok(Resolved::Doubt(doubt)) => doubtful(doubt, now),
-            Err(TargetError::Throttled { after: Some(after), .. }) => {
-                Account::Doubtful { doubt: Doubt::Unmatched, again: later(now, after) }
-            }
+            Err(TargetError::Throttled { after: Some(after), .. }) => again(Some(after)),
             Err(error) => {
                 tracing::warn!(app.id = %app, error = %error, "`{app}` cannot say whose account it is");
-                soon(now)
+                again(None)
             }
         }
     }
@@ -143,11 +145,6 @@ impl Worker {
 
 fn doubtful(doubt: Doubt, now: Timestamp) -> Account {
     Account::Doubtful { doubt, again: later(now, HOURLY) }
-}
-
-/// The app could not say: asked again in half a minute.
-fn soon(now: Timestamp) -> Account {
-    Account::Doubtful { doubt: Doubt::Unmatched, again: later(now, std::time::Duration::from_secs(30)) }
 }
 
 /// An account without the time at which it is looked at again.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dutykey_policy::id::{RotationId, SourceId, UserId};
+use dutykey_policy::identity::departed;
 use dutykey_policy::installation::{Installation, Rotations, Source};
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::View;
@@ -176,7 +177,8 @@ impl Syncer {
         };
         match read.await {
             Ok((users, teams, listed)) => {
-                let directory = Directory { read_at: Some(now), users, teams };
+                let departed = departed(&kept.users, &kept.departed, &users, now);
+                let directory = Directory { read_at: Some(now), users, teams, departed };
                 if listed.is_none() {
                     self.keep(&source.id, &directory).await?;
                 }

@@ -3,13 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, AppId, PersonId, SourceId, UserId};
 use crate::rota::PlatformUser;
+use crate::time::later;
 
 /// A person as the table keeps them. The texts are apart from the evidence, so that they can be erased.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,19 +91,50 @@ pub fn verified_address(address: &str, verified_domains: &[String]) -> Option<St
     .then_some(address)
 }
 
+/// How long a user whom a platform lists no more goes on having their address: a list that lacks people must not make an
+/// address unique that two have.
+const DEPARTED: Duration = Duration::from_secs(24 * 3_600);
+
+/// A user whom a platform lists no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departed {
+    /// As they were last listed.
+    pub user: PlatformUser,
+    /// Since when they are not.
+    pub since: Timestamp,
+}
+
+/// Who has lately departed from a platform's list, now that `listed` is all of it.
+#[must_use]
+pub fn departed(
+    before: &[PlatformUser],
+    departed: &[Departed],
+    listed: &[PlatformUser],
+    now: Timestamp,
+) -> Vec<Departed> {
+    let listed: BTreeSet<&UserId> = listed.iter().map(|user| &user.id).collect();
+    let gone = before.iter().map(|user| Departed { user: user.clone(), since: now });
+    let lately = departed.iter().filter(|one| later(one.since, DEPARTED) > now).cloned();
+    lately.chain(gone).filter(|one| !listed.contains(&one.user.id)).collect()
+}
+
 /// The address by which a platform's user may be matched for the first time, or why there is none: it must be verified,
-/// the user active, and nobody else on the platform may have it.
+/// the user active, and nobody else on the platform may have it, among whom are those who have lately departed.
 ///
 /// # Errors
 /// The doubt.
-pub fn first_match(user: &PlatformUser, everybody: &[PlatformUser], domains: &[String]) -> Result<String, Doubt> {
+pub fn first_match<'a>(
+    user: &PlatformUser,
+    everybody: impl IntoIterator<Item = &'a PlatformUser>,
+    domains: &[String],
+) -> Result<String, Doubt> {
     if user.active == Some(false) {
         return Err(Doubt::Inactive);
     }
     let verified = |user: &PlatformUser| user.email.as_deref().and_then(|email| verified_address(email, domains));
     let address = verified(user).ok_or(Doubt::Unmatched)?;
-    let holders =
-        everybody.iter().filter(|other| other.active != Some(false) && verified(other).as_ref() == Some(&address));
+    let everybody = everybody.into_iter();
+    let holders = everybody.filter(|other| other.active != Some(false) && verified(other).as_ref() == Some(&address));
     match holders.take(2).count() {
         2 => Err(Doubt::Ambiguous),
         _ => Ok(address),

@@ -8,6 +8,8 @@ const FIRST: Duration = Duration::from_secs(1);
 pub const LONGEST: Duration = Duration::from_secs(300);
 /// How often something that needs a person is tried again.
 pub const HOURLY: Duration = Duration::from_secs(3_600);
+/// The longest wait before an app is asked again whose account somebody has.
+const LOOK_UP: Duration = Duration::from_secs(30);
 /// The longest wait for a turn.
 const TURN: Duration = Duration::from_secs(15);
 /// The bounds of a wait that a target asks for.
@@ -39,6 +41,17 @@ pub fn backoff_apart(failures: u32, asked: Option<Duration>, chance: u8) -> Dura
     }
 }
 
+/// How long until an app is asked again whose account somebody has, where it could not say: up to half a minute, by
+/// `chance`. No failures are counted of a person, so those who were refused together come as far apart as that at once.
+/// Never earlier than the target asks, and never at once.
+#[must_use]
+pub fn look_up_again(asked: Option<Duration>, chance: u8) -> Duration {
+    match asked {
+        Some(_) => backoff(1, asked) + part(LOOK_UP, chance),
+        None => LOOK_UP - part(LOOK_UP / 2, chance),
+    }
+}
+
 /// How long until a turn is asked for again of which so often none was free: about a second, doubling to fifteen. `chance`
 /// takes away up to the half, so that those who came together don't come together again.
 #[must_use]
@@ -67,6 +80,18 @@ mod tests {
             assert_eq!(last - first, doubled(failures) / 4, "at failure {failures}");
             assert!(backoff_apart(failures, None, 0) <= LONGEST, "P1: tried again within five minutes");
             assert!(backoff_apart(failures, None, 255) < backoff_apart(failures, None, 0), "apart at the longest too");
+        }
+    }
+
+    #[test]
+    fn p10_people_who_are_refused_together_are_looked_up_apart_and_never_at_once() {
+        for asked in [None, Some(Duration::ZERO), Some(Duration::from_millis(3)), Some(Duration::from_secs(60))] {
+            let waits: Vec<Duration> = (0..=u8::MAX).map(|chance| look_up_again(asked, chance)).collect();
+            let (first, last) = (waits.iter().min().copied(), waits.iter().max().copied());
+            let least = asked.unwrap_or_default().max(Duration::from_secs(1));
+            assert!(first.is_some_and(|first| first >= least), "asked for {asked:?}, and again after {first:?}");
+            let apart = last.unwrap_or_default().saturating_sub(first.unwrap_or_default());
+            assert!(apart >= LOOK_UP / 2, "asked for {asked:?}, and all within {apart:?}");
         }
     }
 }

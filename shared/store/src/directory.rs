@@ -3,6 +3,7 @@
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::Directory;
 use dutykey_policy::id::SourceId;
+use dutykey_policy::identity::Departed;
 use dutykey_policy::rota::{PlatformUser, Team};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,12 +27,15 @@ struct Head {
 struct Written<'a> {
     users: &'a [PlatformUser],
     teams: &'a [Team],
+    departed: &'a [Departed],
 }
 
 #[derive(Deserialize)]
 struct Found {
     users: Vec<PlatformUser>,
     teams: Vec<Team>,
+    #[serde(default)]
+    departed: Vec<Departed>,
 }
 
 impl Store {
@@ -40,8 +44,8 @@ impl Store {
         for _ in 0..ATTEMPTS {
             let Some(item) = self.get(&key).await? else { return Ok(Directory::default()) };
             let Head { read_at, document } = decode(item)?;
-            if let Some(Found { users, teams }) = self.read_document(&key, &document).await? {
-                return Ok(Directory { read_at, users, teams });
+            if let Some(Found { users, teams, departed }) = self.read_document(&key, &document).await? {
+                return Ok(Directory { read_at, users, teams, departed });
             }
         }
         Err(missing(&key))
@@ -49,7 +53,8 @@ impl Store {
 
     pub(crate) async fn write_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError> {
         let key = keys::directory(source);
-        let draft = Draft::new(&key, &Written { users: &directory.users, teams: &directory.teams })?;
+        let Directory { users, teams, departed, .. } = directory;
+        let draft = Draft::new(&key, &Written { users, teams, departed })?;
         let before: Option<Head> = self.get(&key).await?.map(decode).transpose()?;
         let unchanged = before.as_ref().filter(|head| head.document.hash == draft.hash);
         let document = match unchanged {

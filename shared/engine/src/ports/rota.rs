@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use dutykey_policy::evidence::{ChainHead, Draft};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
-use dutykey_policy::identity::Doubt;
+use dutykey_policy::identity::{Departed, Doubt};
 use dutykey_policy::look::Due;
 use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
 use dutykey_policy::time::Span;
@@ -176,6 +176,15 @@ pub struct Directory {
     pub users: Vec<PlatformUser>,
     /// Every team.
     pub teams: Vec<Team>,
+    /// Who was listed before and is not, for a while.
+    pub departed: Vec<Departed>,
+}
+
+impl Directory {
+    /// Whoever has an address on the platform: those who are listed, and those who have lately departed.
+    pub fn holders(&self) -> impl Iterator<Item = &PlatformUser> {
+        self.users.iter().chain(self.departed.iter().map(|departed| &departed.user))
+    }
 }
 
 /// The power to read rotations.

@@ -7,6 +7,7 @@ use dutykey_engine::ports::rota::{Directory, KnownChange, ReadRota, RotationChan
 use dutykey_engine::ports::rules::ReadDue;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::RotationId;
+use dutykey_policy::identity::Departed;
 use dutykey_policy::look::Due;
 use dutykey_policy::rota::{Cause, End, KnownShift, PlatformUser, Shift, Team};
 use dutykey_policy::time::{Span, later};
@@ -213,6 +214,7 @@ async fn a_directory_of_any_size_is_kept_and_an_unchanged_one_is_one_write() {
         read_at: Some(nine()),
         users: (0..20_000).map(user).collect(),
         teams: vec![Team { id: "T1".to_owned(), name: "Ops".to_owned(), members: vec![("U1".parse().unwrap(), None)] }],
+        departed: Vec::new(),
     };
     world.store.keep_directory(&pd, &directory).await.unwrap();
     assert_eq!(world.store.directory(&pd).await.as_ref(), Ok(&directory));
@@ -220,7 +222,8 @@ async fn a_directory_of_any_size_is_kept_and_an_unchanged_one_is_one_write() {
     let (done, requests) = world.requests_of(world.store.keep_directory(&pd, &directory)).await;
     done.unwrap();
     assert_eq!(requests.into_iter().collect::<Vec<_>>(), [("GetItem".to_owned(), 1), ("UpdateItem".to_owned(), 1)]);
-    directory.users.truncate(2);
+    let gone = directory.users.drain(2..).last().unwrap();
+    directory.departed = vec![Departed { user: gone, since: day(1) }];
     world.store.keep_directory(&pd, &directory).await.unwrap();
     assert_eq!(world.store.directory(&pd).await.as_ref(), Ok(&directory));
     let parts = world.everything().await.iter().filter(|i| i["sk"].as_s().unwrap().starts_with("DOCUMENT#")).count();

@@ -117,10 +117,11 @@ fn base(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Shift> {
         }
     }
     // Most companies are quiet for most of the time: a run is the cheaper for it, and nothing is rarer.
+    let few = 2 + days(plan) / 4;
     let most = match chance.u8(..8) {
         0 => shifts.len(),
-        1 | 2 => 2 * days(plan),
-        _ => days(plan).max(2),
+        1 | 2 => 2 * few.min(days(plan)),
+        _ => few,
     };
     let first = chance.usize(..=shifts.len().saturating_sub(most));
     let mut shifts: Vec<Shift> = shifts.into_iter().skip(first).take(most).collect();

@@ -62,14 +62,27 @@ impl Oracle {
         waiting
     }
 
-    /// What the version before gave may be there still for a while after an edit.
+    /// What the version before gave may be there still for a while after an edit; where the grace of what runs reaches
+    /// into what the edit lets begin later, nothing comes in between.
     fn formerly(&self, person: usize, number: usize, at: Timestamp) -> Sure {
         let Some(versions) = self.profiles.get(number) else { return Sure::No };
-        let recent = versions
-            .windows(2)
-            .filter(|pair| matches!(pair, [_, (edited, _)] if *edited <= at && at < plus(*edited, minutes(6))));
-        let given = recent.filter_map(|pair| pair.first()).filter_map(|(_, profile)| profile.as_ref());
-        given.map(|profile| self.gives(person, profile, at)).max().unwrap_or_default().min(Sure::Maybe)
+        let recent = versions.windows(2).filter_map(|pair| {
+            let [(_, before), (edited, after)] = pair else { return None };
+            let soon = plus(*edited, minutes(6));
+            let bridged = || {
+                after.as_ref().is_some_and(|after| {
+                    at < plus(soon, seconds(after.grace.into())) && self.begins_soon(person, after, at)
+                })
+            };
+            (*edited <= at && (at < soon || bridged())).then_some(before.as_ref()?)
+        });
+        recent.map(|profile| self.gives(person, profile, at)).max().unwrap_or_default().min(Sure::Maybe)
+    }
+
+    /// Whether the profile lets something of the person begin within its grace.
+    fn begins_soon(&self, person: usize, profile: &Profile, at: Timestamp) -> bool {
+        let rotas = profile.rotations.iter().filter_map(|number| self.rotas.get(*number));
+        rotas.into_iter().any(|rota| rota.begins_within(person, at, profile.grace.into(), &Terms::from(profile)))
     }
 
     /// Whether the profile has been edited so shortly ago that nothing of it is sure.
@@ -81,15 +94,26 @@ impl Oracle {
     /// The accounts that a person may have access through, and how sure that is.
     pub(super) fn accounts(&self, person: usize, at: Timestamp) -> impl Iterator<Item = (&str, Sure)> {
         let own = self.account(person, at);
-        // A link once made stays; whoever was not linked yet may be by the address that they have now.
-        let taken = self.renamed.get(&person).filter(|renamed| !renamed.known);
-        let owned = taken.into_iter().flat_map(|renamed| {
+        let owned = self.addresses_since(person).into_iter().flat_map(|address| {
             let accounts = self.plan.people.iter().flat_map(|human| &human.accounts);
-            accounts
-                .filter(|(_, owner)| owner.to_lowercase() == renamed.address)
-                .map(|(id, _)| (id.as_str(), Sure::Maybe))
+            accounts.filter(move |(_, owner)| owner.to_lowercase() == address).map(|(id, _)| (id.as_str(), Sure::Maybe))
         });
         own.into_iter().chain(owned)
+    }
+
+    /// The addresses by which somebody may have been linked since people have got others. A link once made stays; whoever
+    /// was not on call yet, or could not be told from somebody else, may be linked by one that was theirs alone.
+    fn addresses_since(&self, person: usize) -> Vec<String> {
+        let nobody = self.accounts.get(person).is_none_or(Option::is_none);
+        let renamed = self.renamed.get(&person);
+        let mut addresses = match renamed {
+            Some(renamed) if nobody || !renamed.known => renamed.addresses.clone(),
+            _ => Vec::new(),
+        };
+        let address = |person: usize| self.plan.people.get(person).map(|human| human.address.to_lowercase());
+        let own = address(person).filter(|_| nobody);
+        addresses.extend(own.filter(|own| self.renamed.keys().any(|other| address(*other).as_ref() == Some(own))));
+        addresses
     }
 
     fn account(&self, person: usize, at: Timestamp) -> Option<(&str, Sure)> {
@@ -101,7 +125,7 @@ impl Oracle {
             return Some((account, sure));
         }
         // Whoever is linked later may be somebody with the same address.
-        let taken = self.renamed.values().any(|renamed| renamed.address == *address);
+        let taken = self.renamed.values().any(|renamed| renamed.addresses.contains(address));
         let sure = if taken || self.renamed.contains_key(&person) { Sure::Maybe } else { Sure::Yes };
         Some((account, sure))
     }
@@ -218,7 +242,7 @@ impl Oracle {
         seconds(takes) + jiff::SignedDuration::from_millis(i64::from(app.latency_ms) * 3 + clocks)
     }
 
-    fn next_edge(&self, after: Timestamp) -> Timestamp {
+    pub(super) fn next_edge(&self, after: Timestamp) -> Timestamp {
         let mut next = Timestamp::MAX;
         let mut edge = |at: Timestamp| {
             if at > after && at < next {
@@ -230,6 +254,7 @@ impl Oracle {
                 edge(*from);
                 edge(plus(*from, minutes(6)));
                 let Some(profile) = profile else { continue };
+                edge(plus(*from, minutes(6) + seconds(profile.grace.into())));
                 for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
                     rota.edges(&Terms::from(profile)).for_each(&mut edge);
                 }

@@ -92,12 +92,12 @@ struct Block {
     until: Option<Timestamp>,
 }
 
-/// Another address of somebody.
+/// Other addresses of somebody.
 #[derive(Debug, Clone)]
 struct Renamed {
     /// Which, in small letters.
-    address: String,
-    /// Whether they had been on call before they got it.
+    addresses: Vec<String>,
+    /// Whether they had been on call before they got the first of them.
     known: bool,
 }
 
@@ -319,7 +319,8 @@ impl Oracle {
     /// Somebody has another address.
     pub fn renames(&mut self, person: usize, address: &str) {
         let known = self.shown.contains(&person);
-        self.renamed.insert(person, Renamed { address: address.to_lowercase(), known });
+        let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
+        renamed.addresses.push(address.to_lowercase());
         self.dirty = true;
     }
 
@@ -409,10 +410,9 @@ impl Oracle {
         };
         for call in self.in_flight.iter_mut().filter(|call| call.number == number) {
             call.over = over;
-            if let Some(state) = self.seats.get_mut(&call.seat) {
-                let last = if call.what == Call::Revoke { &mut state.taken_by } else { &mut state.given_by };
-                *last = Some(over);
-            }
+            let state = self.seats.entry(call.seat.clone()).or_default();
+            let last = if call.what == Call::Revoke { &mut state.taken_by } else { &mut state.given_by };
+            *last = Some(over);
         }
         self.look(now);
     }

@@ -82,9 +82,21 @@ pub(super) enum Standing {
 pub(super) struct Known {
     pub(super) standing: Standing,
     pub(super) seen: Timestamp,
+    /// Since when nothing was in doubt about it.
+    sure_since: Timestamp,
+    /// Where it was gone once and came back.
+    away: Option<Away>,
     /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
     again: Timestamp,
     pub(super) made_by_other: bool,
+}
+
+/// A duty that was gone for a while.
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    first_seen: Timestamp,
+    gone: Timestamp,
+    back: Timestamp,
 }
 
 /// Everything that was said of one rotation.
@@ -185,6 +197,8 @@ impl Rota {
             let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
                 standing: Standing::Gone(now),
                 seen: now,
+                sure_since: now,
+                away: None,
                 again: recorded,
                 made_by_other: *made_by_other,
             });
@@ -193,11 +207,15 @@ impl Rota {
                 Standing::Held(_) => Standing::Shown,
                 Standing::Doubtful | Standing::Gone(_) if crowded => Standing::Doubtful,
                 Standing::Doubtful => {
-                    known.again = recorded;
+                    (known.sure_since, known.again) = (now, recorded);
                     Standing::Shown
                 }
-                Standing::Gone(_) => {
-                    (known.seen, known.again) = (now, recorded);
+                Standing::Gone(gone) => {
+                    if gone < now {
+                        let first_seen = known.away.map_or(known.seen, |away| away.first_seen);
+                        known.away = Some(Away { first_seen, gone: gone.max(known.again), back: now });
+                    }
+                    (known.seen, known.sure_since, known.again) = (now, now, recorded);
                     Standing::Shown
                 }
             };
@@ -257,7 +275,8 @@ impl Rota {
     ) -> Vec<(Timestamp, Timestamp)> {
         let then = plus(now, seconds(-HOUR)).max(self.first.unwrap_or(now));
         let then_known = |known: &Known| {
-            known.seen <= then
+            let since = if sure { known.sure_since } else { known.seen };
+            since <= then
                 && match known.standing {
                     Standing::Gone(at) => at > then,
                     Standing::Doubtful => !sure,
@@ -325,13 +344,35 @@ impl Rota {
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
                 // change waits.
-                Standing::Gone(gone) if at < plus(gone.max(known.again), seconds(terms.grace + terms.lock)) => {
+                Standing::Gone(gone)
+                    if at < plus(self.replaced(duty, gone.max(known.again), terms), seconds(terms.grace)) =>
+                {
                     Sure::Maybe
                 }
                 Standing::Gone(_) => Sure::No,
             });
         }
         sure
+    }
+
+    /// By when a duty that is gone since then is out of force: the lock of what replaced it is over, and that of whatever
+    /// replaced this while it waited.
+    fn replaced(&self, duty: &Duty, gone: Timestamp, terms: &Terms) -> Timestamp {
+        let lock = seconds(terms.lock);
+        let mut until = plus(gone, lock);
+        let others = || self.duties.iter().filter(|(other, _)| other.touches(duty.start, duty.end));
+        let changes = || {
+            others().flat_map(|(_, known)| match known.standing {
+                Standing::Gone(at) => [known.seen, at.max(known.again)],
+                _ => [known.seen, known.again],
+            })
+        };
+        while let Some(next) =
+            changes().filter(|at| *at <= until).map(|at| plus(at, lock)).max().filter(|at| *at > until)
+        {
+            until = next;
+        }
+        until
     }
 
     /// Whether a duty that came as a change of the forecast waits for a lock that began at `since`.
@@ -344,21 +385,35 @@ impl Rota {
     pub(super) fn only_waits(&self, user: usize, at: Timestamp, terms: &Terms) -> bool {
         let mut covering =
             self.duties.iter().filter(|(duty, _)| duty.user == user && terms.covers(duty, at)).peekable();
-        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, known.seen, at, terms))
+        // Whoever came back before their going counted was never away.
+        let since = |known: &Known| match known.away {
+            Some(away) if away.back <= plus(away.gone, seconds(terms.lock + 60)) => away.first_seen,
+            _ => known.seen,
+        };
+        covering.peek().is_some() && covering.all(|(_, known)| self.waits(known, since(known), at, terms))
+    }
+
+    /// Whether a duty of the user begins to count within so many seconds after `at`.
+    pub(super) fn begins_within(&self, user: usize, at: Timestamp, within: i64, terms: &Terms) -> bool {
+        let begins = |duty: &Duty| plus(duty.start, seconds(-terms.lead));
+        let mut duties =
+            self.duties.iter().filter(|(duty, known)| duty.user == user && known.standing == Standing::Shown);
+        duties.any(|(duty, _)| at < begins(duty) && begins(duty) <= plus(at, seconds(within)))
     }
 
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
     pub(super) fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
         let Terms { lead, grace, lease, lock } = *terms;
         let stale = self.fresh.map(|fresh| plus(fresh, seconds(lease)));
-        let gone = move |known: &Known| match known.standing {
-            Standing::Gone(at) => Some(plus(at.max(known.again), seconds(grace + lock))),
+        let terms = *terms;
+        let gone = move |duty: &Duty, known: &Known| match known.standing {
+            Standing::Gone(at) => Some(plus(self.replaced(duty, at.max(known.again), &terms), seconds(grace))),
             _ => Some(plus(known.again, seconds(lock))),
         };
         self.duties
             .iter()
             .flat_map(move |(duty, known)| {
-                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(known)]
+                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(duty, known)]
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
             .chain(self.pauses.iter().flat_map(|(_, to)| [Some(plus(*to, minutes(10))), Some(plus(*to, minutes(16)))]))

@@ -125,6 +125,10 @@ impl Oracle {
                         (state.theirs, state.ours) = (to.is_some(), false);
                         (state.base, state.value) = (to.clone(), to);
                     }
+                    // The same value again, and now it is theirs.
+                    Change::Noted if seat.has_values() => {
+                        (state.theirs, state.ours, state.base) = (state.value.is_some(), false, state.value.clone());
+                    }
                     Change::Noted => {}
                 }
             }
@@ -220,8 +224,13 @@ impl Oracle {
         let state = self.seats.get(&seat).cloned().unwrap_or_default();
         // A worker whose clock is ahead begins, and ends, that much earlier.
         let soon = || {
-            let ahead = self.wanted_at(plus(now, self.slowest_clock() + seconds(1)));
-            ahead.get(&seat).map_or(Sure::No, |wanted| wanted.sure)
+            let (mut at, last) = (now, plus(now, self.slowest_clock() + seconds(1)));
+            let mut sure = Sure::No;
+            while at < last {
+                at = self.next_edge(at).min(last);
+                sure = sure.max(self.wanted_at(at).get(&seat).map_or(Sure::No, |wanted| wanted.sure));
+            }
+            sure
         };
         let long = |since: Option<Timestamp>| since.is_some_and(|since| plus(since, late + self.takes(seat.app)) < now);
         match what {
@@ -247,10 +256,8 @@ impl Oracle {
             }
             _ => {}
         }
-        if what == Call::Grant
-            && let Some(state) = self.seats.get_mut(&seat)
-        {
-            state.called_at.get_or_insert(now);
+        if what == Call::Grant {
+            self.seats.entry(seat.clone()).or_default().called_at.get_or_insert(now);
         }
         self.in_flight.push(InFlight { number, seat, what, key, begun: now, over });
     }
