@@ -6,6 +6,7 @@
 
 mod ends;
 mod moves;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +22,12 @@ use crate::profile::{Approvers, Profile};
 use crate::rota::End;
 use crate::time::duration_text;
 
+pub use record::of_request;
+
 /// At most this many decisions on one ask.
 pub const MAX_DECISIONS: usize = 50;
+/// At most this many asks in the life of a request.
+pub const MAX_ASKS: usize = 20;
 
 /// What an approver said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +145,9 @@ pub struct Request {
     pub rotation: RotationId,
     /// Where it is in its life.
     pub stage: Stage,
+    /// Asks that wait no more, in order, with what was decided of them.
+    #[serde(default)]
+    pub past: Vec<Ask>,
 }
 
 /// What is asked for.
@@ -180,8 +188,8 @@ pub enum Refusal {
     /// Whoever decides has approved it already.
     #[error("this person has approved it already")]
     Repeated,
-    /// There have been as many decisions as a request can have.
-    #[error("a request has at most {MAX_DECISIONS} decisions")]
+    /// There have been as many asks, or decisions on one, as there can be.
+    #[error("a request has at most {MAX_ASKS} asks, and each of them {MAX_DECISIONS} decisions")]
     TooMany,
     /// Nothing waits to be decided.
     #[error("nothing waits to be decided")]
@@ -232,6 +240,11 @@ impl Request {
             Stage::Approved { longer, .. } => longer.as_ref(),
             Stage::Over { .. } => None,
         }
+    }
+
+    /// Every ask, in order; what waits comes last.
+    pub fn asks(&self) -> impl Iterator<Item = &Ask> {
+        self.past.iter().chain(self.ask())
     }
 
     /// The access that it gives, or gave.

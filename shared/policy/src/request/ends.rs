@@ -33,10 +33,12 @@ impl Offer<'_> {
         Some(later(known.now, wanted).min(later(from, self.service.max_duration)).min(duty))
     }
 
-    /// The access, cut where the duty or the profile's limit has moved before its end. Whoever is on duty no more has had
-    /// the grace of its end counted from when that was found.
+    /// The access, cut where the duty or the profile's limit has moved before its end. The grace of a duty that is there no
+    /// more counts from when that was found; of one that is only over, from its end.
     pub(super) fn cut(&self, access: Access, known: &Known<'_>) -> Access {
-        let duty = self.duty_ends(known).unwrap_or_else(|| later(known.now, self.grace));
+        let ends = known.covers.iter().map(|cover| cover.span.end.min(cover.closes));
+        let over = ends.filter(|end| access.from < *end && *end <= known.now).max();
+        let duty = self.duty_ends(known).unwrap_or_else(|| later(over.unwrap_or(known.now), self.grace));
         let until = duty.min(later(access.from, self.service.max_duration));
         if until < access.until { Access { until, until_known: known.now, ..access } } else { access }
     }

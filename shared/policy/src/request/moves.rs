@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ends::Offer;
-use super::{Access, Ask, Decision, How, Known, MAX_DECISIONS, Refusal, Request, Stage, Verdict, Wish};
+use super::{Access, Ask, Decision, How, Known, MAX_ASKS, MAX_DECISIONS, Refusal, Request, Stage, Verdict, Wish};
 use crate::id::{PersonId, ProfileId, RequestId, RotationId};
 use crate::profile::Step;
 use crate::time::later;
@@ -67,7 +67,7 @@ impl Request {
         let offer = known.offer(&rotation).ok_or(Refusal::NotOffered)?;
         let version = known.profile.map_or(0, |profile| profile.version);
         let stage = Stage::Asked(ask(wish, offer, known)?);
-        Self { id, person, profile, version, rotation, stage }.advanced(offer, known)
+        Self { id, person, profile, version, rotation, stage, past: Vec::new() }.advanced(offer, known)
     }
 
     /// Asks for more time, under the same policy. It counts from its approval; access never lasts longer than the
@@ -77,17 +77,22 @@ impl Request {
     /// There is nothing to be longer, or it cannot be.
     pub fn longer(&self, wish: Wish, known: &Known<'_>) -> Result<Self, Refusal> {
         let offer = known.offer(&self.rotation).ok_or(Refusal::NotOffered)?;
-        let Stage::Approved { access, longer } = &self.settled(known).stage.clone() else {
-            return Err(Refusal::NotApproved);
+        let now = self.settled(known);
+        let (access, waiting) = match now.stage {
+            Stage::Approved { access, longer } => (access, longer),
+            Stage::Asked(_) | Stage::Over { .. } => return Err(Refusal::NotApproved),
         };
-        if longer.is_some() {
+        if waiting.is_some() {
             return Err(Refusal::Waiting);
+        }
+        if now.past.len() >= MAX_ASKS {
+            return Err(Refusal::TooMany);
         }
         let ask = ask(wish, offer, known)?;
         if offer.until(access.from, ask.wanted, known).is_none_or(|until| until <= access.until) {
             return Err(Refusal::NoLonger);
         }
-        Self { stage: Stage::Approved { access: *access, longer: Some(ask) }, ..self.clone() }.advanced(offer, known)
+        Self { stage: Stage::Approved { access, longer: Some(ask) }, past: now.past, ..self.clone() }.advanced(offer, known)
     }
 
     /// Somebody decides what waits. The last approval that is needed approves it, if the requester is on call still.
@@ -150,8 +155,8 @@ impl Request {
             Stage::Asked(ask) if !stands(ask) => self.over(How::Expired, known),
             Stage::Approved { access, longer } => {
                 let access = offer.cut(*access, known);
-                let longer = longer.clone().filter(stands);
-                let next = Self { stage: Stage::Approved { access, longer }, ..self.clone() };
+                let next = Self { stage: Stage::Approved { access, longer: longer.clone() }, ..self.clone() };
+                let next = if longer.as_ref().is_some_and(|ask| !stands(ask)) { next.approved(access) } else { next };
                 if access.until <= known.now { next.over(How::Ended, known) } else { next }
             }
             Stage::Asked(_) | Stage::Over { .. } => self.clone(),
@@ -189,15 +194,19 @@ impl Request {
             Some(access) if access.until >= until => access,
             _ => Access { from, until, until_known: known.now },
         };
-        Ok(Self { stage: Stage::Approved { access, longer: None }, ..self.clone() })
+        Ok(self.approved(access))
+    }
+
+    /// Approved for this, and nothing waits any more.
+    fn approved(&self, access: Access) -> Self {
+        let past = self.asks().cloned().collect();
+        Self { stage: Stage::Approved { access, longer: None }, past, ..self.clone() }
     }
 
     /// What waited is over: a request that was never approved with it, one that was goes on as it was.
     fn without_ask(&self, how: How, known: &Known<'_>) -> Self {
         match self.stage {
-            Stage::Approved { access, .. } => {
-                Self { stage: Stage::Approved { access, longer: None }, ..self.clone() }
-            }
+            Stage::Approved { access, .. } => self.approved(access),
             Stage::Asked(_) | Stage::Over { .. } => self.over(how, known),
         }
     }
@@ -209,6 +218,6 @@ impl Request {
             if early { Access { until: known.now, until_known: known.now, ..access } } else { access }
         };
         let stage = Stage::Over { how, at: known.now, access: self.access().map(ended) };
-        Self { stage, ..self.clone() }
+        Self { stage, past: self.asks().cloned().collect(), ..self.clone() }
     }
 }

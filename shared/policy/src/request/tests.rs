@@ -249,7 +249,8 @@ fn more_time_is_asked_for_and_decided_like_the_first() {
     assert_eq!((until(&asked), asked.due()), (Some(minute(60)), Some(minute(60))), "nothing moves before it is passed");
     assert_eq!(longer(&world, &asked, 60), Err(Refusal::Waiting));
     let denied = world.decide(&asked, 2, Verdict::Deny).unwrap();
-    assert_eq!(denied, approved, "what was approved goes on");
+    assert_eq!(denied.stage, approved.stage, "what was approved goes on");
+    assert_eq!(denied.past.len(), 2, "and what was asked and denied stays known");
     let passed = world.approve(&world.approve(&asked, 2).unwrap(), 4).unwrap();
     assert_eq!(until(&passed), Some(minute(110)));
     let far = longer(world.at(100), &passed, MAX).unwrap();
@@ -417,4 +418,29 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn p9_each_move_of_a_request_is_on_record_once() {
+    let mut world = World::new(two_steps());
+    let acts = |before: Option<&Request>, after: &Request| -> Vec<String> {
+        of_request(before, after, "access-requests").into_iter().map(|draft| draft.act).collect()
+    };
+    let asked = world.ask(60).unwrap();
+    assert_eq!(acts(None, &asked), ["request.asked"]);
+    let first = world.approve(&asked, 1).unwrap();
+    assert_eq!(acts(Some(&asked), &first), ["request.decided"]);
+    let approved = world.approve(&first, 4).unwrap();
+    assert_eq!(acts(Some(&first), &approved), ["request.decided", "request.approved"]);
+    assert_eq!(acts(Some(&approved), &approved), Vec::<String>::new());
+    let asked_again = world.at(50).with(|known| approved.longer(wish(60), known)).unwrap();
+    assert_eq!(acts(Some(&approved), &asked_again), ["request.longer"]);
+    let denied = world.decide(&asked_again, 2, Verdict::Deny).unwrap();
+    assert_eq!(acts(Some(&asked_again), &denied), ["request.decided"]);
+    world.duty = Some(45);
+    let cut = world.at(51).settle(&denied);
+    assert_eq!((acts(Some(&denied), &cut), until(&cut)), (vec!["request.cut".to_owned()], Some(minute(55))));
+    assert_eq!(acts(Some(&cut), &world.at(55).settle(&cut)), ["request.ended"]);
+    let at_once = World::new(Vec::new()).ask(60).unwrap();
+    assert_eq!(acts(None, &at_once), ["request.asked", "request.approved"]);
 }
