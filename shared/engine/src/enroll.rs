@@ -159,9 +159,12 @@ impl Syncer {
             evidence.push(record(id, &profile, rotation, previous, &periods, now));
             changed.push(Enrollment { person: id.clone(), profile, origin: origin.clone(), periods, version: None });
         }
-        if changed.is_empty() {
+        // What somebody has asked for by being on call here is settled by a look.
+        let asked = live.requests.iter().any(|request| request.rotation == *rotation);
+        if changed.is_empty() && !asked {
             return Ok(());
         }
+        begins |= asked;
         let mut after = live.enrollments.clone();
         after.retain(|e| !changed.iter().any(|c| c.profile == e.profile && c.origin == e.origin));
         after.extend(changed.iter().cloned());

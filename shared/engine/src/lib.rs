@@ -15,6 +15,7 @@ mod lease;
 mod lock;
 pub mod look;
 pub mod ports;
+mod settle;
 pub mod snapshot;
 pub mod summary;
 pub mod sync;

@@ -28,6 +28,7 @@ use crate::ports::sweep::WorkSweeps;
 use crate::ports::target::Targets;
 use crate::ports::turns::ReadTurns;
 use crate::ports::witness::{Event, Witness};
+use crate::settle;
 use crate::snapshot::Snapshot;
 use crate::told::{self, Reach};
 use crate::turns::{self, Intended, Shared};
@@ -143,6 +144,11 @@ impl Worker {
         }
         let view = self.view(&live, &live.holds, &snapshot, now);
         if self.side == Side::Starts {
+            if let Some(change) = self.settle(&live, &snapshot, now).await? {
+                let head = self.commit(&change).await?;
+                self.announce(id, &live.head, &head, now).await;
+                return Ok(Round::Again);
+            }
             for (entitlement, reason) in &view.observed {
                 let (entitlement, reason) = (entitlement.clone(), reason.clone());
                 self.witness.saw(&Event::WouldHold { person: id.clone(), entitlement, reason });
@@ -185,7 +191,7 @@ impl Worker {
             view.next_end = soonest(view.next_end, Some(Due { at, cause: "overdue".to_owned() }));
         }
         let asked = directory::due(live, snapshot, now).map(|at| Due { at, cause: "directory".to_owned() });
-        view.next_start = soonest(view.next_start, asked);
+        view.next_start = soonest(soonest(view.next_start, asked), settle::due(live));
         view
     }
 

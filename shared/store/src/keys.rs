@@ -19,14 +19,17 @@
 //! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |
 //! | | `LIVE#ENROLLMENT#<profile>#<origin>` | an enrollment | |
 //! | | `LIVE#HOLD#<app>#<account>#<kind>#<place>` | a hold that is not over | |
+//! | | `LIVE#REQUEST#<id>` | an access request that is not over | |
 //! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
-//! | | `TEXT#<id>` | the reason of a block on the person | get |
+//! | | `REQUEST#<id>` | an access request that is over | get; newest first |
+//! | | `TEXT#<id>` | the reason of a block on the person, the texts of a request | get |
 //! | | `EVIDENCE#<seq>` | records of the person's chain up to `seq` | query from a sequence number |
 //! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
 //! | | `DIRECTORY`, `DOCUMENT#<id>#<part>` | users and teams as last read | get, query by prefix |
 //! | `ROTATION#<rotation>` | `DAY#<date>` | the known shifts that start on this UTC day | query by range |
 //! | | `EVIDENCE#<seq>` | records of the rotation's chain | |
 //! | `LINK#<source>#<user>` | `LINK` | who the user is | batch get |
+//! | `REQUEST#<id>` | `REQUEST` | whose request it is | get |
 //! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
 //! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
 //! | `NOTICE#<id>` | `NOTICE` | a notice | batch get |
@@ -38,7 +41,7 @@
 //! |---|---|---|---|
 //! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `profile#<profile>` | pages of things |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `profile#<profile>` | pages of things |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -48,7 +51,7 @@ use dutykey_engine::ports::ledger::Notice;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::{AccountId, AppId, HoldKey, PersonId, ProfileId, RotationId, SourceId, UserId};
+use dutykey_policy::id::{AccountId, AppId, HoldKey, PersonId, ProfileId, RequestId, RotationId, SourceId, UserId};
 use dutykey_policy::rota::hex;
 use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
@@ -101,6 +104,8 @@ pub const AFTER_INSTANTS: &str = "~";
 pub const PEOPLE: &str = "people";
 /// In the lists: rotations.
 pub const ROTATIONS: &str = "rotations";
+/// In the lists: requests that wait to be decided, by when they expire.
+pub const REQUESTS: &str = "requests";
 /// In the lists: holds that are not over.
 pub const HOLDS: &str = "holds";
 
@@ -210,7 +215,7 @@ pub fn block(id: &str) -> Key {
 /// The reason of a block. With the person whom it concerns, where that is one: it is erased with them.
 #[must_use]
 pub fn block_text(of: Option<&PersonId>, id: &str) -> Key {
-    key(of.map_or_else(|| BLOCKS.to_owned(), person), format!("TEXT#{}", part(id)))
+    of.map_or_else(|| key(BLOCKS, format!("TEXT#{}", part(id))), |person| text(person, id))
 }
 
 /// The roll of a directory.
@@ -346,6 +351,41 @@ pub fn hold_list(it: &Hold) -> (String, String) {
 #[must_use]
 pub fn ended_hold(it: &Hold) -> Key {
     key(person(&it.person), format!("{ENDED}{}#{}", instant(it.since), hold_key(&it.key)))
+}
+
+/// The first part of the sort keys of a person's requests that are not over.
+pub const LIVE_REQUESTS: &str = "LIVE#REQUEST#";
+/// The first part of the sort keys of a person's requests that are over.
+pub const PAST_REQUESTS: &str = "REQUEST#";
+
+/// An access request that is not over.
+#[must_use]
+pub fn request(person_id: &PersonId, id: &RequestId) -> Key {
+    key(person(person_id), format!("{LIVE_REQUESTS}{id}"))
+}
+
+/// An access request that is over.
+#[must_use]
+pub fn past_request(person_id: &PersonId, id: &RequestId) -> Key {
+    key(person(person_id), format!("{PAST_REQUESTS}{id}"))
+}
+
+/// Whose request it is.
+#[must_use]
+pub fn request_owner(id: &RequestId) -> Key {
+    key(format!("REQUEST#{id}"), "REQUEST")
+}
+
+/// The place of a request in the list of those that wait: the one that expires first comes first in its shard.
+#[must_use]
+pub fn request_list(id: &RequestId, expires: Timestamp) -> (String, String) {
+    (shard(REQUESTS, id.as_str()), format!("{}#{id}", instant(expires)))
+}
+
+/// A text of a person, by its name. It is erased with them.
+#[must_use]
+pub fn text(of: &PersonId, id: &str) -> Key {
+    key(person(of), format!("TEXT#{}", part(id)))
 }
 
 /// The partition of a source.

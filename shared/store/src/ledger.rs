@@ -13,6 +13,7 @@ use dutykey_policy::hold::Hold;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::identity::Person;
 use dutykey_policy::look::Due;
+use dutykey_policy::request::Request;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ use crate::codec::{Item, attribute, attributes, decode, fields, key_of, number, 
 use crate::commit::{For, Writes};
 use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
-use crate::keys::{self, Index};
+use crate::keys::{self, Index, Key};
 use crate::notice::expiry;
 use crate::turns::turn_writes;
 use crate::write::{Condition, Write};
@@ -39,7 +40,8 @@ impl ReadLedger for Store {
         let items = self.query(&Query::items(keys::person(person), Sort::Begins(keys::LIVE.to_owned()))).await?;
         let (head, links, words) = (keys::person_head(person), keys::person_links(person), keys::person_text(person));
         let (mut found, mut linked, mut named) = (None, None, None);
-        let (mut enrollments, mut holds, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut enrollments, mut holds, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unreadable = Vec::new();
         for item in items {
             let key = key_of(&item);
             if key == head {
@@ -52,11 +54,13 @@ impl ReadLedger for Store {
                 read(item, &mut enrollments, &mut unreadable);
             } else if key.sk.starts_with(keys::OPEN_HOLDS) {
                 read(item, &mut holds, &mut unreadable);
+            } else if key.sk.starts_with(keys::LIVE_REQUESTS) {
+                read(item, &mut requests, &mut unreadable);
             }
         }
         let Some(head) = found else { return Ok(None) };
         let person = identity(person, linked, named)?;
-        Ok(Some(LivePerson { head, person, enrollments, holds, unreadable }))
+        Ok(Some(LivePerson { head, person, enrollments, holds, requests, unreadable }))
     }
 }
 
@@ -134,6 +138,11 @@ impl WriteLedger for Store {
             writes.push((For::Record, enrollment_write(enrollment)?));
         }
         writes.extend(self.hold_writes(&change.holds, at).await?);
+        writes.extend(self.request_writes(&change.requests, at).await?);
+        for (id, sealed) in &change.texts {
+            let text = Write::save(keys::text(&change.person, id), sealed)?.with(keys::TTL, number(expiry(at)));
+            writes.push((For::Record, text.when(Condition::known_version())));
+        }
         writes.extend(turn_writes(&change.turns)?);
         let evidence: Writes = evidence.writes.into_iter().map(|write| (For::Evidence, write)).collect();
         if Bug::EvidenceOutside.is_chosen() {
@@ -150,8 +159,7 @@ impl WriteLedger for Store {
 }
 
 impl Store {
-    /// The writes of holds. One that is over moves out of the live items with everything that its item has, what this
-    /// release does not know included.
+    /// The writes of holds. One that is over moves out of the live items.
     async fn hold_writes(&self, holds: &[Hold], at: Timestamp) -> Result<Writes, StoreError> {
         let over = holds.iter().filter(|hold| hold.is_over()).map(|hold| keys::hold(&hold.person, &hold.key));
         let mut before = self.batch_get(over).await?;
@@ -164,17 +172,55 @@ impl Store {
                 writes.push((For::Record, write.when(Condition::known_version())));
                 continue;
             }
-            let mut item = before.remove(&key).unwrap_or_default();
-            for gone in fields::<Hold>().iter().chain(&[keys::LISTS.partition, keys::LISTS.sort]) {
-                item.remove(*gone);
-            }
-            item.extend(attributes(&key, hold)?);
-            let ended = keys::ended_hold(hold);
-            writes.push((For::Record, Write::put(ended, item).with(keys::TTL, number(expiry(at)))));
-            writes.push((For::Record, Write::delete(key).when(Condition::known_version())));
+            writes.extend(moved(before.remove(&key), key, keys::ended_hold(hold), hold, at)?);
         }
         Ok(writes)
     }
+
+    /// The writes of access requests, each with whose it is. One that is over moves out of the live items as holds do.
+    async fn request_writes(&self, requests: &[Request], at: Timestamp) -> Result<Writes, StoreError> {
+        let over = requests.iter().filter(|request| request.is_over());
+        let mut before = self.batch_get(over.map(|request| keys::request(&request.person, &request.id))).await?;
+        let mut writes = Writes::new();
+        for request in requests {
+            let key = keys::request(&request.person, &request.id);
+            let owner = Item::from([("person".to_owned(), text(request.person.as_str()))]);
+            let owner = Write::update(keys::request_owner(&request.id), owner).with(keys::TTL, number(expiry(at)));
+            writes.push((For::Record, owner.when(Condition::known_version())));
+            if request.is_over() {
+                let past = keys::past_request(&request.person, &request.id);
+                writes.extend(moved(before.remove(&key), key, past, request, at)?);
+                continue;
+            }
+            let write = Write::save(key, request)?;
+            let write = match request.ask() {
+                Some(ask) => {
+                    let (list, place) = keys::request_list(&request.id, ask.expires);
+                    listed(write, keys::LISTS, list, place)
+                }
+                None => write.without(&[keys::LISTS.partition, keys::LISTS.sort]),
+            };
+            writes.push((For::Record, write.when(Condition::known_version())));
+        }
+        Ok(writes)
+    }
+}
+
+/// Moves what is over out of the live items, with everything that its item has, what this release does not know included.
+fn moved<'de, T: Serialize + Deserialize<'de>>(
+    before: Option<Item>,
+    from: Key,
+    to: Key,
+    value: &T,
+    at: Timestamp,
+) -> Result<Writes, StoreError> {
+    let mut item = before.unwrap_or_default();
+    for gone in fields::<T>().iter().chain(&[keys::LISTS.partition, keys::LISTS.sort]) {
+        item.remove(*gone);
+    }
+    item.extend(attributes(&from, value)?);
+    let over = Write::put(to, item).with(keys::TTL, number(expiry(at)));
+    Ok(vec![(For::Record, over), (For::Record, Write::delete(from).when(Condition::known_version()))])
 }
 
 /// The condition that a person's head is still what was read.

@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use dutykey_policy::enrollment::Enrollment;
-use dutykey_policy::evidence::{ChainHead, Draft};
+use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AccountId, AppId, PersonId};
 use dutykey_policy::identity::Person;
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
+use dutykey_policy::request::Request;
 use dutykey_policy::turn;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct LivePerson {
     pub enrollments: Vec<Enrollment>,
     /// Their holds that are not over.
     pub holds: Vec<Hold>,
+    /// Their access requests that are not over.
+    pub requests: Vec<Request>,
     /// Keys of live items that this release cannot read. They are set aside and shown; the rest goes on.
     pub unreadable: Vec<String>,
 }
@@ -114,6 +117,10 @@ pub struct PersonChange {
     pub enrollments: Vec<Enrollment>,
     /// Holds; one that is over leaves the live items.
     pub holds: Vec<Hold>,
+    /// Access requests; one that is over leaves the live items.
+    pub requests: Vec<Request>,
+    /// Texts that requests bring, each by a name of its own: beside the evidence, so that they can be erased.
+    pub texts: Vec<(String, Sealed)>,
     /// Turns that its calls take, keep or give back. One that is taken must still be as it was read, or the change is
     /// refused; one that is kept or given back and has become another's is left alone.
     pub turns: Vec<turn::Change>,
@@ -139,6 +146,8 @@ impl PersonChange {
             claims: Vec::new(),
             enrollments: Vec::new(),
             holds: Vec::new(),
+            requests: Vec::new(),
+            texts: Vec::new(),
             turns: Vec::new(),
             roll: None,
             evidence: Vec::new(),

@@ -1,0 +1,94 @@
+//! What time, the rota and the profiles have made of a person's access requests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dutykey_policy::enrollment::{Cover, Enrollment, Origin};
+use dutykey_policy::id::PersonId;
+use dutykey_policy::lock::{Lock, in_force};
+use dutykey_policy::look::Due;
+use dutykey_policy::profile::{Approvers, Profile};
+use dutykey_policy::request::{Known, Request, of_request};
+use dutykey_policy::time::{Span, earlier, later};
+use jiff::Timestamp;
+
+use crate::due::soonest;
+use crate::look::Worker;
+use crate::ports::ledger::{LivePerson, PersonChange, StoreError};
+use crate::ports::rota::ReadRota;
+use crate::snapshot::Snapshot;
+
+/// How long an enrollment that is over is kept with the live ones, so that an end which is carried out late still finds
+/// when it was due.
+const KEPT: Duration = Duration::from_secs(48 * 3_600);
+/// How far around an instant shifts are read for whoever is on call at it: duties are merged, and an end far away is as
+/// good as none to a request.
+const AROUND: Duration = Duration::from_secs(14 * 86_400);
+
+/// When somebody is on call in the request's rotation, under the lock of the profile.
+pub(crate) async fn covers(
+    rota: &dyn ReadRota,
+    live: &LivePerson,
+    request: &Request,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<Vec<Cover>, StoreError> {
+    let Some(user) = live.person.users.get(&request.rotation.source) else { return Ok(Vec::new()) };
+    let around = Span { start: earlier(now, AROUND), end: later(now, AROUND) };
+    let known = rota.known(&request.rotation, around).await?;
+    Ok(in_force(&known, Lock::from(profile), now).covers.remove(user).unwrap_or_default())
+}
+
+/// Nobody decides in a look.
+fn nobody(_: &Approvers, _: &PersonId, _: &BTreeSet<String>) -> bool {
+    false
+}
+
+impl Worker {
+    /// Settles the person's requests; `None` where nothing has become of them.
+    pub(crate) async fn settle(
+        &self,
+        live: &LivePerson,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<Option<PersonChange>, StoreError> {
+        let mut change = PersonChange::nothing(live, now);
+        for request in &live.requests {
+            let profile = snapshot.installation.profiles.iter().find(|profile| profile.id == request.profile);
+            let covers = match profile {
+                Some(profile) => covers(self.rota.as_ref(), live, request, profile, now).await?,
+                None => Vec::new(),
+            };
+            let settled = request.settled(&Known { profile, covers: &covers, blocked: false, may: &nobody, now });
+            if settled != *request {
+                change.evidence.extend(of_request(Some(request), &settled, self.actor));
+                if settled.access() != request.access() {
+                    change.enrollments.push(settled.enrollment());
+                }
+                change.requests.push(settled);
+            }
+        }
+        let over = live.enrollments.iter().filter(|enrollment| is_over(enrollment, now));
+        change.enrollments.extend(over.map(|enrollment| Enrollment { periods: Vec::new(), ..enrollment.clone() }));
+        if change.requests.is_empty() && change.enrollments.is_empty() {
+            return Ok(None);
+        }
+        let due = |at: Timestamp| Some(Due { at, cause: "request".to_owned() });
+        let cut = change.enrollments.iter().flat_map(|enrollment| &enrollment.periods);
+        let cut = cut.filter_map(|period| period.until.at()).min();
+        change.next_end = soonest(change.next_end, cut.and_then(|at| due(at.max(now))));
+        Ok(Some(change))
+    }
+}
+
+/// Whether what was asked for or taken has been over for so long that nobody needs it any more.
+fn is_over(enrollment: &Enrollment, now: Timestamp) -> bool {
+    let asked = matches!(enrollment.origin, Origin::Request(_) | Origin::BreakGlass(_));
+    asked && enrollment.periods.iter().all(|period| later(period.until.or_max(), KEPT) <= now)
+}
+
+/// When the person's requests must be settled next.
+pub(crate) fn due(live: &LivePerson) -> Option<Due> {
+    let at = live.requests.iter().filter_map(Request::due).min()?;
+    Some(Due { at, cause: "request".to_owned() })
+}
