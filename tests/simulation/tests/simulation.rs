@@ -9,6 +9,7 @@ use clap::Parser;
 use dutykey_simulation::cli::{self, Cli};
 use dutykey_simulation::generate::{Size, plan};
 use dutykey_simulation::jobs::side_by_side;
+use dutykey_simulation::plan::Plan;
 use dutykey_simulation::run::{Options, run};
 use dutykey_simulation::short_path;
 
@@ -70,6 +71,20 @@ fn p1_a_limit_below_what_one_look_needs_is_no_trap() {
     let outcome = run(&plan, QUIET).expect("the plan makes sense");
     assert_eq!(outcome.violations, vec![], "reads in step with each other leave no room for the calls behind them");
     assert_eq!(outcome.effects.len(), 4, "given and taken back: {:?}", outcome.effects);
+}
+
+#[test]
+fn what_once_broke_a_promise_keeps_them_all() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
+    let files = std::fs::read_dir(folder).expect("plans/ is there").map(|file| file.expect("it can be listed").path());
+    let files: Vec<_> = files.collect();
+    assert!(files.len() >= 4, "plans/ has lost some: {files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("it can be read");
+        let plan: Plan = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let outcome = run(&plan, QUIET).expect("the plan makes sense");
+        assert_eq!(outcome.violations, vec![], "replay --plan {} tells its story", file.display());
+    }
 }
 
 #[test]

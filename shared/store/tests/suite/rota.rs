@@ -222,7 +222,7 @@ async fn a_directory_of_any_size_is_kept_and_an_unchanged_one_is_one_write() {
     let (done, requests) = world.requests_of(world.store.keep_directory(&pd, &directory)).await;
     done.unwrap();
     assert_eq!(requests.into_iter().collect::<Vec<_>>(), [("GetItem".to_owned(), 1), ("UpdateItem".to_owned(), 1)]);
-    let gone = directory.users.drain(2..).last().unwrap();
+    let gone = directory.users.drain(2..).next_back().unwrap();
     directory.departed = vec![Departed { user: gone, since: day(1) }];
     world.store.keep_directory(&pd, &directory).await.unwrap();
     assert_eq!(world.store.directory(&pd).await.as_ref(), Ok(&directory));

@@ -164,7 +164,12 @@ impl Oracle {
                         if others {
                             self.violated("P3", at, format!("{seat}: a value that others set is changed"));
                         }
-                        if !ours && to != state.base {
+                        // What others set so shortly before us that no read could show it is not known to have been there.
+                        let shows = self.plan.apps.get(app).map_or(0, |app| app.propagation);
+                        let unseen = state.others_at.zip(state.called_at).is_some_and(|(others, called)| {
+                            others <= called && called < plus(others, seconds(shows.into()))
+                        });
+                        if !ours && to != state.base && !unseen {
                             self.violated(
                                 "P3",
                                 at,
@@ -204,7 +209,11 @@ impl Oracle {
     pub(super) fn begun(&mut self, number: u64, what: Call, seat: Seat, now: Timestamp) {
         let plan = self.plan.apps.get(seat.app).cloned();
         let lasts = plan.as_ref().and_then(|app| app.asynchronous).unwrap_or_default();
-        let over = plus(now, seconds(i64::try_from(crate::world::app::DEADLINE).unwrap_or(10) + 30 + i64::from(lasts)));
+        // Half a minute after its deadline it may still act; that counts from its intent, which was written a moment before,
+        // or longer where something else was slow.
+        let disturbed = self.is_disturbed(seat.app, plus(now, seconds(-60)), now);
+        let deadline = i64::try_from(crate::world::app::DEADLINE).unwrap_or(10);
+        let over = plus(now, seconds(deadline + if disturbed { 0 } else { 27 } + i64::from(lasts)));
         self.in_flight.retain(|call| call.over > now);
         if let Some(other) = self.in_flight.iter().find(|call| call.seat == seat) {
             let begun = rfc3339(other.begun);
@@ -219,7 +228,6 @@ impl Oracle {
         if crowd > 0 {
             self.violated("P10", now, format!("{seat} is called out of turn: {crowd} calls are under way there (R11)"));
         }
-        let disturbed = self.is_disturbed(seat.app, plus(now, seconds(-60)), now);
         let late = if disturbed { minutes(8) } else { seconds(12) };
         let state = self.seats.get(&seat).cloned().unwrap_or_default();
         // A worker whose clock is ahead begins, and ends, that much earlier.
