@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::ledger::{FindPeople as _, StoreError};
 use dutykey_engine::ports::rota::{Directory, ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_policy::forecast::{self, Forecast, Gap, Input, Shown};

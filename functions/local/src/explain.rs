@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use access_requests::explaining;
 use anyhow::Context as _;
-use dutykey_engine::ports::ledger::ReadLedger as _;
+use dutykey_engine::ports::ledger::{FindPeople as _, ReadLedger as _};
 use dutykey_engine::ports::rota::{ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_engine::ports::target::Target;

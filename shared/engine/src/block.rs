@@ -6,6 +6,7 @@ use dutykey_policy::block::{Block, Denied, Reach};
 use dutykey_policy::evidence::Sealed;
 use jiff::Timestamp;
 
+use crate::ids;
 use crate::ports::blocks::{Concerned, WriteBlocks};
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::ledger::StoreError;
@@ -89,10 +90,7 @@ impl Blocks {
         if let Some(until) = until.filter(|until| *until <= now) {
             return Err(BlockError::Over(until));
         }
-        let random =
-            self.chance.bytes().iter().take(16).fold(0, |number: u128, byte| (number << 8) | u128::from(*byte));
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        let id = ulid::Ulid::from_parts(millis, random).to_string();
+        let id = ids::fresh(self.chance.as_ref(), now).to_string();
         let block = Block { id, denied, reach, author, from: now, until };
         let sealed = Sealed::new(&reason, self.chance.bytes());
         let concerned = self.blocks.place(&block, &sealed, now).await?.ok_or(BlockError::Nobody)?;

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::due::{announce, soonest};
+use crate::ids;
 use crate::ports::ledger::{Committed, Notice, PersonChange, StoreError};
 use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
@@ -121,10 +122,7 @@ impl Syncer {
     }
 
     fn fresh_person(&self, now: Timestamp) -> Option<PersonId> {
-        let bytes = self.chance.bytes();
-        let random = bytes.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        format!("per_{}", ulid::Ulid::from_parts(millis, random)).parse().ok()
+        format!("per_{}", ids::fresh(self.chance.as_ref(), now)).parse().ok()
     }
 
     /// Replaces the person's enrollments through this rotation, all in one transaction, where they differ.

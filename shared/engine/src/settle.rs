@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dutykey_policy::enrollment::{Cover, Enrollment, Origin};
-use dutykey_policy::id::PersonId;
+use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::lock::{Lock, in_force};
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::{Approvers, Profile};
@@ -25,17 +25,17 @@ const KEPT: Duration = Duration::from_secs(48 * 3_600);
 /// good as none to a request.
 const AROUND: Duration = Duration::from_secs(14 * 86_400);
 
-/// When somebody is on call in the request's rotation, under the lock of the profile.
+/// When somebody is on call in the rotation, under the lock of the profile.
 pub(crate) async fn covers(
     rota: &dyn ReadRota,
     live: &LivePerson,
-    request: &Request,
+    rotation: &RotationId,
     profile: &Profile,
     now: Timestamp,
 ) -> Result<Vec<Cover>, StoreError> {
-    let Some(user) = live.person.users.get(&request.rotation.source) else { return Ok(Vec::new()) };
+    let Some(user) = live.person.users.get(&rotation.source) else { return Ok(Vec::new()) };
     let around = Span { start: earlier(now, AROUND), end: later(now, AROUND) };
-    let known = rota.known(&request.rotation, around).await?;
+    let known = rota.known(rotation, around).await?;
     Ok(in_force(&known, Lock::from(profile), now).covers.remove(user).unwrap_or_default())
 }
 
@@ -56,7 +56,7 @@ impl Worker {
         for request in &live.requests {
             let profile = snapshot.installation.profiles.iter().find(|profile| profile.id == request.profile);
             let covers = match profile {
-                Some(profile) => covers(self.rota.as_ref(), live, request, profile, now).await?,
+                Some(profile) => covers(self.rota.as_ref(), live, &request.rotation, profile, now).await?,
                 None => Vec::new(),
             };
             let settled = request.settled(&Known { profile, covers: &covers, blocked: false, may: &nobody, now });

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use dutykey_engine::ports::ledger::{PersonHead, ReadLedger, StoreError};
+use async_trait::async_trait;
+use dutykey_engine::ports::ledger::{FindPeople, PersonHead, ReadLedger, StoreError};
 use dutykey_engine::ports::rota::UserLink;
 use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{Chain, Draft};
-use dutykey_policy::id::PersonId;
+use dutykey_policy::id::{PersonId, RequestId};
 use dutykey_policy::identity::{Doubt, Person};
 use serde_json::{Value, json};
 
@@ -75,13 +76,19 @@ impl Store {
         Ok(Ok(writes))
     }
 
-    /// Whose an address is.
-    ///
-    /// # Errors
-    /// The table cannot be used.
-    pub async fn find_person(&self, address: &str) -> Result<Option<PersonId>, StoreError> {
-        let key = keys::address(address);
-        self.get(&key).await?.map(|item| owner(&item, &key)).transpose()
+    async fn owner_of(&self, key: &Key) -> Result<Option<PersonId>, StoreError> {
+        self.get(key).await?.map(|item| owner(&item, key)).transpose()
+    }
+}
+
+#[async_trait]
+impl FindPeople for Store {
+    async fn find_person(&self, address: &str) -> Result<Option<PersonId>, StoreError> {
+        self.owner_of(&keys::address(address)).await
+    }
+
+    async fn requester(&self, request: &RequestId) -> Result<Option<PersonId>, StoreError> {
+        self.owner_of(&keys::request_owner(request)).await
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use dutykey_engine::ports::ledger::{PersonChange, ReadLedger as _, StoreError, WriteLedger as _};
+use dutykey_engine::ports::ledger::{FindPeople as _, PersonChange, ReadLedger as _, StoreError, WriteLedger as _};
 use dutykey_engine::ports::roll::ReadRoll as _;
 use dutykey_engine::ports::rota::{KnownChange, ReadRota as _, RotationChange, WriteRota as _};
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _, WritePulse as _};

@@ -1,5 +1,6 @@
 //! One run of a plan: everything that happens, in its order, and what became of it.
 
+use dutykey_engine::ports::ledger::FindPeople as _;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -12,7 +12,7 @@ use dutykey::process::{Parts, Process};
 use dutykey_embedded::Embedded;
 use dutykey_engine::block::Blocks;
 use dutykey_engine::ports::clock::Clock;
-use dutykey_engine::ports::ledger::{LivePerson, Notice, ReadLedger};
+use dutykey_engine::ports::ledger::{FindPeople as _, LivePerson, Notice, ReadLedger};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
 use dutykey_engine::ports::platform::Platforms;
 use dutykey_engine::ports::queue::Enqueue;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::{AccountId, AppId, PersonId};
+use dutykey_policy::id::{AccountId, AppId, PersonId, RequestId};
 use dutykey_policy::identity::Person;
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::Due;
@@ -170,6 +170,16 @@ pub enum Committed {
 pub trait ReadLedger: Send + Sync {
     /// A person's live items, read consistently; `None` for somebody who does not exist.
     async fn load(&self, person: &PersonId) -> Result<Option<LivePerson>, StoreError>;
+}
+
+/// The power to find out whose something is.
+#[async_trait]
+pub trait FindPeople: Send + Sync {
+    /// The person whose first match this address was, in lower case.
+    async fn find_person(&self, address: &str) -> Result<Option<PersonId>, StoreError>;
+
+    /// Whose request it is.
+    async fn requester(&self, request: &RequestId) -> Result<Option<PersonId>, StoreError>;
 }
 
 /// The power to change people's items.

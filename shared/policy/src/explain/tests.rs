@@ -69,8 +69,13 @@ fn world() -> (Person, Enrollment, World) {
         until_known: minute(0),
     };
     let periods = vec![period(60, 120), period(600, 700)];
-    let enrollment =
-        Enrollment { person: person(1), profile: id("on-call"), origin: Origin::Coverage(rotation), periods, version: None };
+    let enrollment = Enrollment {
+        person: person(1),
+        profile: id("on-call"),
+        origin: Origin::Coverage(rotation),
+        periods,
+        version: None,
+    };
     let accounts = [(id("directory"), Account::Linked(id("a1")))].into();
     let person = Person {
         id: person(1),

@@ -19,9 +19,10 @@ impl Offer<'_> {
     /// When the duty on which the requester is now ends, with grace; `None` where they are on none.
     pub(super) fn duty_ends(&self, known: &Known<'_>) -> Option<Timestamp> {
         let now = known.now;
-        let on = known.covers.iter().filter(|cover| {
-            cover.span.start.max(cover.opens) <= now && now < cover.span.end.min(cover.closes)
-        });
+        let on = known
+            .covers
+            .iter()
+            .filter(|cover| cover.span.start.max(cover.opens) <= now && now < cover.span.end.min(cover.closes));
         let end = on.map(|cover| cover.span.end.min(cover.closes)).max()?;
         Some(later(end, self.grace))
     }

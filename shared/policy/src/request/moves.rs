@@ -92,7 +92,8 @@ impl Request {
         if offer.until(access.from, ask.wanted, known).is_none_or(|until| until <= access.until) {
             return Err(Refusal::NoLonger);
         }
-        Self { stage: Stage::Approved { access, longer: Some(ask) }, past: now.past, ..self.clone() }.advanced(offer, known)
+        Self { stage: Stage::Approved { access, longer: Some(ask) }, past: now.past, ..self.clone() }
+            .advanced(offer, known)
     }
 
     /// Somebody decides what waits. The last approval that is needed approves it, if the requester is on call still.

@@ -30,7 +30,8 @@ pub fn of_request(before: Option<&Request>, after: &Request, actor: &str) -> Vec
     for decision in after.asks().flat_map(|ask| &ask.decisions).skip(before.map_or(0, decided)) {
         drafts.push(draft("decided", Value::Null, of_decision(decision), json!({ "comment": decision.comment })));
     }
-    let access = |request: &Request| request.access().map(|access| json!([rfc3339(access.from), rfc3339(access.until)]));
+    let access =
+        |request: &Request| request.access().map(|access| json!([rfc3339(access.from), rfc3339(access.until)]));
     let (was, is) = (before.and_then(access), access(after));
     match (&after.stage, before.map(|before| &before.stage)) {
         (_, stage) if stage == Some(&after.stage) => {}

@@ -51,12 +51,8 @@ impl World {
             expires: minutes(EXPIRES),
             steps,
         };
-        let enrollment = Automatic {
-            rotations: BTreeSet::new(),
-            lead: Duration::ZERO,
-            grace: minutes(GRACE),
-            lease: minutes(240),
-        };
+        let enrollment =
+            Automatic { rotations: BTreeSet::new(), lead: Duration::ZERO, grace: minutes(GRACE), lease: minutes(240) };
         let profile = Profile {
             id: id("prod"),
             version: 3,
@@ -80,7 +76,9 @@ impl World {
 
     fn may(&self, approvers: &Approvers, by: &PersonId, groups: &BTreeSet<String>) -> bool {
         match approvers {
-            Approvers::People(these) => (0..9).any(|n| person(n) == *by && these.contains(&format!("p{n}@example.com"))),
+            Approvers::People(these) => {
+                (0..9).any(|n| person(n) == *by && these.contains(&format!("p{n}@example.com")))
+            }
             Approvers::OnCall(_) => self.second.contains(by),
             Approvers::Groups(these) => !these.is_disjoint(groups),
         }
@@ -96,9 +94,7 @@ impl World {
 
     fn ask(&self, wanted: u64) -> Result<Request, Refusal> {
         let (request, profile) = (id("req_01JD0000000000000000000000"), id("prod"));
-        self.with(|known| {
-            Request::asked(request, person(REQUESTER), profile, id("pd:FIRST"), wish(wanted), known)
-        })
+        self.with(|known| Request::asked(request, person(REQUESTER), profile, id("pd:FIRST"), wish(wanted), known))
     }
 
     fn decide(&self, request: &Request, by: u128, verdict: Verdict) -> Result<Request, Refusal> {

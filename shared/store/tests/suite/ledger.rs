@@ -1,6 +1,6 @@
 //! People: fencing, claims, links, and what a look reads.
 
-use dutykey_engine::ports::ledger::{Committed, MAX_HOLDS, ReadLedger, StoreError, WriteLedger};
+use dutykey_engine::ports::ledger::{Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, WriteLedger};
 use dutykey_engine::ports::rota::WriteRota;
 use dutykey_engine::ports::rules::ReadDue;
 use dutykey_policy::hold::State;

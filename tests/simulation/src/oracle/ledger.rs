@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dutykey_engine::ports::ledger::ReadLedger;
+use dutykey_engine::ports::ledger::{FindPeople as _, ReadLedger};
 use dutykey_policy::evidence::Verifier;
 use dutykey_policy::hold::{Call, Hold};
 use dutykey_policy::id::{AccountId, AppId, Place};
