@@ -12,6 +12,7 @@ mod identity;
 mod locks;
 mod messages;
 mod numbers;
+mod requests;
 mod rotas;
 mod turns;
 mod views;

@@ -20,6 +20,7 @@ use dutykey_engine::ports::rules::WriteRules;
 use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_engine::ports::target::Targets;
 use dutykey_engine::ports::witness::{Event, Witness};
+use dutykey_engine::request::Requests;
 use dutykey_platforms::sandbox::SandboxPlatform;
 use dutykey_policy::evidence::Verifier;
 use dutykey_policy::hold::{Act, Hold};
@@ -327,6 +328,20 @@ impl World {
             queues: self.queues(),
             clock: self.clock.clone(),
             chance: Arc::new(SeededChance::new(99 + self.clock.now().as_millisecond().unsigned_abs())),
+        }
+    }
+
+    /// Asks and decides, beside the process.
+    pub(crate) fn requests(&self) -> Requests {
+        let shared = Arc::new(self.store.clone());
+        Requests {
+            ledger: shared.clone(),
+            people: shared.clone(),
+            rota: shared.clone(),
+            rules: shared,
+            queues: self.queues(),
+            clock: self.clock.clone(),
+            chance: Arc::new(SeededChance::new(199 + self.clock.now().as_millisecond().unsigned_abs())),
         }
     }
 

@@ -190,6 +190,8 @@ pub(crate) fn change(person: &PersonId, head: &PersonHead) -> PersonChange {
         claims: Vec::new(),
         enrollments: Vec::new(),
         holds: Vec::new(),
+        requests: Vec::new(),
+        texts: Vec::new(),
         turns: Vec::new(),
         roll: None,
         evidence: vec![draft("test.act")],

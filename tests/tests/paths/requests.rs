@@ -1,0 +1,175 @@
+//! Access that is asked for: from the ask over its approvals to the end, cut with the duty that allowed it.
+
+use std::collections::BTreeSet;
+
+use dutykey_engine::request::{Caller, Order, RequestError};
+use dutykey_policy::id::{EntitlementRef, RequestId};
+use dutykey_policy::profile::{Approvers, Profile, SelfService, Step};
+use dutykey_policy::request::{How, Refusal, Request, Stage, Verdict};
+use serde_json::json;
+
+use super::world::*;
+
+/// Whoever is on call in the first rotation may ask for it, for two hours at most.
+fn offered(steps: Vec<Approvers>) -> Profile {
+    let mut offered = profile("prod", &["prod"], &[]);
+    offered.enrollment = None;
+    offered.self_service = Some(SelfService {
+        rotations: [rotation_id("first")].into(),
+        max_duration: h(2),
+        justification_required: true,
+        expires: m(30),
+        steps: steps.into_iter().map(|approvers| Step { approvers, any: 1 }).collect(),
+    });
+    offered
+}
+
+/// Ann is on call from the first hour to the fifth; Bob and Cat stand behind her.
+fn company(steps: Vec<Approvers>) -> Company {
+    Company::of(["ann", "bob", "cat"])
+        .shifts("first", &[shift("ann", "1h", "5h")])
+        .shifts("second", &[shift("bob", "0s", "10h"), shift("cat", "20h", "30h")])
+        .profile(offered(steps))
+}
+
+fn people(who: &str) -> Approvers {
+    Approvers::People([format!("{who}@example.com")].into())
+}
+
+fn second() -> Approvers {
+    Approvers::OnCall(rotation_id("second"))
+}
+
+impl World {
+    async fn caller(&self, who: &str) -> Caller {
+        Caller { person: self.person(who).await.expect("the rota has shown them"), groups: BTreeSet::new() }
+    }
+
+    async fn ask(&self, who: &str, minutes: u64) -> Result<Request, RequestError> {
+        let order = Order { wanted: m(minutes), justification: Some("disk full".to_owned()), incident: None };
+        let (caller, profile) = (self.caller(who).await, "prod".parse().unwrap());
+        self.requests().ask(&caller, &profile, &rotation_id("first"), order).await
+    }
+
+    /// That these are the changes of Ann's, each within the two seconds that P12 allows; a newer view of the rota may have
+    /// had to be read before.
+    fn changed(&self, expected: &[(std::time::Duration, &str)]) {
+        let changes = self.changes("ann", "prod");
+        let on_time = |((at, what), (due, expected)): (&(std::time::Duration, &str), &(std::time::Duration, &str))| {
+            what == expected && *due <= *at && *at <= *due + s(2)
+        };
+        let all = changes.len() == expected.len() && changes.iter().zip(expected).all(on_time);
+        assert!(all, "P12: {changes:?}, where {expected:?} was due");
+    }
+
+    async fn approve(&self, who: &str, id: &RequestId) -> Result<Request, RequestError> {
+        self.requests().decide(&self.caller(who).await, id, Verdict::Approve, None).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_approved_step_by_step_gives_access_and_ends() {
+    let world = company(vec![people("cat"), second()]).start().await;
+    world.run_until(m(30)).await;
+    assert_eq!(world.ask("ann", 60).await, Err(Refusal::NotOnCall.into()), "before her shift");
+    world.run_until(m(90)).await;
+    let asked = world.ask("ann", 60).await.unwrap();
+    assert_eq!(world.approve("ann", &asked.id).await, Err(Refusal::OwnRequest.into()), "P13");
+    assert_eq!(world.approve("bob", &asked.id).await, Err(Refusal::NotApprover.into()), "his step is not next");
+    world.approve("cat", &asked.id).await.unwrap();
+    world.run_until(m(95)).await;
+    assert_eq!(world.changes("ann", "prod"), [], "nothing is given before the last step has passed");
+    world.approve("bob", &asked.id).await.unwrap();
+    assert_eq!(world.approve("bob", &asked.id).await, Err(Refusal::Decided.into()));
+    world.run_until(m(100)).await;
+    world.changed(&[(m(95), "added")]);
+    world.run_until(h(4)).await;
+    world.changed(&[(m(95), "added"), (m(155), "removed")]);
+    assert_eq!(world.live("ann").await.requests, [], "what is over leaves the live items");
+    world.is_over().await;
+    let acts = world.evidence().await;
+    let acts: Vec<&str> = acts.iter().filter_map(|record| record["act"].as_str()).collect();
+    let acts: Vec<&str> = acts.into_iter().filter(|act| act.starts_with("request.")).collect();
+    assert_eq!(
+        acts,
+        ["request.asked", "request.decided", "request.decided", "request.approved", "request.ended"],
+        "P9: each move is on record once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_approvals_at_once_give_one_enrollment() {
+    let world = company(vec![Approvers::People(["bob@example.com".into(), "cat@example.com".into()].into())]);
+    let world = world.start().await;
+    world.run_until(m(90)).await;
+    let asked = world.ask("ann", 60).await.unwrap();
+    let (one, other) = tokio::join!(world.approve("bob", &asked.id), world.approve("cat", &asked.id));
+    let refused = [&one, &other].into_iter().filter(|outcome| **outcome == Err(Refusal::Decided.into())).count();
+    assert_eq!(refused, 1, "{one:?} {other:?}");
+    let enrollments = world.live("ann").await.enrollments;
+    assert_eq!(enrollments.len(), 1, "{enrollments:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ask_that_nobody_decides_expires() {
+    let world = company(vec![second()]).start().await;
+    world.run_until(m(90)).await;
+    let asked = world.ask("ann", 60).await.unwrap();
+    world.run_until(m(119)).await;
+    assert_eq!(world.live("ann").await.requests.len(), 1);
+    world.run_until(m(121)).await;
+    assert_eq!(world.live("ann").await.requests, [], "it was looked at when it expired");
+    assert_eq!(world.approve("bob", &asked.id).await, Err(RequestError::NoRequest(asked.id)));
+    assert_eq!(world.changes("ann", "prod"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r13_an_override_that_takes_the_duty_away_cuts_the_access() {
+    let taken = json!({ "user": "cat", "from": "2h", "to": "5h", "announced": "119m" });
+    let rota = json!({ "shifts": [shift("ann", "1h", "5h")], "overrides": [taken] });
+    let world = Company::of(["ann", "bob", "cat"]).rotation("first", rota).profile(offered(Vec::new())).start().await;
+    world.run_until(m(90)).await;
+    let approved = world.ask("ann", 120).await.unwrap();
+    let until = approved.access().map(|access| access.until).expect("a policy without steps approves at once");
+    assert!(until >= world.at(m(210)) && until <= world.at(m(210) + s(2)), "what was wanted counts from then: {until}");
+    world.run_until(m(180)).await;
+    // The rota is read once more right before the hand-off.
+    world.changed(&[(m(90), "added"), (h(2), "removed")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r17_a_request_holds_what_is_in_both_versions() {
+    let mut world = company(Vec::new()).start().await;
+    world.run_until(m(90)).await;
+    world.ask("ann", 120).await.unwrap();
+    world.run_until(m(95)).await;
+    let group = |id: &str| EntitlementRef { app: "directory".parse().unwrap(), kind: "group".into(), id: id.into() };
+    world.configure(|installation| installation.profiles[0].entitlements.push(group("db"))).await;
+    world.run_until(m(105)).await;
+    assert_eq!((world.has("ann", "prod"), world.has("ann", "db")), (true, false), "R17: no approver saw it");
+    world.configure(|installation| installation.profiles[0].entitlements = vec![group("db")]).await;
+    world.run_until(m(115)).await;
+    assert_eq!((world.has("ann", "prod"), world.has("ann", "db")), (false, false), "R17: what is dropped ends now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r13_what_is_given_back_is_gone_at_once() {
+    let world = company(Vec::new()).start().await;
+    world.run_until(m(90)).await;
+    let approved = world.ask("ann", 120).await.unwrap();
+    world.run_until(m(100)).await;
+    let back = world.requests().cancel(&world.caller("ann").await, &approved.id).await.unwrap();
+    assert!(matches!(back.stage, Stage::Over { how: How::GivenBack, .. }), "{back:?}");
+    world.run_until(m(101)).await;
+    world.changed(&[(m(90), "added"), (m(100), "removed")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_decided_by_a_rota_that_is_too_old() {
+    let down = json!([{ "fault": "outage", "from": "80m", "to": "200m" }]);
+    let world = company(Vec::new()).platform("faults", down).start().await;
+    world.run_until(m(90)).await;
+    assert_eq!(world.ask("ann", 60).await, Err(RequestError::StaleRota(rotation_id("first"))));
+    assert_eq!(world.since(world.clock.now()), m(90) + s(5), "a newer view is waited for, and no longer");
+    assert_eq!(world.changes("ann", "prod"), []);
+}
