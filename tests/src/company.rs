@@ -103,7 +103,7 @@ pub async fn approved(store: &Store, name: &str, until: Timestamp, access: Acces
         person: identity.id.clone(),
         profile: PROFILE.parse().unwrap(),
         origin: Origin::Request("req_1".to_owned()),
-        periods: vec![Period { from, until: End::At(until), from_known: from, until_known: from }],
+        periods: vec![Period { from, until: End::At(until), from_known: from, until_known: from, duty: None }],
         version: None,
     };
     let holds = match access {

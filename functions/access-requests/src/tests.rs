@@ -109,7 +109,7 @@ impl World {
             revoked: act(until).filter(|_| over),
             ..Hold::wanted(key, id.clone(), &want, from)
         };
-        let period = Period { from, until: End::At(until), from_known: known, until_known: known };
+        let period = Period { from, until: End::At(until), from_known: known, until_known: known, duty: None };
         let enrollment = Enrollment { person: id.clone(), profile, origin, periods: vec![period], version: None };
         let planned = state == State::Wanted;
         let change = PersonChange {

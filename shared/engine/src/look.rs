@@ -83,6 +83,24 @@ enum Round {
     Until(Option<Timestamp>),
 }
 
+/// What a look knows of others that look at the same person on its side.
+#[derive(Default)]
+struct Others {
+    /// Whether somebody wrote after this look last did.
+    ahead: bool,
+    /// When this side was due by what was read last.
+    next: Option<Timestamp>,
+}
+
+impl Others {
+    /// Takes in when this side is due by what is read now. Answers whether others have moved that: then they wait for it,
+    /// or have sent its message, and this look need not. Looks that came together would go on together for ever else.
+    fn have_it(&mut self, next: Option<Timestamp>) -> bool {
+        let before = std::mem::replace(&mut self.next, next);
+        self.ahead && before != next
+    }
+}
+
 impl Worker {
     /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation is not for a
     /// worker.
@@ -103,16 +121,17 @@ impl Worker {
     /// # Errors
     /// The table cannot be used. Whatever was recorded by then stands, and the next look goes on from there.
     pub async fn look(&self, person: &PersonId) -> Result<(), StoreError> {
-        let mut races = 0;
+        let (mut races, mut others) = (0, Others::default());
         for _ in 0..ROUNDS {
-            match self.round(person).await {
-                Ok(Round::Again) => {}
+            match self.round(person, &mut others).await {
+                Ok(Round::Again) => others.ahead = false,
                 Ok(Round::Until(next)) => match next.filter(|at| *at <= later(self.clock.now(), NEARLY)) {
                     Some(at) => self.clock.sleep_until(at).await,
                     None => return Ok(()),
                 },
                 Err(StoreError::Changed(_)) if races < RACES => {
                     races += 1;
+                    others.ahead = true;
                     self.jitter(races).await;
                 }
                 Err(StoreError::Changed(_)) => break,
@@ -129,8 +148,10 @@ impl Worker {
         self.clock.sleep_until(later(self.clock.now(), Duration::from_millis(span * u64::from(byte) / 255))).await;
     }
 
-    async fn round(&self, id: &PersonId) -> Result<Round, StoreError> {
+    async fn round(&self, id: &PersonId, others: &mut Others) -> Result<Round, StoreError> {
         let Some(live) = self.ledger.load(id).await? else { return Ok(Round::Until(None)) };
+        let due = if self.side == Side::Starts { &live.head.next_start } else { &live.head.next_end };
+        let taken = others.have_it(due.as_ref().map(|due| due.at));
         trusted(self.clock.as_ref())?;
         let now = decision_time(self.clock.now(), live.head.last_at);
         let Some(mut snapshot) =
@@ -171,7 +192,7 @@ impl Worker {
         let asleep = missed.filter(|hold| tell(hold, Reach::Missing)).map(|hold| undecided(hold, now));
         let mine = turns::together(awake.chain(asleep), &snapshot);
         if mine.is_empty() {
-            return self.rest(&live, view.next_start, view.next_end, now).await;
+            return self.rest(&live, view.next_start, view.next_end, now, taken).await;
         }
         self.act(&live, &snapshot, mine, now).await.map(|()| Round::Again)
     }
@@ -216,19 +237,21 @@ impl Worker {
     }
 
     /// Nothing is due here: the due times are written where they differ, and the other side is told where it has work.
+    /// Where they don't and others have `taken` this side, there is nothing to wait for.
     async fn rest(
         &self,
         live: &LivePerson,
         start: Option<Due>,
         end: Option<Due>,
         now: Timestamp,
+        taken: bool,
     ) -> Result<Round, StoreError> {
         let next = if self.side == Side::Starts { start.as_ref() } else { end.as_ref() }.map(|due| due.at);
         let (head, person) = (&live.head, &live.person.id);
         // What is due already stays due: only its message counts, and that has been sent.
         let times = |due: &Option<Due>| due.as_ref().map(|due| due.at.max(now));
         if times(&head.next_start) == times(&start) && times(&head.next_end) == times(&end) {
-            return Ok(Round::Until(next));
+            return Ok(Round::Until(next.filter(|_| !taken)));
         }
         let change = PersonChange { next_start: start, next_end: end, ..PersonChange::nothing(live, now) };
         let head = self.commit(&change).await?;

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,6 +44,9 @@ pub struct Period {
     pub from_known: Timestamp,
     /// When Dutykey learnt of the end.
     pub until_known: Timestamp,
+    /// When the duty itself begins, where that is later than access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duty: Option<Timestamp>,
 }
 
 impl Period {
@@ -50,6 +54,11 @@ impl Period {
     #[must_use]
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from <= at && at < self.until.or_max()
+    }
+
+    /// Whether the duty has begun, and not only its lead.
+    fn has_begun(&self, at: Timestamp) -> bool {
+        self.duty.unwrap_or(self.from) <= at
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -113,20 +122,28 @@ pub fn coverage<'a>(shifts: impl IntoIterator<Item = &'a KnownShift>) -> Vec<Cov
 
 /// The periods that coverage gives under a profile's rule, with lead and grace, and with those that then touch joined.
 pub(crate) fn expand(coverage: &[Cover], rule: &Automatic, now: Timestamp) -> Vec<Period> {
-    let spans = coverage.iter().filter_map(|cover| cover.access(rule));
+    let mut spans = Vec::with_capacity(coverage.len());
+    let mut duties: BTreeMap<Timestamp, Timestamp> = BTreeMap::new();
+    for cover in coverage {
+        let Some(span) = cover.access(rule) else { continue };
+        spans.push(span);
+        duties.entry(span.start).and_modify(|duty| *duty = cover.span.start.min(*duty)).or_insert(cover.span.start);
+    }
     let period = |span: Span| Period {
         from: span.start,
         until: if span.end == Timestamp::MAX { End::Open } else { End::At(span.end) },
         from_known: now,
         until_known: now,
+        duty: duties.get(&span.start).copied().filter(|duty| *duty > span.start),
     };
-    union(spans.collect()).into_iter().map(period).collect()
+    union(spans).into_iter().map(period).collect()
 }
 
 /// The periods of an automatic enrollment after `now` has shown this coverage.
 ///
 /// What was known keeps its time of knowing. A running period that the coverage no longer has ends now, with the grace
-/// of an end of coverage; periods that ended stay for a while, so that a late act still finds when it was due.
+/// of an end of coverage where its duty had begun; periods that ended stay for a while, so that a late act still finds
+/// when it was due.
 #[must_use]
 pub fn replan(previous: &[Period], coverage: &[Cover], rule: &Automatic, now: Timestamp) -> Vec<Period> {
     let mut next: Vec<Period> = expand(coverage, rule, now);
@@ -145,13 +162,18 @@ pub fn replan(previous: &[Period], coverage: &[Cover], rule: &Automatic, now: Ti
     // What the coverage still has of a running period, be it only its past, says itself when it ends.
     let goes_on = |p: &Period| next.iter().any(|n| n.contains(now) || (n.overlaps(p) && ended(n)));
     if let Some(lost) = previous.iter().find(|p| p.contains(now)).filter(|p| !goes_on(p)) {
-        let cut = later(now, rule.grace).min(lost.until.or_max());
-        let until_known = if End::At(cut) == lost.until { lost.until_known } else { now };
-        let lost = Period { until: End::At(cut), until_known, ..*lost };
-        match next.iter_mut().find(|n| n.from > now && n.from <= cut) {
+        let graced = later(now, rule.grace).min(lost.until.or_max());
+        match next.iter_mut().find(|n| n.from > now && n.from <= graced) {
             // Its grace reaches into the next one: one period, without a flap between the two.
-            Some(following) => (following.from, following.from_known) = (lost.from, lost.from_known),
-            None => next.extend((now < cut).then_some(lost)),
+            Some(following) => {
+                let duty = if lost.has_begun(now) { lost.duty } else { Some(following.duty.unwrap_or(following.from)) };
+                *following = Period { from: lost.from, from_known: lost.from_known, duty, ..*following };
+            }
+            None => {
+                let cut = if lost.has_begun(now) { graced } else { now };
+                let until_known = if End::At(cut) == lost.until { lost.until_known } else { now };
+                next.extend((lost.from < cut).then_some(Period { until: End::At(cut), until_known, ..*lost }));
+            }
         }
     }
     next.extend(past);

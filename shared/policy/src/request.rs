@@ -272,6 +272,7 @@ impl Request {
             until: End::At(access.until),
             from_known: access.from,
             until_known: access.until_known,
+            duty: None,
         };
         Enrollment {
             person: self.person.clone(),

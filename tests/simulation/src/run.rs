@@ -15,7 +15,7 @@ use dutykey_engine::ports::rules::{ReadRules, WritePulse, WriteRules};
 use dutykey_engine::tick::ticked_at;
 use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::rota::PlatformUser;
-use dutykey_policy::time::{later, millis_between};
+use dutykey_policy::time::later;
 use dutykey_runtime::clock::SeededChance;
 use dutykey_store::Store;
 use dutykey_targets::sandbox::{Account, OthersAct};
@@ -176,6 +176,8 @@ struct Course {
     ended: Rc<Notify>,
     profiles: Vec<Option<Profile>>,
     version: u64,
+    /// What administrators draw their IDs from.
+    chance: Arc<SeededChance>,
 }
 
 impl Course {
@@ -185,6 +187,7 @@ impl Course {
             fleet: Rc::new(Fleet::start(&ground, 0)),
             client: table::client(ground.embedded.connector(), &ground.embedded, &world),
             profiles: world.plan.profiles.iter().cloned().map(Some).collect(),
+            chance: Arc::new(SeededChance::new(world.plan.seed)),
             ground,
             world,
             ledger,
@@ -520,7 +523,7 @@ impl Course {
             blocks: Arc::new(self.ledger.clone()),
             queues: Arc::new(Sender { queues: self.ground.queues.clone(), clock: their_clock(&self.world.clock) }),
             clock: their_clock(&self.world.clock),
-            chance: Arc::new(SeededChance::new(plan.seed ^ millis_between(plan.epoch, now).unsigned_abs())),
+            chance: self.chance.clone(),
         };
         blocks.place(denial).await?;
         self.world.struck("a block");

@@ -44,6 +44,23 @@ fn r4_r13_running_coverage_that_is_lost_ends_now_with_its_grace_and_without_a_fl
 }
 
 #[test]
+fn r13_a_duty_that_never_began_has_no_grace() {
+    let (wide, narrow) = (rule(15, 10), rule(0, 10));
+    let shift = |from| [shift("ann", from, 100)];
+    let before = plan(&[], &shift(60), &wide, -5);
+    let now_due = |periods: &[Period], from: i64| (from..120).filter(|at| due(periods, *at)).collect::<Vec<_>>();
+    assert!(now_due(&plan(&before, &[], &wide, 50), 50).is_empty(), "it is gone in its lead");
+    assert_eq!(now_due(&plan(&before, &[], &wide, 62), 62), (62..72).collect::<Vec<_>>(), "it is gone after its start");
+    let edited = plan(&before, &shift(80), &narrow, 50);
+    assert_eq!(now_due(&edited, 50), (80..110).collect::<Vec<_>>(), "its lead is gone");
+    assert_eq!(edited[0].until, End::At(minute(50)), "what had begun still says when it was due");
+    let moved = plan(&before, &shift(58), &narrow, 50);
+    assert_eq!(now_due(&moved, 50), (50..110).collect::<Vec<_>>(), "a start that moves by minutes is no flap");
+    assert!(now_due(&plan(&moved, &[], &narrow, 55), 55).is_empty(), "joined, it has not begun either");
+    assert_eq!(now_due(&plan(&moved, &[], &narrow, 59), 59), (59..69).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_end_that_is_carried_out_late_still_finds_when_it_was_due() {
     let rule = rule(5, 10);
     let before = plan(&[], &[shift("ann", 0, 100)], &rule, -60);

@@ -67,6 +67,7 @@ fn world() -> (Person, Enrollment, World) {
         until: End::At(minute(until)),
         from_known: minute(0),
         until_known: minute(0),
+        duty: None,
     };
     let periods = vec![period(60, 120), period(600, 700)];
     let enrollment = Enrollment {

@@ -269,6 +269,7 @@ fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
         until: crate::rota::End::At(minute(60)),
         from_known: minute(0),
         until_known: minute(0),
+        duty: None,
     };
     let enrolled = |origin: Origin| Enrollment {
         person: person.id.clone(),
@@ -312,6 +313,7 @@ fn r17_what_was_asked_for_gives_what_is_in_both_versions() {
         until: crate::rota::End::At(minute(60)),
         from_known: minute(0),
         until_known: minute(0),
+        duty: None,
     };
     let given = |version: Option<u64>| -> Vec<String> {
         let enrollment = Enrollment {

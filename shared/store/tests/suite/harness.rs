@@ -220,6 +220,7 @@ pub(crate) fn enrollment(person: &PersonId, profile: &str) -> Enrollment {
             until: End::At(at("2026-11-23T17:00:00Z")),
             from_known: nine(),
             until_known: nine(),
+            duty: None,
         }],
         version: None,
     }

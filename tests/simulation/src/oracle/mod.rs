@@ -97,7 +97,7 @@ struct Block {
 struct Renamed {
     /// Which, in small letters.
     addresses: Vec<String>,
-    /// Whether they had been on call before they got the first of them.
+    /// Whether they had been on call before they got the first of them, as nobody but themselves.
     known: bool,
 }
 
@@ -318,7 +318,9 @@ impl Oracle {
 
     /// Somebody has another address.
     pub fn renames(&mut self, person: usize, address: &str) {
-        let known = self.shown.contains(&person);
+        let own = self.plan.people.get(person).map(|human| human.address.to_lowercase());
+        let alike = self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
+        let known = self.shown.contains(&person) && !alike;
         let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
         renamed.addresses.push(address.to_lowercase());
         self.dirty = true;

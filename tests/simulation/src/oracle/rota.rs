@@ -184,6 +184,9 @@ impl Rota {
                 if before.as_ref() != Some(&next) {
                     known.again = recorded;
                 }
+                if next == Standing::Doubtful {
+                    known.sure_since = Timestamp::MAX;
+                }
                 known.standing = next;
             }
         }
@@ -205,7 +208,10 @@ impl Rota {
             known.standing = match known.standing {
                 Standing::Shown => Standing::Shown,
                 Standing::Held(_) => Standing::Shown,
-                Standing::Doubtful | Standing::Gone(_) if crowded => Standing::Doubtful,
+                Standing::Doubtful | Standing::Gone(_) if crowded => {
+                    known.sure_since = Timestamp::MAX;
+                    Standing::Doubtful
+                }
                 Standing::Doubtful => {
                     (known.sure_since, known.again) = (now, recorded);
                     Standing::Shown
@@ -227,9 +233,10 @@ impl Rota {
         self.duties.retain(|duty, _| plus(duty.end, seconds(REMEMBERED)) > now);
     }
 
-    /// A read has failed.
+    /// A read has failed. What a dead worker had read, and this one was to record, is still not on record.
     pub(super) fn fails(&mut self, now: Timestamp) {
         self.failed = Some(now);
+        self.forgets(now, plus(now, minutes(6)));
     }
 
     /// Everybody whom it has lately shown.
@@ -338,8 +345,8 @@ impl Rota {
                 Standing::Shown | Standing::Held(_) if self.waits(known, known.again, at.min(duty.end), terms) => {
                     Sure::Maybe
                 }
-                // What was heard of only after it was over.
-                Standing::Shown | Standing::Held(_) if known.seen >= duty.end => Sure::Maybe,
+                // What was heard of only after it was over, or is perhaps not on record yet.
+                Standing::Shown | Standing::Held(_) if known.seen >= duty.end || at < known.again => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
@@ -413,7 +420,8 @@ impl Rota {
         self.duties
             .iter()
             .flat_map(move |(duty, known)| {
-                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(duty, known)]
+                let recorded = Some(known.again);
+                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(duty, known), recorded]
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
             .chain(self.pauses.iter().flat_map(|(_, to)| [Some(plus(*to, minutes(10))), Some(plus(*to, minutes(16)))]))

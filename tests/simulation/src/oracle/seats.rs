@@ -111,6 +111,7 @@ impl Oracle {
         let seat = Seat::of(app, &effect.account, &effect.place);
         let tells = self.plan.apps.get(app).is_some_and(|app| app.tells_owner);
         let allowed = self.allowed(&seat, effect.at);
+        let shows = seconds(self.plan.apps.get(app).map_or(0, |app| app.propagation.into()));
         let mut state = self.seats.get(&seat).cloned().unwrap_or_default();
         let at = effect.at;
         state.changed_at = Some(at);
@@ -125,8 +126,8 @@ impl Oracle {
                         (state.theirs, state.ours) = (to.is_some(), false);
                         (state.base, state.value) = (to.clone(), to);
                     }
-                    // The same value again, and now it is theirs.
-                    Change::Noted if seat.has_values() => {
+                    // The same value again, and now it is theirs, where anybody can tell.
+                    Change::Noted if seat.has_values() && (tells || !state.ours) => {
                         (state.theirs, state.ours, state.base) = (state.value.is_some(), false, state.value.clone());
                     }
                     Change::Noted => {}
@@ -147,9 +148,12 @@ impl Oracle {
                     }
                     Change::Removed => {
                         let standing = state.theirs && !state.ours && !tells;
-                        // What others added while ours was called for ends with ours, and so does what a lost answer hid.
-                        let during =
-                            state.others_at.zip(state.called_at).is_some_and(|(others, called)| others >= called);
+                        // What others added while ours was called for, or so shortly before that no read could show it,
+                        // ends with ours, and so does what a lost answer hid.
+                        let during = state
+                            .others_at
+                            .zip(state.called_at)
+                            .is_some_and(|(others, called)| plus(others, shows) > called);
                         if standing && !during && state.lost_at.is_none() {
                             self.violated("P3", at, format!("{seat} was standing access and is taken away"));
                         }
@@ -165,10 +169,10 @@ impl Oracle {
                             self.violated("P3", at, format!("{seat}: a value that others set is changed"));
                         }
                         // What others set so shortly before us that no read could show it is not known to have been there.
-                        let shows = self.plan.apps.get(app).map_or(0, |app| app.propagation);
-                        let unseen = state.others_at.zip(state.called_at).is_some_and(|(others, called)| {
-                            others <= called && called < plus(others, seconds(shows.into()))
-                        });
+                        let unseen = state
+                            .others_at
+                            .zip(state.called_at)
+                            .is_some_and(|(others, called)| others <= called && called < plus(others, shows));
                         if !ours && to != state.base && !unseen {
                             self.violated(
                                 "P3",
@@ -286,6 +290,8 @@ impl Oracle {
         let takes = self.takes(seat.app);
         let other = match check {
             Check::Gone(..) => state.given_by,
+            // Another value comes only after the one before.
+            Check::There(..) if seat.has_values() => state.taken_by.max(state.given_by),
             Check::There(..) => state.taken_by,
         };
         let begins = other.map_or(*since, |over| over.max(*since));
