@@ -5,6 +5,7 @@ pub mod aws;
 pub mod calendar;
 pub mod company;
 pub mod events;
+pub mod issuer;
 pub mod pagerduty;
 pub mod process;
 pub mod proxy;

@@ -1,16 +1,21 @@
-//! The HTTP API. In this release it only reads: who holds what, who will, which rotations are known, and the evidence.
+//! The HTTP API: who holds what, who will, which rotations are known, the evidence; and access requests.
 //!
 //! Every answer is JSON; instants are RFC 3339 in UTC with milliseconds. An error is a problem document (RFC 9457) whose
 //! `type` never changes. Lists come in pages of 50, at most 200, with a cursor. Nothing here holds the credentials of a
-//! platform or an app, and nothing here writes.
+//! platform or an app. `GET /v1/openapi.json` describes all of it.
 #![warn(missing_docs)]
 
 mod ahead;
+mod body;
+mod caller;
 mod explained;
 mod health;
 mod lists;
+mod me;
+mod openapi;
 mod problem;
 mod query;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -20,42 +25,107 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::clock::{Chance, Clock};
+use dutykey_engine::ports::queue::Enqueue;
+use dutykey_engine::request::Requests;
 use dutykey_store::Store;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use caller::Identify;
 
 pub use ahead::{MAX_WINDOW, forecast};
+pub use caller::{DEVELOPER, DEVELOPER_GROUPS, KeysError, PublishedKeys, ReadKeys, TokenError, Unconfigured};
 pub use explained::{Shifts, explaining};
 pub use health::health;
 pub use problem::Problem;
-pub use views::{HoldView, ReasonView};
+pub use views::{HoldView, PersonView, ReasonView};
 pub use who::{Who, who};
 
 /// The deadline of one request.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the API reads from.
+/// What the API works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The table.
+    pub store: Store,
+    /// The queues: a request may need a fresh read, and what is approved is due at once.
+    pub queues: Arc<dyn Enqueue>,
+    /// The keys of the issuer of tokens.
+    pub keys: Arc<dyn ReadKeys>,
+    /// Who may call where no issuer is configured.
+    pub unconfigured: Unconfigured,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub chance: Arc<dyn Chance>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("unconfigured", &self.unconfigured).finish_non_exhaustive()
+    }
+}
+
+/// What endpoints reach.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,
+    pub(crate) requests: Requests,
+    pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Everything under `/v1`. Who may call it is for whoever serves it to see to.
-pub fn router(store: Store, clock: Arc<dyn Clock>) -> Router {
-    Router::new()
-        .route("/v1/who", get(lists::who))
-        .route("/v1/forecast", get(lists::forecast))
-        .route("/v1/holds", get(lists::holds))
-        .route("/v1/rotations", get(lists::rotations))
-        .route("/v1/evidence", get(lists::evidence))
+impl From<Ports> for Api {
+    fn from(ports: Ports) -> Self {
+        let Ports { store, queues, keys, unconfigured, clock, chance } = ports;
+        let shared = Arc::new(store.clone());
+        let requests = Requests {
+            ledger: shared.clone(),
+            people: shared.clone(),
+            rota: shared.clone(),
+            rules: shared.clone(),
+            queues,
+            clock: clock.clone(),
+            chance: chance.clone(),
+        };
+        let identify =
+            Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
+        Self { store, requests, identify: Arc::new(identify), clock }
+    }
+}
+
+/// Every endpoint, with what describes it.
+fn endpoints() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::described())
+        .routes(routes!(me::me))
+        .routes(routes!(lists::who))
+        .routes(routes!(lists::forecast))
+        .routes(routes!(lists::holds))
+        .routes(routes!(lists::rotations))
+        .routes(routes!(lists::evidence))
+        .routes(routes!(requests::ask, requests::list))
+        .routes(routes!(requests::one, requests::cancel))
+        .routes(routes!(requests::decide))
+        .routes(routes!(requests::extend))
+}
+
+/// Everything under `/v1`.
+pub fn router(ports: Ports) -> Router {
+    let (router, described) = endpoints().split_for_parts();
+    let document = Arc::new(openapi::completed(described));
+    router
+        .route("/v1/openapi.json", get(move || openapi::answer(document.clone())))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(body::LONGEST))
         .layer(middleware::from_fn(timely))
-        .with_state(Api { store, clock })
+        .with_state(Api::from(ports))
 }
 
 /// The answer to an address that is none.

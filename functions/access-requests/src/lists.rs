@@ -11,6 +11,7 @@ use dutykey_store::Page;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use crate::caller::{Anyone, Auditor};
 use crate::query::{Parameters, excerpt};
 use crate::views::Context;
 use crate::{Api, MAX_WINDOW, Problem, Who};
@@ -20,13 +21,30 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// How far a forecast reaches that does not say.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-pub(crate) async fn who(State(api): State<Api>, uri: Uri) -> Answer<Who> {
+/// Who holds what at an instant.
+#[utoipa::path(
+    get, path = "/v1/who", tag = "looking",
+    params(("at" = Option<String>, Query, description = "The instant; now where it is left out", format = DateTime)),
+    responses((status = 200, description = "As it is", body = Who)),
+    extensions(("x-callers" = json!("anyone"))),
+)]
+pub(crate) async fn who(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Who> {
     let now = api.clock.now();
     let at = Parameters::of(&uri, &["at"])?.instant("at")?.unwrap_or(now);
     Ok(Json(crate::who(&api.store, at, now).await?))
 }
 
-pub(crate) async fn forecast(State(api): State<Api>, uri: Uri) -> Answer<Forecast> {
+/// Who will hold what.
+#[utoipa::path(
+    get, path = "/v1/forecast", tag = "looking",
+    params(
+        ("from" = Option<String>, Query, description = "From when; now where it is left out", format = DateTime),
+        ("to" = Option<String>, Query, description = "Until when, at most 90 days later; a week where it is left out", format = DateTime),
+    ),
+    responses((status = 200, description = "As it is", body = Object)),
+    extensions(("x-callers" = json!("anyone"))),
+)]
+pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Forecast> {
     let parameters = Parameters::of(&uri, &["from", "to"])?;
     let from = parameters.instant("from")?.unwrap_or_else(|| api.clock.now());
     let to = parameters.instant("to")?.unwrap_or_else(|| later(from, WEEK));
@@ -36,7 +54,17 @@ pub(crate) async fn forecast(State(api): State<Api>, uri: Uri) -> Answer<Forecas
     Ok(Json(crate::forecast(&api.store, window).await?))
 }
 
-pub(crate) async fn holds(State(api): State<Api>, uri: Uri) -> Answer<Value> {
+/// Every hold that is not over.
+#[utoipa::path(
+    get, path = "/v1/holds", tag = "looking",
+    params(
+        ("limit" = Option<u16>, Query, description = "At most so many on the page", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "Where the page begins, as the page before says", pattern = "^[0-9a-f]+$"),
+    ),
+    responses((status = 200, description = "As it is", body = Object)),
+    extensions(("x-callers" = json!("anyone"))),
+)]
+pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Value> {
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_open_holds(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
@@ -44,14 +72,35 @@ pub(crate) async fn holds(State(api): State<Api>, uri: Uri) -> Answer<Value> {
     Ok(paged("holds", &page, |hold| json!(context.show(hold))))
 }
 
-pub(crate) async fn rotations(State(api): State<Api>, uri: Uri) -> Answer<Value> {
+/// Every rotation, and how fresh what is known of it is.
+#[utoipa::path(
+    get, path = "/v1/rotations", tag = "looking",
+    params(
+        ("limit" = Option<u16>, Query, description = "At most so many on the page", minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "Where the page begins, as the page before says", pattern = "^[0-9a-f]+$"),
+    ),
+    responses((status = 200, description = "As it is", body = Object)),
+    extensions(("x-callers" = json!("anyone"))),
+)]
+pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Value> {
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_rotations(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
     Ok(paged("rotations", &page, rotation))
 }
 
-pub(crate) async fn evidence(State(api): State<Api>, uri: Uri) -> Answer<Value> {
+/// The records of a chain of evidence.
+#[utoipa::path(
+    get, path = "/v1/evidence", tag = "looking",
+    params(
+        ("chain" = Option<String>, Query, description = "`person/ID`, `profile/ID`, `rotation/ID` or `system`"),
+        ("from_seq" = Option<u64>, Query, description = "From which record on", minimum = 1),
+        ("limit" = Option<u16>, Query, description = "At most so many", minimum = 1, maximum = 200),
+    ),
+    responses((status = 200, description = "As it is", body = Object)),
+    extensions(("x-callers" = json!("auditor"))),
+)]
+pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> Answer<Value> {
     let parameters = Parameters::of(&uri, &["chain", "from_seq", "limit"])?;
     let text = parameters.text("chain").unwrap_or("system");
     let chain = chain(text).ok_or_else(|| {
@@ -68,7 +117,7 @@ pub(crate) async fn evidence(State(api): State<Api>, uri: Uri) -> Answer<Value> 
 }
 
 /// A list can refuse the cursor only for not being one of its own.
-fn listing(error: dutykey_engine::ports::ledger::StoreError, parameters: &Parameters) -> Problem {
+pub(crate) fn listing(error: dutykey_engine::ports::ledger::StoreError, parameters: &Parameters) -> Problem {
     let refused = matches!(error, dutykey_engine::ports::ledger::StoreError::Limit(_));
     if refused && parameters.text("cursor").is_some() { Problem::Cursor } else { error.into() }
 }

@@ -4,70 +4,174 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dutykey_engine::ports::ledger::StoreError;
-use serde_json::json;
+use dutykey_engine::request::RequestError;
+use dutykey_policy::request::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::caller::{DEVELOPER, KeysError, TokenError};
 
 /// What is wrong with a request or with the answer to it. Each has a `type` of its own that never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A parameter is missing, unknown, there twice, or cannot be read.
+    /// A parameter or a header is missing, unknown, there twice, or cannot be read.
     Parameter(String),
     /// The cursor is not one of this list.
     Cursor,
     /// The query is too long.
     QueryTooLong,
+    /// The body is no JSON.
+    Json,
+    /// The body does not say that it is JSON.
+    MediaType,
+    /// The body is too long.
+    TooLarge,
+    /// A field of the body is missing, unknown, or cannot be used.
+    Field(String),
     /// Nothing is at this address.
     NotFound(String),
     /// This address does not answer to this method.
     MethodNotAllowed,
     /// The request names a host that this is not.
     Host,
+    /// No issuer is configured, so nobody can show who they are.
+    NoIssuer,
+    /// The caller has not shown who they are.
+    NoToken,
+    /// The token does not count.
+    Token(TokenError),
+    /// The token counts, but not for this any more.
+    OldToken,
+    /// The issuer's keys cannot be read.
+    Keys(KeysError),
+    /// The caller is nobody whom Dutykey knows, or could know.
+    UnknownCaller,
+    /// The caller is nobody in particular, and only a person may do this.
+    Nobody,
+    /// Only others may do this.
+    Forbidden(&'static str),
+    /// A move of a request is not possible now, or not for this person.
+    Refused(Refusal),
+    /// The idempotency key was used for something else.
+    KeyReused,
+    /// What is known of a rotation is too old to decide by.
+    StaleRota(String),
     /// The table cannot be used now.
     Unavailable(String),
     /// A record cannot be read.
     Unreadable(String),
 }
 
+/// A problem (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemView {
+    /// What kind of problem it is; never changes.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:dutykey:problem:not-on-call")]
+    kind: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What happened, and what to do.
+    detail: String,
+}
+
+/// A kind of problem.
+struct Kind(StatusCode, &'static str, &'static str);
+
 impl Problem {
-    fn parts(&self) -> (StatusCode, &'static str, &'static str, String) {
+    fn kind(&self) -> Kind {
         match self {
-            Self::Parameter(what) => {
-                (StatusCode::BAD_REQUEST, "invalid-parameter", "A parameter cannot be used", what.clone())
+            Self::Parameter(_) => Kind(StatusCode::BAD_REQUEST, "invalid-parameter", "A parameter cannot be used"),
+            Self::Cursor => Kind(StatusCode::BAD_REQUEST, "invalid-cursor", "The cursor cannot be used"),
+            Self::QueryTooLong => Kind(StatusCode::URI_TOO_LONG, "query-too-long", "The query is too long"),
+            Self::Json => Kind(StatusCode::BAD_REQUEST, "malformed-body", "The body cannot be read"),
+            Self::MediaType => Kind(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", "The body is not JSON"),
+            Self::TooLarge => Kind(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "The body is too long"),
+            Self::Field(_) => Kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field cannot be used"),
+            Self::NotFound(_) => Kind(StatusCode::NOT_FOUND, "not-found", "Nothing is here"),
+            Self::MethodNotAllowed => {
+                Kind(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here")
             }
-            Self::Cursor => (
-                StatusCode::BAD_REQUEST,
-                "invalid-cursor",
-                "The cursor cannot be used",
-                "begin again without a cursor".to_owned(),
-            ),
-            Self::QueryTooLong => (
-                StatusCode::URI_TOO_LONG,
-                "query-too-long",
-                "The query is too long",
-                format!("at most {} characters", crate::query::LONGEST),
-            ),
-            Self::NotFound(path) => {
-                (StatusCode::NOT_FOUND, "not-found", "Nothing is here", format!("there is no {path}"))
+            Self::Host => Kind(StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server has another name"),
+            Self::NoIssuer => Kind(StatusCode::FORBIDDEN, "no-issuer", "Nobody can show who they are"),
+            Self::NoToken => Kind(StatusCode::UNAUTHORIZED, "no-token", "Who is calling is not known"),
+            Self::Token(_) => Kind(StatusCode::UNAUTHORIZED, "invalid-token", "The token does not count"),
+            Self::OldToken => Kind(StatusCode::UNAUTHORIZED, "old-token", "The token is too old for this"),
+            Self::Keys(_) => {
+                Kind(StatusCode::SERVICE_UNAVAILABLE, "issuer-unavailable", "The issuer's keys cannot be read now")
             }
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "The method is not allowed here",
-                "see the `Allow` header".to_owned(),
-            ),
-            Self::Host => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "wrong-host",
-                "This server has another name",
-                "ask for localhost, 127.0.0.1 or [::1]".to_owned(),
-            ),
-            Self::Unavailable(why) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The table cannot be used now", why.clone())
+            Self::UnknownCaller => Kind(StatusCode::FORBIDDEN, "unknown-caller", "The caller is nobody who is known"),
+            Self::Nobody => Kind(StatusCode::FORBIDDEN, "nobody", "Only a person may do this"),
+            Self::Forbidden(_) => Kind(StatusCode::FORBIDDEN, "forbidden", "Only others may do this"),
+            Self::Refused(refusal) => refused(*refusal),
+            Self::KeyReused => {
+                Kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
-            Self::Unreadable(why) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "unreadable-record", "A record cannot be read", why.clone())
+            Self::StaleRota(_) => {
+                Kind(StatusCode::SERVICE_UNAVAILABLE, "stale-rota", "The rota is too old to decide by")
+            }
+            Self::Unavailable(_) => {
+                Kind(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The table cannot be used now")
+            }
+            Self::Unreadable(_) => {
+                Kind(StatusCode::INTERNAL_SERVER_ERROR, "unreadable-record", "A record cannot be read")
             }
         }
     }
+
+    fn detail(self) -> String {
+        match self {
+            Self::Parameter(what)
+            | Self::Field(what)
+            | Self::StaleRota(what)
+            | Self::Unavailable(what)
+            | Self::Unreadable(what) => what,
+            Self::NotFound(what) => format!("there is no {what}"),
+            Self::Cursor => "begin again without a cursor".to_owned(),
+            Self::QueryTooLong => format!("at most {} characters", crate::query::LONGEST),
+            Self::Json => "the body is not JSON".to_owned(),
+            Self::MediaType => "send the header `content-type: application/json`".to_owned(),
+            Self::TooLarge => format!("at most {} bytes", crate::body::LONGEST),
+            Self::MethodNotAllowed => "see the `Allow` header".to_owned(),
+            Self::Host => "ask for localhost, 127.0.0.1 or [::1]".to_owned(),
+            Self::NoIssuer => {
+                "an administrator names the issuer of tokens in the configuration, under `api.oidc`".to_owned()
+            }
+            Self::NoToken => "send the header `authorization: Bearer` with a token of the issuer".to_owned(),
+            Self::Token(error) => format!("{error}; sign in again"),
+            Self::OldToken => "it was issued more than an hour ago; sign in again".to_owned(),
+            Self::Keys(error) => error.to_string(),
+            Self::UnknownCaller => "the token's subject is linked to nobody, and it names no verified address that \
+                could be: it lies in none of the company's domains, or belongs to somebody who calls as another subject"
+                .to_owned(),
+            Self::Nobody => format!("say who you are with the header `{DEVELOPER}: ann@example.com`"),
+            Self::Forbidden(who) => format!("this is for {who}"),
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::KeyReused => "something else was asked for under it within 24 hours; use another key".to_owned(),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Kind {
+    let (status, name) = match refusal {
+        Refusal::NotOffered => (StatusCode::FORBIDDEN, "not-offered"),
+        Refusal::NotOnCall => (StatusCode::CONFLICT, "not-on-call"),
+        Refusal::Blocked => (StatusCode::FORBIDDEN, "blocked"),
+        Refusal::Unjustified => (StatusCode::UNPROCESSABLE_ENTITY, "justification-required"),
+        Refusal::Duration => (StatusCode::UNPROCESSABLE_ENTITY, "wrong-duration"),
+        Refusal::OwnRequest => (StatusCode::FORBIDDEN, "own-request"),
+        Refusal::NotApprover => (StatusCode::FORBIDDEN, "not-approver"),
+        Refusal::Repeated => (StatusCode::CONFLICT, "approved-before"),
+        Refusal::TooMany => (StatusCode::CONFLICT, "too-many"),
+        Refusal::Decided => (StatusCode::CONFLICT, "nothing-waits"),
+        Refusal::Waiting => (StatusCode::CONFLICT, "waits-already"),
+        Refusal::NotApproved => (StatusCode::CONFLICT, "not-approved"),
+        Refusal::NoLonger => (StatusCode::CONFLICT, "no-longer"),
+    };
+    Kind(status, name, "The request cannot be moved like this")
 }
 
 impl From<StoreError> for Problem {
@@ -81,15 +185,47 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused(refusal) => Self::Refused(refusal),
+            RequestError::NoProfile(profile) => Self::NotFound(format!("profile {profile}")),
+            RequestError::NoRequest(request) => Self::NotFound(format!("request {request} that is not over")),
+            RequestError::TooLong => Self::Field(error.to_string()),
+            RequestError::NameReused => Self::KeyReused,
+            RequestError::StaleRota(_) => Self::StaleRota(error.to_string()),
+            RequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<KeysError> for Problem {
+    fn from(error: KeysError) -> Self {
+        Self::Keys(error)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, name, title, detail) = self.parts();
-        let body = json!({
-            "type": format!("urn:dutykey:problem:{name}"), "title": title, "status": status.as_u16(), "detail": detail,
-        });
+        let Kind(status, name, title) = self.kind();
+        let body = ProblemView {
+            kind: format!("urn:dutykey:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+        };
         let mut response = (status, Json(body)).into_response();
-        let json = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }

@@ -2,6 +2,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request as HttpRequest;
 use dutykey_embedded::Embedded;
 use dutykey_engine::ports::ledger::{PersonChange, ReadLedger as _, WriteLedger as _};
+use dutykey_engine::ports::queue::{Message, Queue, SendError};
 use dutykey_engine::ports::rota::{UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::WriteRules as _;
 use dutykey_policy::enrollment::{Enrollment, Origin, Period};
@@ -9,7 +10,7 @@ use dutykey_policy::hold::{Act, Hold, Outcome, State};
 use dutykey_policy::id::{HoldKey, PersonId, Place};
 use dutykey_policy::rota::End;
 use dutykey_policy::wants::{Reason, Shape, Want};
-use dutykey_runtime::clock::VirtualClock;
+use dutykey_runtime::clock::{SeededChance, VirtualClock};
 use jiff::Timestamp;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -19,6 +20,7 @@ use super::*;
 const CONFIG: &str = r#"
 version: 1
 verified_domains: [example.com]
+api: { administrators: { groups: [admins] }, auditors: { groups: [audit] } }
 sources: [{ id: rota, platform: icalendar, url: ./rota.ics, rotation: primary }]
 apps: [{ id: toys, target: sandbox, script: {} }]
 profiles:
@@ -31,6 +33,16 @@ profiles:
 /// An hour of the day.
 fn at(hour: u8) -> Timestamp {
     format!("2026-11-23T{hour:02}:00:00Z").parse().unwrap()
+}
+
+/// Nobody takes messages.
+struct NoQueues;
+
+#[async_trait::async_trait]
+impl Enqueue for NoQueues {
+    async fn send(&self, _: Queue, _: Vec<Message>) -> Result<(), SendError> {
+        Ok(())
+    }
 }
 
 struct World {
@@ -46,13 +58,30 @@ async fn world() -> World {
     let installation = document.pin(|_| Err("it has no names".to_owned())).unwrap();
     store.configure(0, &installation, at(1)).await.unwrap();
     let clock = Arc::new(VirtualClock::starting_at(at(12)));
-    let router = router(store.clone(), clock).fallback(nowhere).layer(middleware::map_response(guarded));
+    let ports = Ports {
+        store: store.clone(),
+        queues: Arc::new(NoQueues),
+        keys: Arc::new(PublishedKeys::new(clock.clone()).unwrap()),
+        unconfigured: Unconfigured::Believed,
+        clock,
+        chance: Arc::new(SeededChance::new(5)),
+    };
+    let router = router(ports).fallback(nowhere).layer(middleware::map_response(guarded));
     World { store, router }
 }
 
 impl World {
     async fn ask(&self, method: &str, path: &str) -> (u16, Value, Response) {
-        let request = HttpRequest::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        self.ask_as(None, method, path).await
+    }
+
+    /// Asks as a developer who says who they are and in which group.
+    async fn ask_as(&self, who: Option<(&str, &str)>, method: &str, path: &str) -> (u16, Value, Response) {
+        let mut request = HttpRequest::builder().method(method).uri(path);
+        if let Some((who, group)) = who {
+            request = request.header(DEVELOPER, who).header(DEVELOPER_GROUPS, group);
+        }
+        let request = request.body(Body::empty()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, 1 << 20).await.unwrap();
@@ -220,5 +249,64 @@ async fn who_ticks_itself_is_well_until_its_first_tick_is_late_and_everybody_els
     for since in [Timestamp::MIN, at(12)] {
         assert_eq!(status(since, "2026-11-23T13:02:30Z").await, 200, "a tick ran");
         assert_eq!(status(since, "2026-11-23T13:03:01Z").await, 503, "none for three minutes");
+    }
+}
+
+/// Who may call an endpoint, as its description says.
+fn may(callers: &str, caller: &str) -> bool {
+    match callers {
+        "anyone" => true,
+        "person" | "requester" | "approver" => caller != "this machine",
+        "auditor" => matches!(caller, "this machine" | "auditor" | "administrator"),
+        other => panic!("the description names {other}, which this test does not know"),
+    }
+}
+
+#[tokio::test]
+async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_nobody_else() {
+    let world = world().await;
+    let callers = [
+        ("this machine", None),
+        ("person", Some(("ann@example.com", "everybody"))),
+        ("auditor", Some(("cat@example.com", "audit"))),
+        ("administrator", Some(("dan@example.com", "admins"))),
+        ("stranger", Some(("eve@elsewhere.com", "admins"))),
+    ];
+    let document = world.get("/v1/openapi.json").await;
+    assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"));
+    let mut checked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let described = operation["x-callers"].as_str().unwrap_or_else(|| panic!("{method} {path} names nobody"));
+            assert!(operation["responses"]["default"].is_object(), "{method} {path} may answer with a problem");
+            let address = path.replace("{id}", "req_01JD0000000000000000000000");
+            for (caller, who) in callers {
+                let (status, answer, _) = world.ask_as(who, &method.to_uppercase(), &address).await;
+                let open = caller != "stranger" && may(described, caller);
+                let what = format!("{method} {path} as {caller}, described for {described}: {status} {answer}");
+                assert_eq!(status != 401 && status != 403, open, "{what}");
+                // What is let in gets as far as what it asks for, and is not turned away for having asked wrongly.
+                assert!(!open || [200, 404, 400, 409, 415].contains(&status), "{what}");
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 5 * 12, "each endpoint with each caller");
+}
+
+#[tokio::test]
+async fn the_description_and_the_routes_are_the_same() {
+    let world = world().await;
+    let document = world.get("/v1/openapi.json").await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let described: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        let address = path.replace("{id}", "req_01JD0000000000000000000000");
+        for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
+            let (status, answer, _) = world.ask_as(Some(("ann@example.com", "admins")), method, &address).await;
+            let known = described.iter().any(|one| one == method);
+            assert_eq!(status != 405, known, "{method} {path} is answered with {status}: {answer}");
+            let nowhere = answer["detail"].as_str().is_some_and(|detail| detail.contains("there is no /v1"));
+            assert!(!nowhere, "{method} {path} is described and leads nowhere");
+        }
     }
 }

@@ -14,17 +14,38 @@ use dutykey_policy::wants::{Reason, Shape};
 use dutykey_store::Store;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::explained::{Shifts, explaining};
 
+/// A person as answers show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Person)]
+pub struct PersonView {
+    /// Dutykey's own ID.
+    pub id: Option<String>,
+    /// The address; nothing where they were erased, or never had one.
+    pub email: Option<String>,
+}
+
+impl From<Shown> for PersonView {
+    fn from(shown: Shown) -> Self {
+        Self { id: shown.id.map(|id| id.to_string()), email: shown.email }
+    }
+}
+
 /// A hold. Instants are RFC 3339 in UTC with milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Hold)]
 pub struct HoldView {
     /// Whose.
+    #[schema(value_type = PersonView)]
     pub person: Shown,
     /// The profile whose reason began first.
+    #[schema(value_type = Option<String>)]
     pub profile: Option<ProfileId>,
     /// Where.
+    #[schema(value_type = String)]
     pub app: AppId,
     /// The app's word for what it is.
     pub kind: String,
@@ -35,9 +56,11 @@ pub struct HoldView {
     pub state: &'static str,
     /// Since when it is in that state.
     #[serde(serialize_with = "instant_text::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// When it ends; `None` while no end is known.
     #[serde(serialize_with = "instant_text::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
     /// Every reason.
     pub reasons: Vec<ReasonView>,
@@ -46,7 +69,8 @@ pub struct HoldView {
 }
 
 /// Why somebody holds something.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[schema(as = Reason)]
 pub struct ReasonView {
     /// `coverage`, `request` or `break_glass`.
     pub kind: &'static str,
@@ -55,9 +79,11 @@ pub struct ReasonView {
     pub reference: String,
     /// When it begins, lead inside.
     #[serde(serialize_with = "instant_text::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub start: Timestamp,
     /// When it ends, grace inside; `None` while no end is known.
     #[serde(serialize_with = "instant_text::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub end: Option<Timestamp>,
 }
 

@@ -14,6 +14,7 @@ use dutykey_store::{Cursor, MAX_PAGE, Page, Store};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::views::{Context, HoldView, ReasonView, shown};
 
@@ -21,10 +22,11 @@ use crate::views::{Context, HoldView, ReasonView, shown};
 const SIDE_BY_SIDE: usize = 16;
 
 /// Who holds what at an instant, by person, app and entitlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Who {
     /// The instant.
     #[serde(serialize_with = "instant_text::serialize")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What is held then.
     pub holds: Vec<HoldView>,

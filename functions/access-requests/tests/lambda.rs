@@ -13,8 +13,10 @@ mod lambda {
 
     const BINARY: &str = env!("CARGO_BIN_EXE_access-requests");
 
+    const QUEUES: [&str; 3] = ["sync", "provisioning", "revocation"];
+
     async fn started() -> (Surroundings, Process) {
-        let world = Surroundings::of(BINARY, &[]).await;
+        let world = Surroundings::of(BINARY, &QUEUES).await;
         let process = world.start();
         (world, process)
     }
@@ -44,13 +46,14 @@ mod lambda {
         let (world, process) = started().await;
         for path in ["/v1/who", "/v1/holds", "/v1/evidence", "/v1/forecast", "/v1/rotations", "/"] {
             let answer = get(&world, &process, path).await;
-            assert_eq!(answer["statusCode"], 404, "{path}: {answer}");
+            let expected = if path == "/" { 404 } else { 403 };
+            assert_eq!(answer["statusCode"], expected, "{path}: {answer}");
         }
     }
 
     #[tokio::test]
     async fn an_environment_without_a_table_is_refused() {
-        let mut world = Surroundings::of(BINARY, &[]).await;
+        let mut world = Surroundings::of(BINARY, &QUEUES).await;
         world.unset(&["DUTYKEY_TABLE"]);
         let (error, _) = world.refused().await;
         assert!(error.error_message.contains("DUTYKEY_TABLE is missing"), "{}", error.error_message);

@@ -10,24 +10,19 @@ use axum::http::{Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use dutykey_engine::ports::clock::Clock;
 use dutykey_runtime::metrics::{CONTENT_TYPE, Metrics};
-use dutykey_store::Store;
 
-/// Everything that a server answers. Who may call it is who may use this machine: it listens on loopback only, and a
-/// page in a browser that has another name for it is refused.
-pub(crate) fn router(
-    store: Store,
-    clock: Arc<dyn Clock>,
-    measured: Arc<Metrics>,
-    webhooks: webhook_ingest::Ports,
-) -> Router {
+/// Everything that a server answers. It listens on loopback only, and a page in a browser that has another name for it is
+/// refused.
+pub(crate) fn router(api: access_requests::Ports, measured: Arc<Metrics>, webhooks: webhook_ingest::Ports) -> Router {
+    let (store, clock) = (api.store.clone(), api.clock.clone());
+    let now = clock.now();
     Router::new()
         .route("/metrics", get(metrics))
         .with_state(measured)
         // The process ticks itself: until its first tick nothing is amiss.
-        .merge(access_requests::health(store.clone(), clock.clone(), clock.now()))
-        .merge(access_requests::router(store, clock))
+        .merge(access_requests::health(store, clock, now))
+        .merge(access_requests::router(api))
         .merge(webhook_ingest::router(webhooks))
         .fallback(nowhere)
         .layer(middleware::from_fn(named_loopback))

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access_requests::{DEVELOPER, PublishedKeys, Unconfigured};
 use anyhow::{Context as _, bail};
 use dutykey_embedded::sole_server;
 use dutykey_engine::ports::ledger::StoreError;
@@ -70,7 +71,15 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
         queues: process.queues(),
         clock: world.clock.clone(),
     };
-    let router = crate::http::router(store.clone(), world.clock.clone(), metrics, webhooks);
+    let api = access_requests::Ports {
+        store: store.clone(),
+        queues: process.queues(),
+        keys: Arc::new(PublishedKeys::new(world.clock.clone()).context("the HTTP client for the issuer's keys")?),
+        unconfigured: Unconfigured::Believed,
+        clock: world.clock.clone(),
+        chance: Arc::new(SystemChance),
+    };
+    let router = crate::http::router(api, metrics, webhooks);
     let mut stopped = stop.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = stopped.wait_for(|stop| *stop).await;
@@ -79,6 +88,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     // Whoever reads the first line may send the signal at once.
     let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     announce(address);
+    warn_of_development(&store).await?;
     tokio::select! {
         () = process.run(stop) => {}
         () = reloads(hangup, options, &world, &store, process.queues()) => {}
@@ -106,6 +116,18 @@ fn announce(address: SocketAddr) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
     tracing::info!(address = %address, "serving on `{address}`");
+}
+
+/// Says that nobody has to show who they are, where that is so.
+async fn warn_of_development(store: &Store) -> Result<(), StoreError> {
+    let configured = store.installation().await?;
+    if configured.is_none_or(|configured| configured.installation.api.oidc.is_none()) {
+        tracing::warn!(
+            "DEVELOPMENT: no issuer of tokens is configured (api.oidc). Whoever uses this machine may look, and is whoever \
+             they say with the header `{DEVELOPER}`"
+        );
+    }
+    Ok(())
 }
 
 /// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.

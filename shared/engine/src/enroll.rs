@@ -122,7 +122,7 @@ impl Syncer {
     }
 
     fn fresh_person(&self, now: Timestamp) -> Option<PersonId> {
-        format!("per_{}", ids::fresh(self.chance.as_ref(), now)).parse().ok()
+        ids::named("per", self.chance.as_ref(), now).ok()
     }
 
     /// Replaces the person's enrollments through this rotation, all in one transaction, where they differ.

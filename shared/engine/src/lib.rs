@@ -7,6 +7,7 @@
 
 pub mod block;
 mod call;
+pub mod caller;
 mod directory;
 mod due;
 mod enroll;

@@ -1,6 +1,7 @@
 //! What the engine needs of the world, each as narrow as the power that it stands for.
 
 pub mod blocks;
+pub mod callers;
 pub mod clock;
 pub mod hints;
 pub mod ledger;

@@ -2,29 +2,27 @@
 //! made on what is read right before it.
 
 mod approving;
+mod moving;
+mod offers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dutykey_policy::block::{Block, Reach};
-use dutykey_policy::enrollment::{Cover, Origin};
 use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
-use dutykey_policy::look::{Due, decision_time};
-use dutykey_policy::profile::{Approvers, Profile};
-use dutykey_policy::request::{Decision, Known, Refusal, Request, Verdict, Wish, of_request};
+use dutykey_policy::request::{Refusal, Request, Verdict, Wish};
 use dutykey_policy::time::later;
-use jiff::Timestamp;
 
-use crate::due::{announce, soonest};
 use crate::ids;
-use crate::ports::clock::{Chance, Clock, trusted};
-use crate::ports::ledger::{Committed, FindPeople, LivePerson, PersonChange, StoreError, WriteLedger};
+use crate::ports::clock::{Chance, Clock};
+use crate::ports::ledger::{FindPeople, LivePerson, StoreError, WriteLedger};
 use crate::ports::queue::{Enqueue, Message, Queue};
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
-use crate::settle::covers;
+use moving::{Change, Move, NewAsk};
+
+pub use offers::{Duty, Offer};
 
 /// The longest justification or comment, in characters.
 pub const LONGEST_TEXT: usize = 2_000;
@@ -36,8 +34,8 @@ const FRESH: Duration = Duration::from_secs(120);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often a loser of a race reads again.
-const RACES: usize = 16;
+/// How long what was asked for under a name is not asked for again.
+const KEY_KEPT: Duration = Duration::from_secs(86_400);
 /// Under this name its acts are recorded.
 const ACTOR: &str = "access-requests";
 
@@ -86,6 +84,15 @@ pub struct Order {
     pub incident: Option<String>,
 }
 
+/// A name of the caller's own under which something is asked for once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The name.
+    pub name: String,
+    /// A digest of everything that is asked for.
+    pub of: String,
+}
+
 /// Why nothing was asked or decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
@@ -101,6 +108,9 @@ pub enum RequestError {
     /// A text is longer than it may be.
     #[error("a justification or a comment has at most {LONGEST_TEXT} characters, an incident {LONGEST_INCIDENT}")]
     TooLong,
+    /// The caller has asked for something else under this name.
+    #[error("something else was asked for under this name")]
+    NameReused,
     /// No newer view of the rotation came in time, and the stored one is too old to decide by.
     #[error(
         "the rota of {0} could not be read again in time, and what is known of it is too old to decide by; try again"
@@ -120,6 +130,18 @@ fn bounded(text: Option<String>, longest: usize) -> Result<Option<String>, Reque
     }
 }
 
+/// The name of the text that justifies an ask of a request; they count from 0.
+#[must_use]
+pub fn justification_name(id: &RequestId, ask: usize) -> String {
+    format!("request/{id}/justification/{ask}")
+}
+
+/// The name of the text that goes with a decision on a request; they count from 0 over all of its asks.
+#[must_use]
+pub fn comment_name(id: &RequestId, decision: usize) -> String {
+    format!("request/{id}/comment/{decision}")
+}
+
 /// A text that goes with a change: its digest, and what is stored beside the evidence.
 #[derive(Debug, Clone, Default)]
 struct Text {
@@ -127,23 +149,9 @@ struct Text {
     stored: Vec<(String, Sealed)>,
 }
 
-/// What a move is made on.
-struct Ground {
-    profile: Option<Profile>,
-    covers: Vec<Cover>,
-    blocked: bool,
-    now: Timestamp,
-}
-
-impl Ground {
-    fn known<'a>(&'a self, may: &'a dyn Fn(&Approvers, &PersonId, &BTreeSet<String>) -> bool) -> Known<'a> {
-        let Self { profile, covers, blocked, now } = self;
-        Known { profile: profile.as_ref(), covers, blocked: *blocked, may, now: *now }
-    }
-}
-
 impl Requests {
-    /// Asks for a profile by being on call in the rotation.
+    /// Asks for a profile by being on call in the rotation, or in the first of the profile's in which the caller is. Under
+    /// one name it is asked for once.
     ///
     /// # Errors
     /// It is not offered, or not now; its rota is too old; or the table cannot be used.
@@ -151,41 +159,32 @@ impl Requests {
         &self,
         caller: &Caller,
         profile: &ProfileId,
-        rotation: &RotationId,
+        rotation: Option<&RotationId>,
         order: Order,
-    ) -> Result<Request, RequestError> {
-        self.fresh(rotation).await?;
-        let id = self.fresh_id()?;
+        once: Option<&Once>,
+    ) -> Result<RequestId, RequestError> {
+        let rotation = match rotation {
+            Some(rotation) => rotation.clone(),
+            None => self.duty(&caller.person, profile).await?,
+        };
+        self.fresh(&rotation).await?;
+        let id: RequestId = ids::named("req", self.chance.as_ref(), self.clock.now())?;
         let (wish, text) = self.wish(&id, 0, order)?;
-        self.moved(&caller.person, &text, async |live, now| {
-            let ground = self.ground(live, profile, rotation, now).await?;
-            if ground.profile.is_none() {
-                return Err(RequestError::NoProfile(profile.clone()));
-            }
-            let (person, profile, rotation) = (caller.person.clone(), profile.clone(), rotation.clone());
-            let asked = Request::asked(id.clone(), person, profile, rotation, wish.clone(), &ground.known(&nobody))?;
-            Ok((None, asked))
-        })
-        .await
+        let ask = Move::Ask(NewAsk { id, profile, rotation: &rotation, wish, once });
+        self.moved(&caller.person, &text, &ask).await
     }
 
     /// Asks for more time for what was approved.
     ///
     /// # Errors
     /// It gives no access, or cannot be longer; its rota is too old; or the table cannot be used.
-    pub async fn longer(&self, caller: &Caller, id: &RequestId, order: Order) -> Result<Request, RequestError> {
-        let owned = self.owned(id).await?.filter(|owner| *owner == caller.person);
+    pub async fn longer(&self, caller: &Caller, id: &RequestId, order: Order) -> Result<(), RequestError> {
+        let owned = self.people.requester(id).await?.filter(|owner| *owner == caller.person);
         let owner = owned.ok_or_else(|| RequestError::NoRequest(id.clone()))?;
         let before = self.stored(&owner, id).await?;
         self.fresh(&before.rotation).await?;
         let (wish, text) = self.wish(id, before.asks().count(), order)?;
-        self.moved(&owner, &text, async |live, now| {
-            let before = of(live, id)?;
-            let ground = self.ground(live, &before.profile, &before.rotation, now).await?;
-            let next = before.longer(wish.clone(), &ground.known(&nobody))?;
-            Ok((Some(before), next))
-        })
-        .await
+        self.moved(&owner, &text, &Move::Change(id, Change::Longer(wish))).await.map(drop)
     }
 
     /// Decides what waits.
@@ -198,108 +197,22 @@ impl Requests {
         id: &RequestId,
         verdict: Verdict,
         comment: Option<String>,
-    ) -> Result<Request, RequestError> {
-        let owner = self.owned(id).await?.ok_or_else(|| RequestError::NoRequest(id.clone()))?;
+    ) -> Result<(), RequestError> {
+        let owner = self.people.requester(id).await?.ok_or_else(|| RequestError::NoRequest(id.clone()))?;
         let before = self.stored(&owner, id).await?;
         self.fresh(&before.rotation).await?;
-        let decided = before.asks().map(|ask| ask.decisions.len()).sum::<usize>();
-        let text = self.sealed(&format!("request/{id}/comment/{decided}"), bounded(comment, LONGEST_TEXT)?);
-        self.moved(&owner, &text, async |live, now| {
-            let before = of(live, id)?;
-            let ground = self.ground(live, &before.profile, &before.rotation, now).await?;
-            let approving = self.approving(ground.profile.as_ref(), &before, caller, now).await?;
-            let may =
-                |approvers: &Approvers, by: &PersonId, groups: &BTreeSet<String>| approving.may(approvers, by, groups);
-            let groups = approving.named(&caller.groups);
-            let (by, comment) = (caller.person.clone(), text.digest.clone());
-            let next = before.decided(Decision { by, groups, at: now, verdict, comment }, &ground.known(&may))?;
-            Ok((Some(before), next))
-        })
-        .await
+        let decided = before.asks().map(|ask| ask.decisions.len()).sum();
+        let text = self.sealed(comment_name(id, decided), bounded(comment, LONGEST_TEXT)?);
+        let decide = Change::Decide { caller, verdict, comment: text.digest.clone() };
+        self.moved(&owner, &text, &Move::Change(id, decide)).await.map(drop)
     }
 
     /// Takes back what waits, or gives back what was approved.
     ///
     /// # Errors
     /// It is not the caller's, or is over; or the table cannot be used.
-    pub async fn cancel(&self, caller: &Caller, id: &RequestId) -> Result<Request, RequestError> {
-        self.moved(&caller.person, &Text::default(), async |live, now| {
-            let before = of(live, id)?;
-            let ground = self.ground(live, &before.profile, &before.rotation, now).await?;
-            let next = before.cancelled(&ground.known(&nobody))?;
-            Ok((Some(before), next))
-        })
-        .await
-    }
-
-    /// Makes a move of a person's request, again where somebody else was faster.
-    async fn moved(
-        &self,
-        person: &PersonId,
-        text: &Text,
-        next: impl AsyncFn(&LivePerson, Timestamp) -> Result<(Option<Request>, Request), RequestError>,
-    ) -> Result<Request, RequestError> {
-        let mut races = 0;
-        loop {
-            let live = self.ledger.load(person).await?;
-            let live = live.ok_or_else(|| StoreError::Changed(format!("the person {person}")))?;
-            trusted(self.clock.as_ref())?;
-            let now = decision_time(self.clock.now(), live.head.last_at);
-            let (before, after) = next(&live, now).await?;
-            match self.commit(&live, before.as_ref(), &after, text, now).await {
-                Err(StoreError::Changed(_)) if races < RACES => races += 1,
-                done => return Ok(done.map(|()| after)?),
-            }
-        }
-    }
-
-    async fn commit(
-        &self,
-        live: &LivePerson,
-        before: Option<&Request>,
-        after: &Request,
-        text: &Text,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let gives = before.and_then(Request::access) != after.access();
-        let due = |at: Timestamp| Some(Due { at, cause: "request".to_owned() });
-        let next_end = after.access().filter(|_| gives).and_then(|access| due(access.until.max(now)));
-        let next_start = if gives { due(now) } else { after.due().and_then(due) };
-        let change = PersonChange {
-            next_start: soonest(live.head.next_start.clone(), next_start),
-            next_end: soonest(live.head.next_end.clone(), next_end),
-            enrollments: gives.then(|| after.enrollment()).into_iter().collect(),
-            requests: vec![after.clone()],
-            texts: text.stored.clone(),
-            evidence: of_request(before, after, ACTOR),
-            ..PersonChange::nothing(live, now)
-        };
-        match self.ledger.commit(&change).await? {
-            Committed::Done(head) => {
-                announce(self.queues.as_ref(), &live.person.id, &live.head, &head, now, None).await;
-                Ok(())
-            }
-            Committed::Claimed(_) => Err(StoreError::Changed(format!("the person {}", live.person.id))),
-        }
-    }
-
-    async fn ground(
-        &self,
-        live: &LivePerson,
-        profile: &ProfileId,
-        rotation: &RotationId,
-        now: Timestamp,
-    ) -> Result<Ground, StoreError> {
-        let profile = self.rules.profiles(std::slice::from_ref(profile)).await?.into_iter().next();
-        let covers = match &profile {
-            Some(profile) => covers(self.rota.as_ref(), live, rotation, profile, now).await?,
-            None => Vec::new(),
-        };
-        let blocks = self.rules.blocks().await?;
-        let inactive = live.person.active == Some(false);
-        let blocked =
-            inactive || profile.as_ref().is_some_and(|profile| denied(&blocks, &live.person.id, profile, now));
-        Ok(Ground { profile, covers, blocked, now })
+    pub async fn cancel(&self, caller: &Caller, id: &RequestId) -> Result<(), RequestError> {
+        self.moved(&caller.person, &Text::default(), &Move::Change(id, Change::Cancel)).await.map(drop)
     }
 
     /// Sees to it that what is known of the rotation is no older than it may be: where it is, a read is asked for and its
@@ -328,26 +241,17 @@ impl Requests {
         }
     }
 
-    fn fresh_id(&self) -> Result<RequestId, RequestError> {
-        let id = format!("req_{}", ids::fresh(self.chance.as_ref(), self.clock.now()));
-        id.parse().map_err(|error| StoreError::Limit(format!("{error}")).into())
-    }
-
     fn wish(&self, id: &RequestId, asks: usize, order: Order) -> Result<(Wish, Text), RequestError> {
         let Order { wanted, justification, incident } = order;
         let incident = bounded(incident, LONGEST_INCIDENT)?;
-        let text = self.sealed(&format!("request/{id}/justification/{asks}"), bounded(justification, LONGEST_TEXT)?);
+        let text = self.sealed(justification_name(id, asks), bounded(justification, LONGEST_TEXT)?);
         Ok((Wish { wanted, justification: text.digest.clone(), incident }, text))
     }
 
-    fn sealed(&self, name: &str, text: Option<String>) -> Text {
+    fn sealed(&self, name: String, text: Option<String>) -> Text {
         let Some(text) = text else { return Text::default() };
         let sealed = Sealed::new(&text, self.chance.bytes());
-        Text { digest: Some(sealed.digest()), stored: vec![(name.to_owned(), sealed)] }
-    }
-
-    async fn owned(&self, id: &RequestId) -> Result<Option<PersonId>, StoreError> {
-        self.people.requester(id).await
+        Text { digest: Some(sealed.digest()), stored: vec![(name, sealed)] }
     }
 
     async fn stored(&self, owner: &PersonId, id: &RequestId) -> Result<Request, RequestError> {
@@ -357,22 +261,7 @@ impl Requests {
     }
 }
 
-/// Nobody decides when something is asked for or given back.
-fn nobody(_: &Approvers, _: &PersonId, _: &BTreeSet<String>) -> bool {
-    false
-}
-
 fn of(live: &LivePerson, id: &RequestId) -> Result<Request, RequestError> {
     let found = live.requests.iter().find(|request| request.id == *id).cloned();
     found.ok_or_else(|| RequestError::NoRequest(id.clone()))
-}
-
-/// Whether blocks deny the person all that the profile gives, or keep it from being begun.
-fn denied(blocks: &[Block], person: &PersonId, profile: &Profile, now: Timestamp) -> bool {
-    let asked = Origin::Request(String::new());
-    let stops = |block: &&Block| block.live(now) && (block.reach == Reach::Revoke || block.reach.freezes(&asked));
-    let stopping: Vec<&Block> = blocks.iter().filter(stops).collect();
-    let mut gives = profile.entitlements.iter();
-    !profile.entitlements.is_empty()
-        && gives.all(|one| stopping.iter().any(|block| block.denies(person, &profile.id, &one.app)))
 }

@@ -25,6 +25,11 @@ const KEPT: Duration = Duration::from_secs(48 * 3_600);
 /// good as none to a request.
 const AROUND: Duration = Duration::from_secs(14 * 86_400);
 
+/// The shifts that matter to whoever is on call at an instant.
+pub(crate) fn around(now: Timestamp) -> Span {
+    Span { start: earlier(now, AROUND), end: later(now, AROUND) }
+}
+
 /// When somebody is on call in the rotation, under the lock of the profile.
 pub(crate) async fn covers(
     rota: &dyn ReadRota,
@@ -34,8 +39,7 @@ pub(crate) async fn covers(
     now: Timestamp,
 ) -> Result<Vec<Cover>, StoreError> {
     let Some(user) = live.person.users.get(&rotation.source) else { return Ok(Vec::new()) };
-    let around = Span { start: earlier(now, AROUND), end: later(now, AROUND) };
-    let known = rota.known(rotation, around).await?;
+    let known = rota.known(rotation, around(now)).await?;
     Ok(in_force(&known, Lock::from(profile), now).covers.remove(user).unwrap_or_default())
 }
 

@@ -22,7 +22,9 @@
 //! | | `LIVE#REQUEST#<id>` | an access request that is not over | |
 //! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
 //! | | `REQUEST#<id>` | an access request that is over | get; newest first |
-//! | | `TEXT#<id>` | the reason of a block on the person, the texts of a request | get |
+//! | | `TEXT#<id>` | the reason of a block on the person, the texts of a request | get, batch get |
+//! | | `CALLS#<issuer>` | that an issuer's subject is theirs | get |
+//! | | `ONCE#<key>` | what was made under an idempotency key | get |
 //! | | `EVIDENCE#<seq>` | records of the person's chain up to `seq` | query from a sequence number |
 //! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
 //! | | `DIRECTORY`, `DOCUMENT#<id>#<part>` | users and teams as last read | get, query by prefix |
@@ -30,6 +32,7 @@
 //! | | `EVIDENCE#<seq>` | records of the rotation's chain | |
 //! | `LINK#<source>#<user>` | `LINK` | who the user is | batch get |
 //! | `REQUEST#<id>` | `REQUEST` | whose request it is | get |
+//! | `CALLER#<subject>` | `CALLER` | who an issuer's subject is | get |
 //! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
 //! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
 //! | `NOTICE#<id>` | `NOTICE` | a notice | batch get |
@@ -47,6 +50,7 @@
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
 //! milliseconds. Texts from outside are escaped, and replaced by their hash where they are long.
 
+use dutykey_engine::ports::callers::Subject;
 use dutykey_engine::ports::ledger::Notice;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::evidence::Chain;
@@ -440,6 +444,25 @@ pub fn link(source: &SourceId, user: &UserId) -> Key {
 #[must_use]
 pub fn address(address: &str) -> Key {
     key(format!("ADDRESS#{}", part(address)), "ADDRESS")
+}
+
+/// Who an issuer's subject is. A subject may be an address: the key has its hash.
+#[must_use]
+pub fn subject(subject: &Subject) -> Key {
+    let name = Sha256::new().chain_update(Sha256::digest(&subject.issuer)).chain_update(&subject.id).finalize();
+    key(format!("CALLER#{}", hex(&name)), "CALLER")
+}
+
+/// That a subject of the issuer is the person's.
+#[must_use]
+pub fn calls_as(id: &PersonId, issuer: &str) -> Key {
+    key(person(id), format!("CALLS#{}", hex(&Sha256::digest(issuer))))
+}
+
+/// What a person has made under an idempotency key, which is theirs alone.
+#[must_use]
+pub fn once(id: &PersonId, named: &str) -> Key {
+    key(person(id), format!("ONCE#{}", hex(&Sha256::digest(named))))
 }
 
 /// Whose an account is.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{
-    Committed, LivePerson, MAX_HOLDS, PersonChange, PersonHead, ReadLedger, StoreError, WriteLedger,
+    Committed, LivePerson, MAX_HOLDS, Made, PersonChange, PersonHead, ReadLedger, StoreError, WriteLedger,
 };
 use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::Enrollment;
@@ -26,6 +26,9 @@ use crate::keys::{self, Index, Key};
 use crate::notice::expiry;
 use crate::turns::turn_writes;
 use crate::write::{Condition, Write};
+
+/// The table may forget after so many seconds what was made under an idempotency key.
+const MADE_SECONDS: i64 = 2 * 86_400;
 
 /// A person's texts: an item of their own, so that they can be erased.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +65,10 @@ impl ReadLedger for Store {
         let person = identity(person, linked, named)?;
         Ok(Some(LivePerson { head, person, enrollments, holds, requests, unreadable }))
     }
+
+    async fn made(&self, person: &PersonId, name: &str) -> Result<Option<Made>, StoreError> {
+        self.get(&keys::once(person, name)).await?.map(decode).transpose()
+    }
 }
 
 /// Who a person is, of their two items. One whose texts were erased has none.
@@ -76,7 +83,8 @@ pub(crate) fn identity(id: &PersonId, links: Option<Item>, words: Option<Item>) 
     Ok(person)
 }
 
-fn nobody(id: &PersonId) -> Person {
+/// A person of whom nothing is known.
+pub(crate) fn nobody(id: &PersonId) -> Person {
     Person {
         id: id.clone(),
         email: None,
@@ -142,6 +150,11 @@ impl WriteLedger for Store {
         for (id, sealed) in &change.texts {
             let text = Write::save(keys::text(&change.person, id), sealed)?.with(keys::TTL, number(expiry(at)));
             writes.push((For::Record, text.when(Condition::known_version())));
+        }
+        if let Some(made) = &change.made {
+            let once = Write::save(keys::once(&change.person, &made.name), made)?;
+            let forgotten = number(made.at.as_second().saturating_add(MADE_SECONDS));
+            writes.push((For::Record, once.with(keys::TTL, forgotten).when(Condition::known_version())));
         }
         writes.extend(turn_writes(&change.turns)?);
         let evidence: Writes = evidence.writes.into_iter().map(|write| (For::Evidence, write)).collect();

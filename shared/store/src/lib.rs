@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod block;
+mod caller;
 mod codec;
 mod commit;
 mod configure;
@@ -30,6 +31,7 @@ mod ledger;
 mod link;
 mod list;
 mod notice;
+mod request;
 mod roll;
 mod rota;
 mod rules;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use dutykey_engine::ports::ledger::{FindPeople, PersonHead, ReadLedger, StoreError};
+use dutykey_engine::ports::ledger::{FindPeople, LivePerson, PersonHead, ReadLedger, StoreError};
 use dutykey_engine::ports::rota::UserLink;
 use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{Chain, Draft};
-use dutykey_policy::id::{PersonId, RequestId};
+use dutykey_policy::id::{PersonId, RequestId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, Person};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::Store;
@@ -16,11 +17,11 @@ use crate::codec::{Item, text, text_of, unreadable};
 use crate::error::Refused;
 use crate::evidence::appended;
 use crate::keys::{self, Key};
-use crate::ledger::{as_read, head_step, head_write, identity_writes};
+use crate::ledger::{as_read, head_step, head_write, identity_writes, nobody};
 use crate::write::{Condition, Write};
 
 /// How often a link is tried again when somebody else was faster.
-const ATTEMPTS: usize = 4;
+pub(crate) const ATTEMPTS: usize = 4;
 
 impl Store {
     /// Links a user to the person with this address, who is made where nobody has it.
@@ -58,25 +59,38 @@ impl Store {
 
     /// The writes that link one more user to a person.
     async fn joining(&self, link: &UserLink, id: &PersonId) -> Result<Result<Vec<Write>, Doubt>, StoreError> {
-        let Some(live) = self.load(id).await? else {
-            return Err(unreadable(&keys::address(&link.address), format!("it names {id}, who does not exist")));
-        };
+        let (live, mut writes) = self.one_more(id, &link.address, &draft(link, id), link.at).await?;
         if live.person.users.get(&link.source).is_some_and(|other| *other != link.user) {
             return Ok(Err(Doubt::Ambiguous));
         }
         let mut person = live.person;
         person.users.insert(link.source.clone(), link.user.clone());
-        let at = live.head.last_at.map_or(link.at, |last| last.max(link.at));
-        let evidence = appended(&Chain::Person(id.clone()), &live.head.chain, at, &[draft(link, id)])?;
         let [links, _] = identity_writes(&person)?;
-        let still = Condition::is("person", text(id.as_str()));
-        let mut writes = vec![head_step(id, &live.head, &evidence.head, at)?, links, link_write(link, id)];
-        writes.push(Write::check(keys::address(&link.address), still));
-        writes.extend(evidence.writes);
+        writes.extend([links, link_write(link, id)]);
         Ok(Ok(writes))
     }
 
-    async fn owner_of(&self, key: &Key) -> Result<Option<PersonId>, StoreError> {
+    /// The person whose address it is, and the writes that record one more link of theirs while it is.
+    pub(crate) async fn one_more(
+        &self,
+        id: &PersonId,
+        address: &str,
+        draft: &Draft,
+        at: Timestamp,
+    ) -> Result<(LivePerson, Vec<Write>), StoreError> {
+        let address = keys::address(address);
+        let Some(live) = self.load(id).await? else {
+            return Err(unreadable(&address, format!("it names {id}, who does not exist")));
+        };
+        let at = live.head.last_at.map_or(at, |last| last.max(at));
+        let evidence = appended(&Chain::Person(id.clone()), &live.head.chain, at, std::slice::from_ref(draft))?;
+        let still = Condition::is("person", text(id.as_str()));
+        let mut writes = vec![head_step(id, &live.head, &evidence.head, at)?, Write::check(address, still)];
+        writes.extend(evidence.writes);
+        Ok((live, writes))
+    }
+
+    pub(crate) async fn owner_of(&self, key: &Key) -> Result<Option<PersonId>, StoreError> {
         self.get(key).await?.map(|item| owner(&item, key)).transpose()
     }
 }
@@ -92,26 +106,45 @@ impl FindPeople for Store {
     }
 }
 
-/// The writes that make a person.
+/// Somebody whom nobody has met before.
+pub(crate) struct Newcomer<'a> {
+    pub(crate) id: &'a PersonId,
+    pub(crate) address: &'a str,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) users: BTreeMap<SourceId, UserId>,
+    pub(crate) draft: Draft,
+    pub(crate) at: Timestamp,
+}
+
+impl Newcomer<'_> {
+    /// The writes that make the person.
+    pub(crate) fn writes(self) -> Result<Vec<Write>, StoreError> {
+        let Self { id, address, name, users, draft, at } = self;
+        let evidence = appended(&Chain::Person(id.clone()), &PersonHead::default().chain, at, &[draft])?;
+        let head = PersonHead { rev: 1, chain: evidence.head, last_at: Some(at), ..PersonHead::default() };
+        let person = Person { email: Some(address.to_owned()), name: name.map(str::to_owned), users, ..nobody(id) };
+        let address = Write::put(keys::address(address), owned(id)).when(Condition::new());
+        let head = head_write(id, &head)?.when(as_read(&PersonHead::default()));
+        let [links, words] = identity_writes(&person)?;
+        let mut writes = vec![head, links, words, address];
+        writes.extend(evidence.writes);
+        Ok(writes)
+    }
+}
+
+/// The writes that make a person of a user.
 fn newcomer(link: &UserLink) -> Result<Vec<Write>, StoreError> {
     let id = &link.fresh;
-    let evidence = appended(&Chain::Person(id.clone()), &PersonHead::default().chain, link.at, &[draft(link, id)])?;
-    let head = PersonHead { rev: 1, chain: evidence.head, last_at: Some(link.at), ..PersonHead::default() };
-    let person = Person {
-        id: id.clone(),
-        email: Some(link.address.clone()),
-        name: link.name.clone(),
-        active: None,
-        active_at: None,
-        held_since: None,
+    let newcomer = Newcomer {
+        id,
+        address: &link.address,
+        name: link.name.as_deref(),
         users: BTreeMap::from([(link.source.clone(), link.user.clone())]),
-        accounts: BTreeMap::new(),
+        draft: draft(link, id),
+        at: link.at,
     };
-    let address = Write::put(keys::address(&link.address), owned(id)).when(Condition::new());
-    let head = head_write(id, &head)?.when(as_read(&PersonHead::default()));
-    let [links, words] = identity_writes(&person)?;
-    let mut writes = vec![head, links, words, link_write(link, id), address];
-    writes.extend(evidence.writes);
+    let mut writes = newcomer.writes()?;
+    writes.push(link_write(link, id));
     Ok(writes)
 }
 
@@ -119,7 +152,7 @@ fn link_write(link: &UserLink, id: &PersonId) -> Write {
     Write::put(keys::link(&link.source, &link.user), owned(id)).when(Condition::new())
 }
 
-fn owned(id: &PersonId) -> Item {
+pub(crate) fn owned(id: &PersonId) -> Item {
     Item::from([("person".to_owned(), text(id.as_str()))])
 }
 

@@ -184,8 +184,18 @@ impl Store {
     ) -> Result<Page<Hold>, StoreError> {
         let bound = |at: Timestamp| format!("{}{}", keys::ENDED, keys::instant(at));
         let query = Query::items(keys::person(person), Sort::Between(bound(within.start), bound(within.end)));
+        self.items(&query, cursor, limit).await
+    }
+
+    /// A page of the items of a query.
+    pub(crate) async fn items<T: DeserializeOwned>(
+        &self,
+        query: &Query,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<T>, StoreError> {
         let place = Place::read(cursor)?;
-        let found = self.page(&query, place.key(), Some(limit.clamp(1, MAX_PAGE))).await?;
+        let found = self.page(query, place.key(), Some(limit.clamp(1, MAX_PAGE))).await?;
         let next = found.next.as_ref().map(|key| Place::after(0, Some(key)).cursor()).transpose()?;
         let mut page = Page { items: Vec::new(), next, unreadable: Vec::new() };
         for item in found.items {
@@ -220,7 +230,7 @@ impl Store {
     }
 
     /// A page of items that an index lists, in its order.
-    async fn listed<T: DeserializeOwned>(
+    pub(crate) async fn listed<T: DeserializeOwned>(
         &self,
         partitions: Vec<String>,
         cursor: Option<&Cursor>,

@@ -1,6 +1,7 @@
 //! Whole paths: what happens to somebody's access from the rota to the app and back, on the real program under virtual
 //! time.
 
+mod api;
 mod apps;
 mod blocks;
 mod clocks;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::world::*;
 
 /// Whoever is on call in the first rotation may ask for it, for two hours at most.
-fn offered(steps: Vec<Approvers>) -> Profile {
+pub(super) fn offered(steps: Vec<Approvers>) -> Profile {
     let mut offered = profile("prod", &["prod"], &[]);
     offered.enrollment = None;
     offered.self_service = Some(SelfService {
@@ -48,7 +48,12 @@ impl World {
     async fn ask(&self, who: &str, minutes: u64) -> Result<Request, RequestError> {
         let order = Order { wanted: m(minutes), justification: Some("disk full".to_owned()), incident: None };
         let (caller, profile) = (self.caller(who).await, "prod".parse().unwrap());
-        self.requests().ask(&caller, &profile, &rotation_id("first"), order).await
+        let id = self.requests().ask(&caller, &profile, Some(&rotation_id("first")), order, None).await?;
+        Ok(self.request(&id).await)
+    }
+
+    async fn request(&self, id: &RequestId) -> Request {
+        self.store.request(id).await.unwrap().expect("it was made")
     }
 
     /// That these are the changes of Ann's, each within the two seconds that P12 allows; a newer view of the rota may have
@@ -62,7 +67,7 @@ impl World {
         assert!(all, "P12: {changes:?}, where {expected:?} was due");
     }
 
-    async fn approve(&self, who: &str, id: &RequestId) -> Result<Request, RequestError> {
+    async fn approve(&self, who: &str, id: &RequestId) -> Result<(), RequestError> {
         self.requests().decide(&self.caller(who).await, id, Verdict::Approve, None).await
     }
 }
@@ -158,7 +163,8 @@ async fn r13_what_is_given_back_is_gone_at_once() {
     world.run_until(m(90)).await;
     let approved = world.ask("ann", 120).await.unwrap();
     world.run_until(m(100)).await;
-    let back = world.requests().cancel(&world.caller("ann").await, &approved.id).await.unwrap();
+    world.requests().cancel(&world.caller("ann").await, &approved.id).await.unwrap();
+    let back = world.request(&approved.id).await;
     assert!(matches!(back.stage, Stage::Over { how: How::GivenBack, .. }), "{back:?}");
     world.run_until(m(101)).await;
     world.changed(&[(m(90), "added"), (m(100), "removed")]);

@@ -121,6 +121,8 @@ pub struct PersonChange {
     pub requests: Vec<Request>,
     /// Texts that requests bring, each by a name of its own: beside the evidence, so that they can be erased.
     pub texts: Vec<(String, Sealed)>,
+    /// The request that was made under an idempotency key.
+    pub made: Option<Made>,
     /// Turns that its calls take, keep or give back. One that is taken must still be as it was read, or the change is
     /// refused; one that is kept or given back and has become another's is left alone.
     pub turns: Vec<turn::Change>,
@@ -148,12 +150,26 @@ impl PersonChange {
             holds: Vec::new(),
             requests: Vec::new(),
             texts: Vec::new(),
+            made: None,
             turns: Vec::new(),
             roll: None,
             evidence: Vec::new(),
             notices: Vec::new(),
         }
     }
+}
+
+/// A request that was made under a name of the requester's own, so that it is not made twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// The name.
+    pub name: String,
+    /// A digest of everything that was asked for.
+    pub of: String,
+    /// The request.
+    pub request: RequestId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The outcome of a change that was not refused for being late.
@@ -170,6 +186,9 @@ pub enum Committed {
 pub trait ReadLedger: Send + Sync {
     /// A person's live items, read consistently; `None` for somebody who does not exist.
     async fn load(&self, person: &PersonId) -> Result<Option<LivePerson>, StoreError>;
+
+    /// What a person has made under a name of their own, read consistently.
+    async fn made(&self, person: &PersonId, name: &str) -> Result<Option<Made>, StoreError>;
 }
 
 /// The power to find out whose something is.

@@ -192,6 +192,7 @@ pub(crate) fn change(person: &PersonId, head: &PersonHead) -> PersonChange {
         holds: Vec::new(),
         requests: Vec::new(),
         texts: Vec::new(),
+        made: None,
         turns: Vec::new(),
         roll: None,
         evidence: vec![draft("test.act")],

@@ -319,7 +319,8 @@ impl Oracle {
     /// Somebody has another address.
     pub fn renames(&mut self, person: usize, address: &str) {
         let own = self.plan.people.get(person).map(|human| human.address.to_lowercase());
-        let alike = self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
+        let alike =
+            self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
         let known = self.shown.contains(&person) && !alike;
         let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
         renamed.addresses.push(address.to_lowercase());

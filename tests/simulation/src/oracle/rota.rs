@@ -421,7 +421,12 @@ impl Rota {
             .iter()
             .flat_map(move |(duty, known)| {
                 let recorded = Some(known.again);
-                [Some(plus(duty.start, seconds(-lead))), Some(plus(duty.end, seconds(grace))), gone(duty, known), recorded]
+                [
+                    Some(plus(duty.start, seconds(-lead))),
+                    Some(plus(duty.end, seconds(grace))),
+                    gone(duty, known),
+                    recorded,
+                ]
             })
             .chain([stale, stale.map(|at| plus(at, minutes(6))), self.unsure_until])
             .chain(self.pauses.iter().flat_map(|(_, to)| [Some(plus(*to, minutes(10))), Some(plus(*to, minutes(16)))]))
