@@ -11,8 +11,11 @@ use dutykey_policy::id::{HoldKey, PersonId, Place};
 use dutykey_policy::rota::End;
 use dutykey_policy::wants::{Reason, Shape, Want};
 use dutykey_runtime::clock::{SeededChance, VirtualClock};
+use dutykey_tests::issuer::Issuer;
 use jiff::Timestamp;
+use jsonwebtoken::jwk::JwkSet;
 use serde_json::Value;
+use std::sync::Mutex;
 use tower::ServiceExt as _;
 
 use super::*;
@@ -309,4 +312,45 @@ async fn the_description_and_the_routes_are_the_same() {
             assert!(!nowhere, "{method} {path} is described and leads nowhere");
         }
     }
+}
+
+/// A clock that is set by hand.
+struct Dial(Mutex<Timestamp>);
+
+impl Dial {
+    fn set(&self, at: Timestamp) {
+        *self.0.lock().unwrap() = at;
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for Dial {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, _: Timestamp) {}
+}
+
+#[tokio::test]
+async fn r21_an_issuer_s_keys_are_kept_and_read_again_for_a_key_that_nobody_knows() {
+    let issuer = Issuer::start().await;
+    let clock = Arc::new(Dial(Mutex::new(at(12))));
+    let published = PublishedKeys::new(clock.clone()).unwrap();
+    let read = async |again: bool| JwkSet::clone(&*published.keys(&issuer.url, again).await.unwrap());
+    assert_eq!((read(false).await, read(false).await), (issuer.keys(), issuer.keys()));
+    assert_eq!(issuer.reads(), 1, "they are kept");
+    issuer.turn_over("second");
+    assert_ne!(read(true).await, issuer.keys());
+    assert_eq!(issuer.reads(), 1, "a stranger's key does not have them read more than once a minute");
+    clock.set(at(12) + jiff::SignedDuration::from_secs(61));
+    assert_eq!((read(true).await, issuer.reads()), (issuer.keys(), 2));
+    let (url, keys) = (issuer.url.clone(), issuer.keys());
+    drop(issuer);
+    clock.set(at(14));
+    assert_eq!(*published.keys(&url, false).await.unwrap(), keys, "an issuer that is down locks nobody out");
+    clock.set(at(14) + jiff::SignedDuration::from_hours(24));
+    assert!(published.keys(&url, false).await.is_err(), "but not for ever");
+    let far = published.keys("http://id.example.com", false).await.unwrap_err();
+    assert!(far.to_string().contains("not https"), "{far}");
 }

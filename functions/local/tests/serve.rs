@@ -15,6 +15,9 @@ use dutykey_tests::scim::{FakeScim, TOKEN};
 use jiff::Timestamp;
 use serde_json::Value;
 
+#[path = "serve/requests.rs"]
+mod requests;
+
 /// How long anything may take that is not a shift.
 const PATIENCE: Duration = Duration::from_secs(40);
 
