@@ -5,14 +5,27 @@
 
 use std::sync::Arc;
 
+use access_requests::{DEVELOPER, Ports, PublishedKeys, Unconfigured};
+use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Uri};
 use axum::{Router, middleware};
 use dutykey_fuzz::table::Table;
-use dutykey_runtime::clock::VirtualClock;
+use dutykey_engine::ports::queue::{Enqueue, Message, Queue, SendError};
+use dutykey_runtime::clock::{SeededChance, VirtualClock};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+/// Nobody takes messages.
+struct NoQueues;
+
+#[async_trait]
+impl Enqueue for NoQueues {
+    async fn send(&self, _: Queue, _: Vec<Message>) -> Result<(), SendError> {
+        Ok(())
+    }
+}
 
 struct World {
     table: Table,
@@ -23,7 +36,15 @@ impl World {
     fn new() -> Self {
         let table = Table::new();
         let clock = Arc::new(VirtualClock::starting_at("2026-11-23T12:00:00Z".parse().unwrap()));
-        let router = access_requests::router(table.store(), clock);
+        let ports = Ports {
+            store: table.store(),
+            queues: Arc::new(NoQueues),
+            keys: Arc::new(PublishedKeys::new(clock.clone()).unwrap()),
+            unconfigured: Unconfigured::Believed,
+            clock,
+            chance: Arc::new(SeededChance::new(5)),
+        };
+        let router = access_requests::router(ports);
         let router =
             router.fallback(access_requests::nowhere).layer(middleware::map_response(access_requests::guarded));
         Self { table, router }
@@ -38,7 +59,9 @@ fuzz_target!(|data: &[u8]| {
     let Some((method, address)) = line.split_once(' ') else { return };
     let (Ok(method), Ok(uri)) = (method.parse::<Method>(), address.parse::<Uri>()) else { return };
     let body = parts.next().unwrap_or_default().to_vec();
-    let request = Request::builder().method(&method).uri(&uri).body(Body::from(body)).unwrap();
+    let request = Request::builder().method(&method).uri(&uri);
+    let request = request.header(DEVELOPER, "ann@example.com").header("content-type", "application/json");
+    let request = request.body(Body::from(body)).unwrap();
     WORLD.with(|world| {
         let (status, bytes) = world.table.runtime.block_on(async {
             let response = world.router.clone().oneshot(request).await.unwrap();
