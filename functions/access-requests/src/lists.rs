@@ -1,19 +1,18 @@
-//! What each address answers.
+//! What each address answers that is only looked at.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
-use dutykey_engine::ports::rota::RotationHead;
 use dutykey_policy::evidence::Chain;
-use dutykey_policy::forecast::Forecast;
-use dutykey_policy::time::{Span, later, rfc3339};
+use dutykey_policy::time::{Span, later};
 use dutykey_store::Page;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::caller::{Anyone, Auditor};
 use crate::query::{Parameters, excerpt};
 use crate::views::Context;
+use crate::views::rota::{EvidenceView, ForecastView, HoldsView, RotationView, RotationsView};
 use crate::{Api, MAX_WINDOW, Problem, Who};
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -41,17 +40,17 @@ pub(crate) async fn who(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<W
         ("from" = Option<String>, Query, description = "From when; now where it is left out", format = DateTime),
         ("to" = Option<String>, Query, description = "Until when, at most 90 days later; a week where it is left out", format = DateTime),
     ),
-    responses((status = 200, description = "As it is", body = Object)),
+    responses((status = 200, description = "As it is", body = ForecastView)),
     extensions(("x-callers" = json!("anyone"))),
 )]
-pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Forecast> {
+pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<ForecastView> {
     let parameters = Parameters::of(&uri, &["from", "to"])?;
     let from = parameters.instant("from")?.unwrap_or_else(|| api.clock.now());
     let to = parameters.instant("to")?.unwrap_or_else(|| later(from, WEEK));
     let window = Span::new(from, to)
         .filter(|window| window.end <= later(from, MAX_WINDOW))
         .ok_or_else(|| Problem::Parameter("`to` must be after `from`, and at most 90 days after it".to_owned()))?;
-    Ok(Json(crate::forecast(&api.store, window).await?))
+    Ok(Json(crate::forecast(&api.store, window).await?.into()))
 }
 
 /// Every hold that is not over.
@@ -61,15 +60,16 @@ pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Ans
         ("limit" = Option<u16>, Query, description = "At most so many on the page", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "Where the page begins, as the page before says", pattern = "^[0-9a-f]+$"),
     ),
-    responses((status = 200, description = "As it is", body = Object)),
+    responses((status = 200, description = "As it is", body = HoldsView)),
     extensions(("x-callers" = json!("anyone"))),
 )]
-pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Value> {
+pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<HoldsView> {
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_open_holds(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
     let context = Context::of(&api.store, &page.items).await?;
-    Ok(paged("holds", &page, |hold| json!(context.show(hold))))
+    let holds = page.items.iter().map(|hold| context.show(hold)).collect();
+    Ok(Json(HoldsView { holds, next: next(&page), unreadable: page.unreadable }))
 }
 
 /// Every rotation, and how fresh what is known of it is.
@@ -79,14 +79,15 @@ pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer
         ("limit" = Option<u16>, Query, description = "At most so many on the page", minimum = 1, maximum = 200),
         ("cursor" = Option<String>, Query, description = "Where the page begins, as the page before says", pattern = "^[0-9a-f]+$"),
     ),
-    responses((status = 200, description = "As it is", body = Object)),
+    responses((status = 200, description = "As it is", body = RotationsView)),
     extensions(("x-callers" = json!("anyone"))),
 )]
-pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<Value> {
+pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<RotationsView> {
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_rotations(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
-    Ok(paged("rotations", &page, rotation))
+    let rotations = page.items.iter().map(RotationView::from).collect();
+    Ok(Json(RotationsView { rotations, next: next(&page), unreadable: page.unreadable }))
 }
 
 /// The records of a chain of evidence.
@@ -97,10 +98,10 @@ pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> An
         ("from_seq" = Option<u64>, Query, description = "From which record on", minimum = 1),
         ("limit" = Option<u16>, Query, description = "At most so many", minimum = 1, maximum = 200),
     ),
-    responses((status = 200, description = "As it is", body = Object)),
+    responses((status = 200, description = "As it is", body = EvidenceView)),
     extensions(("x-callers" = json!("auditor"))),
 )]
-pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> Answer<Value> {
+pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> Answer<EvidenceView> {
     let parameters = Parameters::of(&uri, &["chain", "from_seq", "limit"])?;
     let text = parameters.text("chain").unwrap_or("system");
     let chain = chain(text).ok_or_else(|| {
@@ -110,10 +111,9 @@ pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> An
     let from = parameters.value("from_seq", "a whole number from 1")?.unwrap_or(1_u64).max(1);
     let limit = parameters.limit()?;
     let lines = api.store.evidence(&chain, from, limit).await?;
-    let next = lines.last().filter(|_| lines.len() == limit).map(|line| line.seq.saturating_add(1));
-    // The canonical text as it is: it is what the hashes are of.
-    let records: Vec<&str> = lines.iter().map(|line| line.line.as_str()).collect();
-    Ok(Json(json!({"chain": chain.to_string(), "records": records, "next_seq": next})))
+    let next_seq = lines.last().filter(|_| lines.len() == limit).map(|line| line.seq.saturating_add(1));
+    let records = lines.into_iter().map(|line| line.line).collect();
+    Ok(Json(EvidenceView { chain: chain.to_string(), records, next_seq }))
 }
 
 /// A list can refuse the cursor only for not being one of its own.
@@ -122,26 +122,9 @@ pub(crate) fn listing(error: dutykey_engine::ports::ledger::StoreError, paramete
     if refused && parameters.text("cursor").is_some() { Problem::Cursor } else { error.into() }
 }
 
-fn paged<T>(name: &str, page: &Page<T>, show: impl Fn(&T) -> Value) -> Json<Value> {
-    let items: Vec<Value> = page.items.iter().map(show).collect();
-    let next = page.next.as_ref().map(|next| next.as_str());
-    Json(json!({name: items, "next": next, "unreadable": page.unreadable}))
-}
-
-fn rotation(head: &RotationHead) -> Value {
-    let held = head.held.as_ref();
-    let held = held.map(|held| json!({"digest": held.digest, "since": rfc3339(held.since), "why": held.why}));
-    json!({
-        "id": head.id,
-        "name": head.name,
-        "generation": head.generation,
-        "fresh_at": head.fresh_at.map(rfc3339),
-        "failed_at": head.failed_at.map(rfc3339),
-        "failure": head.failure,
-        "window": head.window.map(|window| json!({"from": rfc3339(window.start), "to": rfc3339(window.end)})),
-        "unmatched": head.unmatched,
-        "held": held,
-    })
+/// The cursor of the next page, if there is one.
+pub(crate) fn next<T>(page: &Page<T>) -> Option<String> {
+    page.next.as_ref().map(|next| next.as_str().to_owned())
 }
 
 fn chain(text: &str) -> Option<Chain> {

@@ -32,17 +32,19 @@ const LONGEST_KEY: usize = 200;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRequest {
     /// The profile.
-    #[schema(example = "on-call")]
+    #[schema(example = "prod-debug", pattern = "^[a-z0-9-]{1,40}$")]
     profile: String,
     /// The rotation by which it is asked for; where it is left out, the one of the profile's in which the caller is on
     /// call the longest.
     rotation: Option<String>,
     /// For how long: a whole number and s, m, h or d.
-    #[schema(example = "2h")]
+    #[schema(example = "2h", pattern = "^[0-9]{1,9}[smhd]$")]
     duration: String,
-    /// Why, at most 2,000 characters.
+    /// Why.
+    #[schema(max_length = 2_000)]
     justification: Option<String>,
-    /// The incident that it is for, at most 200 characters.
+    /// The incident that it is for.
+    #[schema(max_length = 200)]
     incident: Option<String>,
 }
 
@@ -51,11 +53,13 @@ pub(crate) struct NewRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoreTime {
     /// For how long from now: a whole number and s, m, h or d.
-    #[schema(example = "1h")]
+    #[schema(example = "1h", pattern = "^[0-9]{1,9}[smhd]$")]
     duration: String,
-    /// Why, at most 2,000 characters.
+    /// Why.
+    #[schema(max_length = 2_000)]
     justification: Option<String>,
-    /// The incident that it is for, at most 200 characters.
+    /// The incident that it is for.
+    #[schema(max_length = 200)]
     incident: Option<String>,
 }
 
@@ -65,7 +69,8 @@ pub(crate) struct MoreTime {
 pub(crate) struct NewDecision {
     /// Whether it may be.
     decision: Word,
-    /// Why, at most 2,000 characters.
+    /// Why.
+    #[schema(max_length = 2_000)]
     comment: Option<String>,
 }
 
@@ -245,13 +250,12 @@ pub(crate) async fn list(
     };
     let page = page.map_err(|error| crate::lists::listing(error, &parameters))?;
     let requests = views(&api, &page.items).await?;
-    let next = page.next.as_ref().map(|next| next.as_str().to_owned());
-    Ok(Json(RequestsView { requests, next, unreadable: page.unreadable }))
+    Ok(Json(RequestsView { requests, next: crate::lists::next(&page), unreadable: page.unreadable }))
 }
 
 /// One request.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path, description = "The request")),
+    get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path, description = "The request", pattern = "^req_[0-7][0-9A-HJKMNP-TV-Z]{25}$")),
     responses((status = 200, description = "As it is now", body = RequestView)),
     extensions(("x-callers" = json!("anyone"))),
 )]
@@ -266,7 +270,7 @@ pub(crate) async fn one(
 /// Decides what waits.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/decision", tag = "requests", request_body = NewDecision,
-    params(("id" = String, Path, description = "The request")),
+    params(("id" = String, Path, description = "The request", pattern = "^req_[0-7][0-9A-HJKMNP-TV-Z]{25}$")),
     responses((status = 200, description = "It is decided, as far as this word goes", body = RequestView)),
     extensions(("x-callers" = json!("approver"))),
 )]
@@ -288,7 +292,7 @@ pub(crate) async fn decide(
 /// Asks for more time for what was approved.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/extend", tag = "requests", request_body = MoreTime,
-    params(("id" = String, Path, description = "The request")),
+    params(("id" = String, Path, description = "The request", pattern = "^req_[0-7][0-9A-HJKMNP-TV-Z]{25}$")),
     responses((status = 200, description = "It is asked for; given already, where no step is in its way", body = RequestView)),
     extensions(("x-callers" = json!("requester"))),
 )]
@@ -306,7 +310,7 @@ pub(crate) async fn extend(
 
 /// Takes a request back, or gives back early what it gave.
 #[utoipa::path(
-    delete, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path, description = "The request")),
+    delete, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path, description = "The request", pattern = "^req_[0-7][0-9A-HJKMNP-TV-Z]{25}$")),
     responses((status = 200, description = "It is over; what it gave ends now", body = RequestView)),
     extensions(("x-callers" = json!("requester"))),
 )]

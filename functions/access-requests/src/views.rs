@@ -1,5 +1,7 @@
 //! Holds as the API and the commands show them.
 
+pub(crate) mod rota;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dutykey_engine::ports::ledger::StoreError;
