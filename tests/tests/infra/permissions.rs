@@ -28,7 +28,10 @@ use super::roles::{READS, Statement, kind, roles};
 use crate::paths::world::*;
 
 /// What roles allow beside what this test sees asked for, each with the case in which it is.
-const RARE: [(&str, &str, &str); 0] = [];
+const RARE: [(&str, &str, &str); 2] = [
+    ("rotation-sync", "dynamodb:ConditionCheckItem", "a user of a second source joins a person who is known"),
+    ("rotation-sync", "dynamodb:DeleteItem", "nothing is left of a rotation's day or of a person's enrollment"),
+];
 
 /// A function, an action, the table or an index of it, and a kind of partition.
 type Asked = (&'static str, String, String, String);
@@ -215,23 +218,28 @@ fn offered() -> Profile {
     offered
 }
 
-/// Hand-offs of an app whose calls take turns, somebody whom nothing matches, an override, a request, a block on a profile
-/// and one on a person, a leaver, and the brake; webhooks, and health.
+/// Hand-offs of an app whose calls take turns and fail for a while, somebody whom nothing matches, a request, blocks on
+/// a person, a profile and everything, and leavers whom the brake holds; webhooks, and health.
 async fn lived() -> BTreeSet<Asked> {
     let people = ["ann", "bob", "cat", "dan", "joe"];
     let shifts = [
         shift("ann", "0s", "20m"),
         shift("bob", "20m", "40m"),
-        shift("cat", "0s", "3h"),
-        shift("dan", "0s", "3h"),
+        shift("cat", "0s", "70m"),
+        shift("dan", "0s", "70m"),
         shift("eve", "5m", "50m"),
         shift("joe", "50m", "2d"),
     ];
+    let user = |id: &str| json!({ "id": id, "email": format!("{id}@example.com"), "active": true });
+    let mut users: Vec<Value> = people.iter().map(|id| user(id)).collect();
+    users.push(json!({ "id": "eve", "email": "eve@elsewhere.org", "active": true }));
     let world = Company::of(people)
+        .platform("users", json!(users))
         .shifts("primary", &shifts)
         .profile(profile("on-call", &["prod"], &["primary"]))
         .profile(offered())
         .target("serialize", json!("place"))
+        .target("faults", json!([{ "fault": "fail", "on": "revoke", "group": "prod", "from": "20m", "to": "23m" }]))
         .installation(|installation| {
             installation.directory = Some("directory".to_owned());
             installation.sync.directory_every = m(10);
@@ -268,7 +276,7 @@ async fn lived() -> BTreeSet<Asked> {
         chance: Arc::new(SeededChance::new(4)),
     };
     let cat = deployed.world.person("cat").await.expect("the rota has shown her");
-    for denied in [Denied::Person(cat), Denied::Profile("on-call".parse().unwrap())] {
+    for denied in [Denied::Person(cat), Denied::Profile("on-call".parse().unwrap()), Denied::Everything] {
         let (author, reason) = ("per_admin".to_owned(), "a drill".to_owned());
         let placed = Denial { denied, reach: Reach::Revoke, author, reason, until: None };
         let block = blocks.place(placed).await.unwrap();

@@ -86,7 +86,7 @@ fn kinds() -> BTreeSet<String> {
         keys::source(&source),
         keys::rotation(&rotation),
         keys::link(&source, &"u".parse().unwrap()).pk,
-        keys::request_owner(&"r".parse().unwrap()).pk,
+        keys::request_owner(&"req_01JD0000000000000000000000".parse().unwrap()).pk,
         keys::address("ann@example.com").pk,
         keys::account(&app, &"a".parse().unwrap()).pk,
         keys::notice(&notice).pk,
