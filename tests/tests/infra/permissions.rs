@@ -300,8 +300,7 @@ async fn lived() -> BTreeSet<Asked> {
     }
     deployed.store("access-requests").pulse().await.unwrap();
     deployed.store("handoff").installation().await.unwrap();
-    let asked = deployed.asked.lock().unwrap().clone();
-    asked
+    deployed.asked.lock().unwrap().clone()
 }
 
 fn allows(statement: &Statement, (_, action, place, kind): &Asked) -> bool {

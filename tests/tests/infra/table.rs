@@ -73,7 +73,10 @@ async fn the_table_is_the_one_that_the_code_makes() {
 fn the_table_outlives_its_stack() {
     let data = template("data");
     let table = &data["Resources"]["Table"];
-    assert_eq!((&table["DeletionPolicy"], &table["UpdateReplacePolicy"]), (&"Retain".into(), &"Retain".into()));
-    assert_eq!(table["Properties"]["DeletionProtectionEnabled"], true);
-    assert_eq!(table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    let policies = (&table["DeletionPolicy"], &table["UpdateReplacePolicy"]);
+    assert_eq!(policies, (&"Retain".into(), &"Retain".into()), "data.yaml: holds and evidence are in it alone");
+    let kept = &table["Properties"];
+    assert_eq!(kept["DeletionProtectionEnabled"], true, "data.yaml: nobody deletes the table by mistake");
+    let recovery = &kept["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+    assert_eq!(recovery, true, "data.yaml: the table can be had as it was");
 }
