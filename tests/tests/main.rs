@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod infra;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod pagerduty_path;

@@ -47,8 +47,8 @@ pub use problem::Problem;
 pub use views::{HoldView, PersonView, ReasonView};
 pub use who::{Who, who};
 
-/// The deadline of one request.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The deadline of one request: an HTTP API of API Gateway waits for 30 s (its quotas, "Integration timeout").
+const DEADLINE: Duration = Duration::from_secs(25);
 
 /// What the API works with.
 #[derive(Clone)]

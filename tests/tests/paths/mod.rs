@@ -17,4 +17,4 @@ mod requests;
 mod rotas;
 mod turns;
 mod views;
-mod world;
+pub(crate) mod world;

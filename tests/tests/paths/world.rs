@@ -218,6 +218,7 @@ impl Company {
             epoch,
             truth,
             clock,
+            embedded,
             store,
             platform,
             target,
@@ -275,13 +276,14 @@ pub(crate) struct World {
     /// The clock of everything, which jumps where the machine sleeps.
     pub(crate) truth: Arc<Settable>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) embedded: Embedded,
     pub(crate) store: Store,
     pub(crate) platform: SandboxPlatform,
     pub(crate) target: SandboxTarget,
     pub(crate) gate: Gate,
-    record: Arc<Record>,
-    platforms: Arc<dyn Platforms>,
-    targets: Arc<dyn Targets>,
+    pub(crate) record: Arc<Record>,
+    pub(crate) platforms: Arc<dyn Platforms>,
+    pub(crate) targets: Arc<dyn Targets>,
     running: Vec<Running>,
 }
 

@@ -1,0 +1,8 @@
+//! The templates of `infra/` against the code that they deploy.
+
+mod functions;
+mod metrics;
+mod permissions;
+mod roles;
+mod table;
+mod template;
