@@ -1,5 +1,6 @@
 //! The demonstration: a company whose shifts last seconds, on the real code, with a verdict at the end.
 
+mod asking;
 mod show;
 mod verdict;
 
@@ -30,6 +31,7 @@ use crate::cli;
 use crate::commands::retire::open_holds;
 use crate::notices::LogNotices;
 use crate::process::{Parts, Process};
+use asking::Asking;
 use show::{Line, Names, Tone, line, offset};
 use verdict::{Facts, Verdict, judge};
 
@@ -80,13 +82,23 @@ pub(crate) async fn run(options: &cli::Demo, stop: watch::Receiver<bool>) -> any
         chance: Arc::new(SystemChance),
         witness: Arc::new(Channel(sender)),
     });
+    let asking = Asking::new(&store, &process, clock.clone(), epoch);
     let (halt, halted) = watch::channel(false);
     let running = tokio::spawn(async move { process.run(halted).await });
     let mut watching =
         Watching { names: names(&target, app).await?, epoch, events, seen: Vec::new(), store: store.clone() };
     let screen = Screen::new(options.json);
     screen.title(&installation);
-    let finished = watching.until_over(clock.as_ref(), &screen, stop).await?;
+    let finished = {
+        let mut watched = std::pin::pin!(watching.until_over(clock.as_ref(), &screen, stop));
+        tokio::select! {
+            finished = &mut watched => finished?,
+            asked = asking.go_on(&screen) => {
+                asked?;
+                watched.await?
+            }
+        }
+    };
     let _ = halt.send(true);
     running.await.context("the process")?;
     if !finished {

@@ -58,7 +58,7 @@ pub(crate) fn reasons(hold: &Hold, epoch: Timestamp) -> String {
     let reason = |reason: &dutykey_policy::wants::Reason| {
         let origin = match &reason.origin {
             Origin::Coverage(rotation) => format!("on call in {rotation}"),
-            Origin::Request(id) => format!("request {id}"),
+            Origin::Request(_) => "asked for and approved".to_owned(),
             Origin::BreakGlass(id) => format!("break-glass {id}"),
         };
         format!("{origin} until {}", offset(epoch, reason.until))
