@@ -13,9 +13,12 @@ mod health;
 mod lists;
 mod me;
 mod openapi;
+mod people;
 mod problem;
+mod profiles;
 mod query;
 mod requests;
+mod shifts;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -105,6 +108,12 @@ impl From<Ports> for Api {
 fn endpoints() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::described())
         .routes(routes!(me::me))
+        .routes(routes!(people::people))
+        .routes(routes!(people::person))
+        .routes(routes!(profiles::profiles))
+        .routes(routes!(profiles::profile))
+        .routes(routes!(profiles::enrollments))
+        .routes(routes!(shifts::shifts))
         .routes(routes!(lists::who))
         .routes(routes!(lists::forecast))
         .routes(routes!(lists::holds))

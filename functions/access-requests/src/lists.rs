@@ -1,24 +1,18 @@
 //! What each address answers that is only looked at.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use dutykey_policy::evidence::Chain;
-use dutykey_policy::time::{Span, later};
 use dutykey_store::Page;
 
 use crate::caller::{Anyone, Auditor};
 use crate::query::{Parameters, excerpt};
 use crate::views::Context;
 use crate::views::rota::{EvidenceView, ForecastView, HoldsView, RotationView, RotationsView};
-use crate::{Api, MAX_WINDOW, Problem, Who};
+use crate::{Api, Problem, Who};
 
 type Answer<T> = Result<Json<T>, Problem>;
-
-/// How far a forecast reaches that does not say.
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// Who holds what at an instant.
 #[utoipa::path(
@@ -45,11 +39,7 @@ pub(crate) async fn who(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<W
 )]
 pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<ForecastView> {
     let parameters = Parameters::of(&uri, &["from", "to"])?;
-    let from = parameters.instant("from")?.unwrap_or_else(|| api.clock.now());
-    let to = parameters.instant("to")?.unwrap_or_else(|| later(from, WEEK));
-    let window = Span::new(from, to)
-        .filter(|window| window.end <= later(from, MAX_WINDOW))
-        .ok_or_else(|| Problem::Parameter("`to` must be after `from`, and at most 90 days after it".to_owned()))?;
+    let window = crate::shifts::window(&parameters, api.clock.now())?;
     Ok(Json(crate::forecast(&api.store, window).await?.into()))
 }
 

@@ -9,8 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::caller::Somebody;
+use crate::people::EnrollmentView;
 use crate::requests::{RequestView, views};
-use crate::views::{Context, HoldView, PersonView, ReasonView, shown};
+use crate::views::{Context, HoldView, PersonView, shown};
 use crate::{Api, Problem};
 
 /// The caller. Instants are RFC 3339 in UTC with milliseconds.
@@ -45,15 +46,6 @@ struct DutyView {
     until: Option<Timestamp>,
 }
 
-/// A profile that somebody is in.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EnrollmentView {
-    /// The profile.
-    profile: String,
-    /// Why, and when.
-    reasons: Vec<ReasonView>,
-}
-
 /// A profile that is offered to people on call in a rotation.
 #[derive(Debug, Serialize, ToSchema)]
 struct OfferView {
@@ -81,12 +73,6 @@ pub(crate) async fn me(State(api): State<Api>, Somebody(caller): Somebody) -> Re
     let offers = api.requests.offers(&caller.person).await?;
     let on_call = api.requests.duties(&live, &offers, now).await?;
     let context = Context::of(&api.store, &live.holds).await?;
-    let enrollments = live.enrollments.iter().filter_map(|enrollment| {
-        let ahead = enrollment.periods.iter().filter(|period| period.until.or_max() > now);
-        let reasons: Vec<ReasonView> =
-            ahead.map(|period| ReasonView::new(&enrollment.origin, period.from, period.until.at())).collect();
-        (!reasons.is_empty()).then(|| EnrollmentView { profile: enrollment.profile.to_string(), reasons })
-    });
     let offers = offers.iter().map(|offer| OfferView {
         profile: offer.profile.id.to_string(),
         name: offer.profile.name.clone(),
@@ -102,7 +88,7 @@ pub(crate) async fn me(State(api): State<Api>, Somebody(caller): Somebody) -> Re
     Ok(Json(Me {
         person: PersonView::from(shown(&live.person.id, Some(&live.person))),
         on_call: on_call.into_iter().map(duty).collect(),
-        enrollments: enrollments.collect(),
+        enrollments: EnrollmentView::all(&live, now),
         holds: live.holds.iter().map(|hold| context.show(hold)).collect(),
         requests: views(&api, &live.requests).await?,
         offers: offers.collect(),

@@ -255,6 +255,12 @@ async fn who_ticks_itself_is_well_until_its_first_tick_is_late_and_everybody_els
     }
 }
 
+/// An address of this path.
+fn address(path: &str) -> String {
+    let named = path.replace("{id}", "req_01JD0000000000000000000000").replace("{profile}", "on-call");
+    named.replace("{person}", "per_01JD0000000000000000000000").replace("{rotation}", "rota:primary")
+}
+
 /// Who may call an endpoint, as its description says.
 fn may(callers: &str, caller: &str) -> bool {
     match callers {
@@ -282,7 +288,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
         for (method, operation) in item.as_object().unwrap() {
             let described = operation["x-callers"].as_str().unwrap_or_else(|| panic!("{method} {path} names nobody"));
             assert!(operation["responses"]["default"].is_object(), "{method} {path} may answer with a problem");
-            let address = path.replace("{id}", "req_01JD0000000000000000000000");
+            let address = address(path);
             for (caller, who) in callers {
                 let (status, answer, _) = world.ask_as(who, &method.to_uppercase(), &address).await;
                 let open = caller != "stranger" && may(described, caller);
@@ -294,7 +300,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 12, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 18, "each endpoint with each caller");
 }
 
 #[tokio::test]
@@ -303,7 +309,7 @@ async fn the_description_and_the_routes_are_the_same() {
     let document = world.get("/v1/openapi.json").await;
     for (path, item) in document["paths"].as_object().unwrap() {
         let described: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
-        let address = path.replace("{id}", "req_01JD0000000000000000000000");
+        let address = address(path);
         for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
             let (status, answer, _) = world.ask_as(Some(("ann@example.com", "admins")), method, &address).await;
             let known = described.iter().any(|one| one == method);
@@ -353,4 +359,29 @@ async fn r21_an_issuer_s_keys_are_kept_and_read_again_for_a_key_that_nobody_know
     assert!(published.keys(&url, false).await.is_err(), "but not for ever");
     let far = published.keys("http://id.example.com", false).await.unwrap_err();
     assert!(far.to_string().contains("not https"), "{far}");
+}
+
+#[tokio::test]
+async fn a_person_a_profile_and_a_rotation_say_who_holds_what_and_why() {
+    let world = world().await;
+    let ann = world.person(10, "ann", (10, 14), State::Held).await;
+    world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
+    let people = world.get("/v1/people").await;
+    assert_eq!(people["people"].as_array().map(Vec::len), Some(2), "{people}");
+    let full = world.get(&format!("/v1/people/{ann}")).await;
+    assert_eq!(
+        (&full["person"]["email"], &full["holds"][0]["id"]),
+        (&"ann@example.com".into(), &"ops".into()),
+        "{full}"
+    );
+    assert_eq!(full["users"]["rota"], "ann", "{full}");
+    assert_eq!(full["enrollments"][0]["reasons"][0]["ref"], "rota:primary", "{full}");
+    let profile = world.get("/v1/profiles/on-call").await;
+    assert_eq!((&profile["entitlements"][0]["id"], &profile["enrolls"][0]), (&"ops".into(), &"rota:primary".into()));
+    assert_eq!(world.get("/v1/profiles").await["profiles"], Value::from(vec![profile]));
+    let inside = world.get("/v1/profiles/on-call/enrollments").await;
+    assert_eq!(inside["enrollments"].as_array().map(Vec::len), Some(1), "Bob's is over: {inside}");
+    assert_eq!(inside["enrollments"][0]["person"]["id"], ann.to_string());
+    let (status, problem, _) = world.ask("GET", "/v1/rotations/rota:primary/shifts").await;
+    assert_eq!(status, 404, "no view has shown it yet: {problem}");
 }

@@ -254,6 +254,12 @@ async fn people_call(deployed: &Deployed) {
         "/v1/evidence?chain=profile/logs".to_owned(),
         format!("/v1/evidence?chain=rotation/{}", rotation_id("primary")),
         "/v1/requests?waiting=true".to_owned(),
+        "/v1/people".to_owned(),
+        format!("/v1/people/{}", me["person"]["id"].as_str().unwrap()),
+        "/v1/profiles".to_owned(),
+        "/v1/profiles/on-call".to_owned(),
+        "/v1/profiles/on-call/enrollments".to_owned(),
+        format!("/v1/rotations/{}/shifts", rotation_id("primary")),
     ];
     for path in looks {
         let (status, answer) = call("cat", "GET", &path, Value::Null).await;
