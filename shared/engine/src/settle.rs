@@ -1,14 +1,13 @@
 //! What time, the rota and the profiles have made of a person's access requests.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dutykey_policy::enrollment::{Cover, Enrollment, Origin};
-use dutykey_policy::id::{PersonId, RotationId};
+use dutykey_policy::enrollment::{Cover, Enrollment, KEPT_AFTER_END, Origin};
+use dutykey_policy::id::RotationId;
 use dutykey_policy::lock::{Lock, in_force};
 use dutykey_policy::look::Due;
-use dutykey_policy::profile::{Approvers, Profile};
-use dutykey_policy::request::{Known, Request, of_request};
+use dutykey_policy::profile::Profile;
+use dutykey_policy::request::{Known, Request, nobody, of_request};
 use dutykey_policy::time::{Span, earlier, later};
 use jiff::Timestamp;
 
@@ -18,9 +17,6 @@ use crate::ports::ledger::{LivePerson, PersonChange, StoreError};
 use crate::ports::rota::ReadRota;
 use crate::snapshot::Snapshot;
 
-/// How long an enrollment that is over is kept with the live ones, so that an end which is carried out late still finds
-/// when it was due.
-const KEPT: Duration = Duration::from_secs(48 * 3_600);
 /// How far around an instant shifts are read for whoever is on call at it: duties are merged, and an end far away is as
 /// good as none to a request.
 const AROUND: Duration = Duration::from_secs(14 * 86_400);
@@ -41,11 +37,6 @@ pub(crate) async fn covers(
     let Some(user) = live.person.users.get(&rotation.source) else { return Ok(Vec::new()) };
     let known = rota.known(rotation, around(now)).await?;
     Ok(in_force(&known, Lock::from(profile), now).covers.remove(user).unwrap_or_default())
-}
-
-/// Nobody decides in a look.
-fn nobody(_: &Approvers, _: &PersonId, _: &BTreeSet<String>) -> bool {
-    false
 }
 
 impl Worker {
@@ -88,7 +79,7 @@ impl Worker {
 /// Whether what was asked for or taken has been over for so long that nobody needs it any more.
 fn is_over(enrollment: &Enrollment, now: Timestamp) -> bool {
     let asked = matches!(enrollment.origin, Origin::Request(_) | Origin::BreakGlass(_));
-    asked && enrollment.periods.iter().all(|period| later(period.until.or_max(), KEPT) <= now)
+    asked && enrollment.periods.iter().all(|period| later(period.until.or_max(), KEPT_AFTER_END) <= now)
 }
 
 /// When the person's requests must be settled next.

@@ -19,7 +19,7 @@ use crate::time::{Span, earlier, later, union};
 
 /// How long periods that have ended are kept with the enrollment, so that an end which is carried out late still finds
 /// when it was due.
-const KEPT_AFTER_END: Duration = Duration::from_secs(48 * 3_600);
+pub const KEPT_AFTER_END: Duration = Duration::from_secs(48 * 3_600);
 
 /// What brought a person into a profile.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,10 +103,22 @@ impl From<Span> for Cover {
 }
 
 impl Cover {
+    /// When it ends, by what is in force.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.span.end.min(self.closes)
+    }
+
+    /// Whether somebody is on call by it at the instant.
+    #[must_use]
+    pub fn counts(&self, at: Timestamp) -> bool {
+        self.span.start.max(self.opens) <= at && at < self.end()
+    }
+
     /// Access under a profile's rule, with lead and grace.
     fn access(&self, rule: &Automatic) -> Option<Span> {
         let from = earlier(self.span.start, rule.lead).max(self.opens);
-        let end = self.span.end.min(self.closes);
+        let end = self.end();
         let grace = if Bug::GraceDoubled.is_chosen() { rule.grace * 2 } else { rule.grace };
         let until = if end == Timestamp::MAX { end } else { later(end, grace) };
         Span::new(from, end).and_then(|_| Span::new(from, until))

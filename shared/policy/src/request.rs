@@ -219,6 +219,12 @@ pub struct Known<'a> {
     pub now: Timestamp,
 }
 
+/// For moves that decide nothing: nobody may decide.
+#[must_use]
+pub fn nobody(_: &Approvers, _: &PersonId, _: &BTreeSet<String>) -> bool {
+    false
+}
+
 impl std::fmt::Debug for Known<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Known").field("now", &self.now).finish_non_exhaustive()

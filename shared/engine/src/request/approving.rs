@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dutykey_policy::block::{Block, Denied, Reach};
-use dutykey_policy::enrollment::Cover;
 use dutykey_policy::id::{PersonId, RotationId, UserId};
 use dutykey_policy::lock::{Lock, in_force};
 use dutykey_policy::profile::{Approvers, Profile};
@@ -94,9 +93,11 @@ impl Requests {
             return Ok(BTreeSet::new());
         };
         let known = self.rota.known(rotation, instant).await?;
-        let counts = |cover: &Cover| cover.span.start.max(cover.opens) <= now && now < cover.span.end.min(cover.closes);
         let covers = in_force(&known, Lock::from(profile), now).covers;
-        let users = covers.into_iter().filter(|(_, covers)| covers.iter().any(counts)).map(|(user, _)| user.clone());
+        let users = covers
+            .into_iter()
+            .filter(|(_, covers)| covers.iter().any(|cover| cover.counts(now)))
+            .map(|(user, _)| user.clone());
         let users: Vec<UserId> = users.collect();
         Ok(self.rota.people(&rotation.source, &users).await?.into_values().collect())
     }

@@ -8,7 +8,7 @@ use dutykey_policy::enrollment::{Cover, Origin};
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
 use dutykey_policy::look::{Due, decision_time};
 use dutykey_policy::profile::{Approvers, Profile};
-use dutykey_policy::request::{Decision, Known, Request, Verdict, Wish, of_request};
+use dutykey_policy::request::{Decision, Known, Request, Verdict, Wish, nobody, of_request};
 use dutykey_policy::time::later;
 use jiff::Timestamp;
 
@@ -76,11 +76,6 @@ impl Ground {
         let Self { profile, covers, blocked, now } = self;
         Known { profile: profile.as_ref(), covers, blocked: *blocked, may, now: *now }
     }
-}
-
-/// Nobody decides when something is asked for or given back.
-pub(super) fn nobody(_: &Approvers, _: &PersonId, _: &BTreeSet<String>) -> bool {
-    false
 }
 
 impl Requests {

@@ -6,11 +6,10 @@ use std::time::Duration;
 use dutykey_policy::enrollment::{Origin, coverage};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId};
 use dutykey_policy::profile::Profile;
-use dutykey_policy::request::{Refusal, Request, Wish};
+use dutykey_policy::request::{Refusal, Request, Wish, nobody};
 use dutykey_policy::rota::End;
 use jiff::Timestamp;
 
-use super::moving::nobody;
 use super::{RequestError, Requests};
 use crate::ports::ledger::{LivePerson, StoreError};
 use crate::settle::around;

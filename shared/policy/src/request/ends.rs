@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Access, Known};
+use crate::enrollment::Cover;
 use crate::profile::SelfService;
 use crate::time::later;
 
@@ -18,12 +19,8 @@ pub(super) struct Offer<'a> {
 impl Offer<'_> {
     /// When the duty on which the requester is now ends, with grace; `None` where they are on none.
     pub(super) fn duty_ends(&self, known: &Known<'_>) -> Option<Timestamp> {
-        let now = known.now;
-        let on = known
-            .covers
-            .iter()
-            .filter(|cover| cover.span.start.max(cover.opens) <= now && now < cover.span.end.min(cover.closes));
-        let end = on.map(|cover| cover.span.end.min(cover.closes)).max()?;
+        let on = known.covers.iter().filter(|cover| cover.counts(known.now));
+        let end = on.map(Cover::end).max()?;
         Some(later(end, self.grace))
     }
 
@@ -37,7 +34,7 @@ impl Offer<'_> {
     /// The access, cut where the duty or the profile's limit has moved before its end. The grace of a duty that is there no
     /// more counts from when that was found; of one that is only over, from its end.
     pub(super) fn cut(&self, access: Access, known: &Known<'_>) -> Access {
-        let ends = known.covers.iter().map(|cover| cover.span.end.min(cover.closes));
+        let ends = known.covers.iter().map(Cover::end);
         let over = ends.filter(|end| access.from < *end && *end <= known.now).max();
         let duty = self.duty_ends(known).unwrap_or_else(|| later(over.unwrap_or(known.now), self.grace));
         let until = duty.min(later(access.from, self.service.max_duration));
