@@ -169,10 +169,20 @@ pub(crate) struct Decider(pub(crate) dutykey_engine::request::Caller);
 /// An auditor or an administrator.
 pub(crate) struct Auditor;
 
+/// An administrator who has lately shown who they are.
+pub(crate) struct Administrator(pub(crate) PersonId);
+
 impl Caller {
     /// Whether they may look at what concerns others alone.
     pub(crate) fn audits(&self) -> bool {
         self.auditor || self.administrator
+    }
+
+    /// Whoever has lately shown who they are.
+    fn decider(self, now: Timestamp) -> Result<dutykey_engine::request::Caller, Problem> {
+        let young = self.issued_at.is_some_and(|at| later(at, YOUNG) > now);
+        let somebody = self.person()?;
+        if young { Ok(somebody) } else { Err(Problem::OldToken) }
     }
 
     pub(crate) fn person(self) -> Result<dutykey_engine::request::Caller, Problem> {
@@ -203,10 +213,7 @@ impl FromRequestParts<Api> for Decider {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Anyone(caller) = Anyone::from_request_parts(parts, api).await?;
-        let now = api.clock.now();
-        let young = caller.issued_at.is_some_and(|at| later(at, YOUNG) > now);
-        let somebody = caller.person()?;
-        if young { Ok(Self(somebody)) } else { Err(Problem::OldToken) }
+        caller.decider(api.clock.now()).map(Self)
     }
 }
 
@@ -216,5 +223,17 @@ impl FromRequestParts<Api> for Auditor {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Anyone(caller) = Anyone::from_request_parts(parts, api).await?;
         if caller.audits() { Ok(Self) } else { Err(Problem::Forbidden("an auditor or an administrator")) }
+    }
+}
+
+impl FromRequestParts<Api> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Anyone(caller) = Anyone::from_request_parts(parts, api).await?;
+        if !caller.administrator {
+            return Err(Problem::Forbidden("an administrator"));
+        }
+        caller.decider(api.clock.now()).map(|caller| Self(caller.person))
     }
 }

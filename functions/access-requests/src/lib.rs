@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod ahead;
+mod blocks;
 mod body;
 mod caller;
 mod explained;
@@ -33,6 +34,7 @@ use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use dutykey_engine::block::Blocks;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::request::Requests;
@@ -81,6 +83,7 @@ impl std::fmt::Debug for Ports {
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) requests: Requests,
+    pub(crate) blocks: Blocks,
     pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -89,6 +92,8 @@ impl From<Ports> for Api {
     fn from(ports: Ports) -> Self {
         let Ports { store, queues, keys, unconfigured, clock, chance } = ports;
         let shared = Arc::new(store.clone());
+        let blocks =
+            Blocks { blocks: shared.clone(), queues: queues.clone(), clock: clock.clone(), chance: chance.clone() };
         let requests = Requests {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -100,7 +105,7 @@ impl From<Ports> for Api {
         };
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
-        Self { store, requests, identify: Arc::new(identify), clock }
+        Self { store, requests, blocks, identify: Arc::new(identify), clock }
     }
 }
 
@@ -119,6 +124,8 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(lists::holds))
         .routes(routes!(lists::rotations))
         .routes(routes!(lists::evidence))
+        .routes(routes!(blocks::place, blocks::list))
+        .routes(routes!(blocks::lift))
         .routes(routes!(requests::ask, requests::list))
         .routes(routes!(requests::one, requests::cancel))
         .routes(routes!(requests::decide))

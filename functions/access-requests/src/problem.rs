@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dutykey_engine::block::BlockError;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::request::RequestError;
 use dutykey_policy::request::Refusal;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::caller::{DEVELOPER, KeysError, TokenError};
+use crate::query::excerpt;
 
 /// What is wrong with a request or with the answer to it. Each has a `type` of its own that never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,10 @@ pub enum Problem {
     Forbidden(&'static str),
     /// A move of a request is not possible now, or not for this person.
     Refused(Refusal),
+    /// What would be denied was not repeated.
+    Unconfirmed(String),
+    /// It would give its author more than they have.
+    OwnGain(String),
     /// The idempotency key was used for something else.
     KeyReused,
     /// What is known of a rotation is too old to decide by.
@@ -107,6 +113,10 @@ impl Problem {
             Self::Nobody => Kind(StatusCode::FORBIDDEN, "nobody", "Only a person may do this"),
             Self::Forbidden(_) => Kind(StatusCode::FORBIDDEN, "forbidden", "Only others may do this"),
             Self::Refused(refusal) => refused(*refusal),
+            Self::Unconfirmed(_) => {
+                Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What is denied was not confirmed")
+            }
+            Self::OwnGain(_) => Kind(StatusCode::FORBIDDEN, "own-gain", "It takes another administrator"),
             Self::KeyReused => {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
@@ -126,6 +136,7 @@ impl Problem {
         match self {
             Self::Parameter(what)
             | Self::Field(what)
+            | Self::OwnGain(what)
             | Self::StaleRota(what)
             | Self::Unavailable(what)
             | Self::Unreadable(what) => what,
@@ -150,6 +161,7 @@ impl Problem {
             Self::Nobody => format!("say who you are with the header `{DEVELOPER}: ann@example.com`"),
             Self::Forbidden(who) => format!("this is for {who}"),
             Self::Refused(refusal) => refusal.to_string(),
+            Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
             Self::KeyReused => "something else was asked for under it within 24 hours; use another key".to_owned(),
         }
     }
@@ -195,6 +207,19 @@ impl From<RequestError> for Problem {
             RequestError::NameReused => Self::KeyReused,
             RequestError::StaleRota(_) => Self::StaleRota(error.to_string()),
             RequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BlockError> for Problem {
+    fn from(error: BlockError) -> Self {
+        match error {
+            BlockError::NoBlock(id) => Self::NotFound(format!("block {} that has not ended", excerpt(&id))),
+            BlockError::OwnGain => Self::OwnGain(error.to_string()),
+            BlockError::Store(error) => error.into(),
+            BlockError::NoAuthor | BlockError::Reason | BlockError::Over(_) | BlockError::Nobody => {
+                Self::Field(error.to_string())
+            }
         }
     }
 }

@@ -258,7 +258,10 @@ async fn who_ticks_itself_is_well_until_its_first_tick_is_late_and_everybody_els
 /// An address of this path.
 fn address(path: &str) -> String {
     let named = path.replace("{id}", "req_01JD0000000000000000000000").replace("{profile}", "on-call");
-    named.replace("{person}", "per_01JD0000000000000000000000").replace("{rotation}", "rota:primary")
+    named
+        .replace("{person}", "per_01JD0000000000000000000000")
+        .replace("{rotation}", "rota:primary")
+        .replace("{block}", "01JD0000000000000000000000")
 }
 
 /// Who may call an endpoint, as its description says.
@@ -266,6 +269,7 @@ fn may(callers: &str, caller: &str) -> bool {
     match callers {
         "anyone" => true,
         "person" | "requester" | "approver" => caller != "this machine",
+        "administrator" => caller == "administrator",
         "auditor" => matches!(caller, "this machine" | "auditor" | "administrator"),
         other => panic!("the description names {other}, which this test does not know"),
     }
@@ -300,7 +304,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 18, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 21, "each endpoint with each caller");
 }
 
 #[tokio::test]
@@ -384,4 +388,37 @@ async fn a_person_a_profile_and_a_rotation_say_who_holds_what_and_why() {
     assert_eq!(inside["enrollments"][0]["person"]["id"], ann.to_string());
     let (status, problem, _) = world.ask("GET", "/v1/rotations/rota:primary/shifts").await;
     assert_eq!(status, 404, "no view has shown it yet: {problem}");
+}
+
+#[tokio::test]
+async fn r2_r20_an_administrator_denies_and_another_lifts_what_would_give_the_first_more() {
+    let world = world().await;
+    let ann = world.person(10, "ann", (10, 14), State::Held).await;
+    let call = async |who: &str, method: &str, path: &str, body: Value| {
+        let request = HttpRequest::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.header(DEVELOPER, format!("{who}@example.com")).header(DEVELOPER_GROUPS, "admins");
+        let response = world.router.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    };
+    let block = |denies: &str, id: &str, confirm: &str| serde_json::json!({ "denies": denies, "id": id, "reach": "revoke", "reason": "laptop stolen", "confirm": confirm });
+    let (status, problem) = call("dan", "POST", "/v1/blocks", block("person", ann.as_str(), "ann")).await;
+    assert_eq!((status, &problem["type"]), (422, &"urn:dutykey:problem:unconfirmed".into()), "{problem}");
+    let stranger = block("person", "per_01JD0000000000000000000099", "per_01JD0000000000000000000099");
+    assert_eq!(call("dan", "POST", "/v1/blocks", stranger).await.0, 422, "nobody has this ID");
+    let (status, placed) = call("dan", "POST", "/v1/blocks", block("person", ann.as_str(), ann.as_str())).await;
+    assert_eq!((status, &placed["person"]), (201, &ann.to_string().into()), "{placed}");
+    let (_, app) = call("dan", "POST", "/v1/blocks", block("app", "toys", "toys")).await;
+    let listed = world.get("/v1/blocks").await;
+    let reasons: Vec<_> = listed["blocks"].as_array().unwrap().iter().map(|block| &block["reason"]).collect();
+    assert_eq!(reasons, ["laptop stolen"; 2], "{listed}");
+    for denied in [&placed, &app] {
+        let path = format!("/v1/blocks/{}", denied["id"].as_str().unwrap());
+        let (status, problem) = call("ann", "DELETE", &path, Value::Null).await;
+        assert_eq!((status, &problem["type"]), (403, &"urn:dutykey:problem:own-gain".into()), "R20: {problem}");
+        assert_eq!(call("dan", "DELETE", &path, Value::Null).await.0, 204);
+        assert_eq!(call("dan", "DELETE", &path, Value::Null).await.0, 404, "it is lifted");
+    }
+    assert_eq!(world.get("/v1/blocks").await["blocks"], serde_json::json!([]));
 }

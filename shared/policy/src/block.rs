@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::enrollment::Origin;
+use crate::enrollment::{Enrollment, Origin};
 use crate::evidence::{Chain, Draft, Sealed};
 use crate::id::{AppId, PersonId, ProfileId};
+use crate::profile::Profile;
 use crate::time::rfc3339;
 
 /// What a block denies.
@@ -105,6 +106,25 @@ impl Block {
             Denied::App(denied) => denied == app,
         }
     }
+
+    /// Whether it keeps the person from anything that they have a reason for, now or later. What is on them alone always
+    /// counts: they could be on call again tomorrow.
+    #[must_use]
+    pub fn keeps_from(
+        &self,
+        person: &PersonId,
+        enrollments: &[Enrollment],
+        profiles: &[Profile],
+        now: Timestamp,
+    ) -> bool {
+        let ahead = |enrollment: &&Enrollment| enrollment.periods.iter().any(|period| period.until.or_max() > now);
+        let denied = |enrollment: &Enrollment| {
+            let given = profiles.iter().find(|profile| profile.id == enrollment.profile);
+            given.is_some_and(|profile| profile.entitlements.iter().any(|it| self.denies(person, &profile.id, &it.app)))
+        };
+        self.denied.person() == Some(person) || enrollments.iter().filter(ahead).any(denied)
+    }
+
     /// The evidence that it was placed. The reason is in it as its digest only.
     #[must_use]
     pub fn placed(&self, reason: &Sealed) -> Draft {

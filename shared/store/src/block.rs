@@ -75,6 +75,15 @@ fn concerned(block: &Block, word: &str) -> Concerned {
 }
 
 impl Store {
+    /// Why a block was placed; `None` where that was erased.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the record cannot be read.
+    pub async fn block_reason(&self, block: &Block) -> Result<Option<String>, StoreError> {
+        let text = self.get(&keys::block_text(block.denied.person(), &block.id)).await?;
+        Ok(text.map(decode::<Sealed>).transpose()?.map(|sealed| sealed.text))
+    }
+
     async fn stored(&self, id: &str) -> Result<Option<Block>, StoreError> {
         self.get(&keys::block(id)).await?.map(decode).transpose()
     }

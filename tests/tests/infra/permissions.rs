@@ -233,11 +233,11 @@ async fn people_call(deployed: &Deployed) {
     });
     let call = async |who: &str, method: &str, path: &str, body: Value| {
         let request = Request::builder().method(method).uri(path).header(DEVELOPER, format!("{who}@example.com"));
-        let request = request.header(DEVELOPER_GROUPS, "audit").header("content-type", "application/json");
+        let request = request.header(DEVELOPER_GROUPS, "audit, admins").header("content-type", "application/json");
         let request = request.header("idempotency-key", "1").body(Body::from(body.to_string())).unwrap();
         let response = api.clone().oneshot(request).await.unwrap();
         let (status, body) = (response.status().as_u16(), to_bytes(response.into_body(), 1 << 20).await.unwrap());
-        (status, serde_json::from_slice::<Value>(&body).unwrap())
+        (status, serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
     };
     let (status, me) = call("ann", "GET", "/v1/me", Value::Null).await;
     assert_eq!(status, 200, "{me}");
@@ -254,6 +254,7 @@ async fn people_call(deployed: &Deployed) {
         "/v1/evidence?chain=profile/logs".to_owned(),
         format!("/v1/evidence?chain=rotation/{}", rotation_id("primary")),
         "/v1/requests?waiting=true".to_owned(),
+        "/v1/blocks".to_owned(),
         "/v1/people".to_owned(),
         format!("/v1/people/{}", me["person"]["id"].as_str().unwrap()),
         "/v1/profiles".to_owned(),
@@ -274,6 +275,15 @@ async fn people_call(deployed: &Deployed) {
     let longer = json!({ "duration": "6m", "justification": "disk still full" });
     assert_eq!(call("ann", "POST", &format!("{path}/extend"), longer).await.0, 200);
     assert_eq!(call("ann", "GET", &path, Value::Null).await.0, 200);
+    let joe = deployed.world.person("joe").await.expect("the rota has shown him");
+    for (denies, id) in [("person", joe.as_str()), ("profile", "on-call"), ("app", "directory")] {
+        let denial =
+            json!({ "denies": denies, "id": id, "reach": "freeze", "reason": "a drill", "confirm": id, "until": null });
+        let (status, block) = call("eve", "POST", "/v1/blocks", denial).await;
+        assert_eq!(status, 201, "{block}");
+        let path = format!("/v1/blocks/{}", block["id"].as_str().unwrap());
+        assert_eq!(call("eve", "DELETE", &path, Value::Null).await.0, 204, "{path}");
+    }
 }
 
 /// Hand-offs of an app whose calls take turns and fail for a while, somebody whom nothing matches, a request, blocks on
@@ -300,6 +310,7 @@ async fn lived() -> BTreeSet<Asked> {
         .target("faults", json!([{ "fault": "fail", "on": "revoke", "group": "prod", "from": "20m", "to": "23m" }]))
         .installation(|installation| {
             installation.api.auditors = vec!["audit".to_owned()];
+            installation.api.administrators = vec!["admins".to_owned()];
             installation.directory = Some("directory".to_owned());
             installation.sync.directory_every = m(10);
         })
