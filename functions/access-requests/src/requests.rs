@@ -363,15 +363,13 @@ pub(crate) async fn views(api: &Api, requests: &[Request]) -> Result<Vec<Request
     let mut people: Vec<PersonId> = requests.iter().map(|request| request.person.clone()).collect();
     people.extend(requests.iter().flat_map(decided_by));
     let people = api.store.who(&people).await?;
-    let mut views = Vec::with_capacity(requests.len());
-    for request in requests {
+    let names = |request: &Request| -> Vec<(PersonId, String)> {
         let justifications = (0..request.asks().count()).map(|ask| justification_name(&request.id, ask));
         let comments = (0..decided_by(request).len()).map(|decision| comment_name(&request.id, decision));
-        let names: Vec<String> = justifications.chain(comments).collect();
-        let texts = api.store.texts(&request.person, &names).await?;
-        views.push(view(request, &people, &texts));
-    }
-    Ok(views)
+        justifications.chain(comments).map(|name| (request.person.clone(), name)).collect()
+    };
+    let texts = api.store.texts(&requests.iter().flat_map(names).collect::<Vec<_>>()).await?;
+    Ok(requests.iter().map(|request| view(request, &people, &texts)).collect())
 }
 
 fn view(request: &Request, people: &BTreeMap<PersonId, Person>, texts: &BTreeMap<String, String>) -> RequestView {

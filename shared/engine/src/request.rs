@@ -142,13 +142,6 @@ pub fn comment_name(id: &RequestId, decision: usize) -> String {
     format!("request/{id}/comment/{decision}")
 }
 
-/// A text that goes with a change: its digest, and what is stored beside the evidence.
-#[derive(Debug, Clone, Default)]
-struct Text {
-    digest: Option<String>,
-    stored: Vec<(String, Sealed)>,
-}
-
 impl Requests {
     /// Asks for a profile by being on call in the rotation, or in the first of the profile's in which the caller is. Under
     /// one name it is asked for once.
@@ -169,9 +162,9 @@ impl Requests {
         };
         self.fresh(&rotation).await?;
         let id: RequestId = ids::named("req", self.chance.as_ref(), self.clock.now())?;
-        let (wish, text) = self.wish(&id, 0, order)?;
+        let (wish, text) = self.wish(order)?;
         let ask = Move::Ask(NewAsk { id, profile, rotation: &rotation, wish, once });
-        self.moved(&caller.person, &text, &ask).await
+        self.moved(&caller.person, text.as_ref(), &ask).await
     }
 
     /// Asks for more time for what was approved.
@@ -183,8 +176,8 @@ impl Requests {
         let owner = owned.ok_or_else(|| RequestError::NoRequest(id.clone()))?;
         let before = self.stored(&owner, id).await?;
         self.fresh(&before.rotation).await?;
-        let (wish, text) = self.wish(id, before.asks().count(), order)?;
-        self.moved(&owner, &text, &Move::Change(id, Change::Longer(wish))).await.map(drop)
+        let (wish, text) = self.wish(order)?;
+        self.moved(&owner, text.as_ref(), &Move::Change(id, Change::Longer(wish))).await.map(drop)
     }
 
     /// Decides what waits.
@@ -201,10 +194,9 @@ impl Requests {
         let owner = self.people.requester(id).await?.ok_or_else(|| RequestError::NoRequest(id.clone()))?;
         let before = self.stored(&owner, id).await?;
         self.fresh(&before.rotation).await?;
-        let decided = before.asks().map(|ask| ask.decisions.len()).sum();
-        let text = self.sealed(comment_name(id, decided), bounded(comment, LONGEST_TEXT)?);
-        let decide = Change::Decide { caller, verdict, comment: text.digest.clone() };
-        self.moved(&owner, &text, &Move::Change(id, decide)).await.map(drop)
+        let text = self.sealed(bounded(comment, LONGEST_TEXT)?);
+        let decide = Change::Decide { caller, verdict, comment: text.as_ref().map(Sealed::digest) };
+        self.moved(&owner, text.as_ref(), &Move::Change(id, decide)).await.map(drop)
     }
 
     /// Takes back what waits, or gives back what was approved.
@@ -212,7 +204,7 @@ impl Requests {
     /// # Errors
     /// It is not the caller's, or is over; or the table cannot be used.
     pub async fn cancel(&self, caller: &Caller, id: &RequestId) -> Result<(), RequestError> {
-        self.moved(&caller.person, &Text::default(), &Move::Change(id, Change::Cancel)).await.map(drop)
+        self.moved(&caller.person, None, &Move::Change(id, Change::Cancel)).await.map(drop)
     }
 
     /// Sees to it that what is known of the rotation is no older than it may be: where it is, a read is asked for and its
@@ -241,17 +233,15 @@ impl Requests {
         }
     }
 
-    fn wish(&self, id: &RequestId, asks: usize, order: Order) -> Result<(Wish, Text), RequestError> {
+    fn wish(&self, order: Order) -> Result<(Wish, Option<Sealed>), RequestError> {
         let Order { wanted, justification, incident } = order;
         let incident = bounded(incident, LONGEST_INCIDENT)?;
-        let text = self.sealed(justification_name(id, asks), bounded(justification, LONGEST_TEXT)?);
-        Ok((Wish { wanted, justification: text.digest.clone(), incident }, text))
+        let text = self.sealed(bounded(justification, LONGEST_TEXT)?);
+        Ok((Wish { wanted, justification: text.as_ref().map(Sealed::digest), incident }, text))
     }
 
-    fn sealed(&self, name: String, text: Option<String>) -> Text {
-        let Some(text) = text else { return Text::default() };
-        let sealed = Sealed::new(&text, self.chance.bytes());
-        Text { digest: Some(sealed.digest()), stored: vec![(name, sealed)] }
+    fn sealed(&self, text: Option<String>) -> Option<Sealed> {
+        text.map(|text| Sealed::new(&text, self.chance.bytes()))
     }
 
     async fn stored(&self, owner: &PersonId, id: &RequestId) -> Result<Request, RequestError> {

@@ -60,14 +60,14 @@ impl Store {
         self.listed(keys::shards(keys::REQUESTS), cursor, limit).await
     }
 
-    /// Texts of a person by their names, those that are there: one that was erased is not.
+    /// Texts of people by their names, which no two have alike; those that are there: one that was erased is not.
     ///
     /// # Errors
     /// The table cannot be used, or a record cannot be read.
-    pub async fn texts(&self, person: &PersonId, names: &[String]) -> Result<BTreeMap<String, String>, StoreError> {
-        let mut found = self.batch_get(names.iter().map(|name| keys::text(person, name))).await?;
+    pub async fn texts(&self, wanted: &[(PersonId, String)]) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut found = self.batch_get(wanted.iter().map(|(person, name)| keys::text(person, name))).await?;
         let mut texts = BTreeMap::new();
-        for name in names {
+        for (person, name) in wanted {
             if let Some(item) = found.remove(&keys::text(person, name)) {
                 texts.insert(name.clone(), decode::<Sealed>(item)?.text);
             }

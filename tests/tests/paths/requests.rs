@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dutykey_engine::request::{Caller, Order, RequestError};
+use dutykey_engine::request::{Caller, Order, RequestError, comment_name};
 use dutykey_policy::id::{EntitlementRef, RequestId};
 use dutykey_policy::profile::{Approvers, Profile, SelfService, Step};
 use dutykey_policy::request::{How, Refusal, Request, Stage, Verdict};
@@ -113,6 +113,31 @@ async fn two_approvals_at_once_give_one_enrollment() {
     assert_eq!(refused, 1, "{one:?} {other:?}");
     let enrollments = world.live("ann").await.enrollments;
     assert_eq!(enrollments.len(), 1, "{enrollments:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p9_what_two_say_at_once_is_kept_of_both() {
+    let mut profile = offered(vec![Approvers::People(["bob@example.com".into(), "cat@example.com".into()].into())]);
+    profile.self_service.as_mut().unwrap().steps[0].any = 2;
+    let world = Company::of(["ann", "bob", "cat"])
+        .shifts("first", &[shift("ann", "1h", "5h")])
+        .shifts("second", &[shift("bob", "0s", "10h"), shift("cat", "20h", "30h")])
+        .profile(profile)
+        .start()
+        .await;
+    world.run_until(m(90)).await;
+    let asked = world.ask("ann", 60).await.unwrap();
+    let (bob, cat) = (world.caller("bob").await, world.caller("cat").await);
+    let requests = world.requests();
+    let say = |by| requests.decide(by, &asked.id, Verdict::Approve, Some(by.person.to_string()));
+    let (one, other) = tokio::join!(say(&bob), say(&cat));
+    assert_eq!((one, other), (Ok(()), Ok(())));
+    let decided = world.request(&asked.id).await;
+    let by: Vec<_> = decided.asks().flat_map(|ask| &ask.decisions).map(|decision| decision.by.clone()).collect();
+    let names: Vec<_> = (0..2).map(|nth| (asked.person.clone(), comment_name(&asked.id, nth))).collect();
+    let texts = world.store.texts(&names).await.unwrap();
+    let said: Vec<_> = names.iter().map(|(_, name)| texts.get(name).cloned()).collect();
+    assert_eq!(said, by.iter().map(|by| Some(by.to_string())).collect::<Vec<_>>(), "each comment is its decision's");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use dutykey_policy::block::{Block, Reach};
 use dutykey_policy::enrollment::{Cover, Origin};
+use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
 use dutykey_policy::look::{Due, decision_time};
 use dutykey_policy::profile::{Approvers, Profile};
@@ -12,7 +13,7 @@ use dutykey_policy::request::{Decision, Known, Request, Verdict, Wish, nobody, o
 use dutykey_policy::time::later;
 use jiff::Timestamp;
 
-use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, Text, of};
+use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, comment_name, justification_name, of};
 use crate::due::{announce, soonest};
 use crate::ports::clock::trusted;
 use crate::ports::ledger::{Committed, LivePerson, Made, PersonChange, StoreError};
@@ -46,6 +47,20 @@ pub(super) enum Change<'a> {
     Decide { caller: &'a Caller, verdict: Verdict, comment: Option<String> },
     /// It is taken back, or given back.
     Cancel,
+}
+
+impl Move<'_> {
+    /// The name of the text that goes with it, where it takes one.
+    fn text(&self, before: Option<&Request>) -> Option<String> {
+        let asks = before.map_or(0, |before| before.asks().count());
+        let decisions = || before.into_iter().flat_map(Request::asks).map(|ask| ask.decisions.len()).sum();
+        match self {
+            Self::Ask(ask) => Some(justification_name(&ask.id, asks)),
+            Self::Change(id, Change::Longer(_)) => Some(justification_name(id, asks)),
+            Self::Change(id, Change::Decide { .. }) => Some(comment_name(id, decisions())),
+            Self::Change(_, Change::Cancel) => None,
+        }
+    }
 }
 
 /// What a move comes to.
@@ -82,7 +97,7 @@ impl Requests {
     pub(super) async fn moved(
         &self,
         person: &PersonId,
-        text: &Text,
+        text: Option<&Sealed>,
         wanted: &Move<'_>,
     ) -> Result<RequestId, RequestError> {
         let mut races = 0;
@@ -99,6 +114,8 @@ impl Requests {
                 Outcome::Moves(moved) => moved,
                 Outcome::Stands(id) => return Ok(id),
             };
+            // Somebody else may have said something first: the place of a text is known only now.
+            let text = text.and_then(|text| Some((wanted.text(moved.before.as_ref())?, text.clone())));
             match self.commit(&live, &moved, text, now).await {
                 Err(StoreError::Changed(_)) if races < RACES => races += 1,
                 done => return Ok(done.map(|()| moved.after.id)?),
@@ -156,7 +173,7 @@ impl Requests {
         &self,
         live: &LivePerson,
         Moved { before, after, made }: &Moved,
-        text: &Text,
+        text: Option<(String, Sealed)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let gives = before.as_ref().and_then(Request::access) != after.access();
@@ -168,7 +185,7 @@ impl Requests {
             next_end: soonest(live.head.next_end.clone(), next_end),
             enrollments: gives.then(|| after.enrollment()).into_iter().collect(),
             requests: vec![after.clone()],
-            texts: text.stored.clone(),
+            texts: text.into_iter().collect(),
             made: made.clone(),
             evidence: of_request(before.as_ref(), after, ACTOR),
             ..PersonChange::nothing(live, now)
@@ -190,7 +207,7 @@ impl Requests {
         now: Timestamp,
     ) -> Result<Ground, StoreError> {
         let profile = self.rules.profiles(std::slice::from_ref(profile)).await?.into_iter().next();
-        self.ground_of(live, profile, rotation, now).await
+        self.ground_of(live, profile, rotation, &self.rules.blocks().await?, now).await
     }
 
     pub(super) async fn ground_of(
@@ -198,16 +215,15 @@ impl Requests {
         live: &LivePerson,
         profile: Option<Profile>,
         rotation: &RotationId,
+        blocks: &[Block],
         now: Timestamp,
     ) -> Result<Ground, StoreError> {
         let covers = match &profile {
             Some(profile) => covers(self.rota.as_ref(), live, rotation, profile, now).await?,
             None => Vec::new(),
         };
-        let blocks = self.rules.blocks().await?;
         let inactive = live.person.active == Some(false);
-        let blocked =
-            inactive || profile.as_ref().is_some_and(|profile| denied(&blocks, &live.person.id, profile, now));
+        let blocked = inactive || profile.as_ref().is_some_and(|profile| denied(blocks, &live.person.id, profile, now));
         Ok(Ground { profile, covers, blocked, now })
     }
 }

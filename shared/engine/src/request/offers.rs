@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Origin, coverage};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId};
 use dutykey_policy::profile::Profile;
@@ -43,10 +44,11 @@ impl Requests {
     /// The table cannot be used.
     pub async fn offers(&self, person: &PersonId) -> Result<Vec<Offer>, StoreError> {
         let Some(live) = self.ledger.load(person).await? else { return Ok(Vec::new()) };
+        let blocks = self.rules.blocks().await?;
         let mut offers = Vec::new();
         for profile in self.rules.all_profiles().await? {
             for rotation in profile.self_service.iter().flat_map(|service| &service.rotations) {
-                let refusal = self.refusal(&live, &profile, rotation).await?;
+                let refusal = self.refusal(&live, &profile, rotation, &blocks).await?;
                 offers.push(Offer { profile: profile.clone(), rotation: rotation.clone(), refusal });
             }
         }
@@ -86,13 +88,14 @@ impl Requests {
         let found = found.ok_or_else(|| RequestError::NoProfile(profile.clone()))?;
         let live = self.ledger.load(person).await?;
         let live = live.ok_or_else(|| StoreError::Changed(format!("the person {person}")))?;
+        let blocks = self.rules.blocks().await?;
         let mut first = None;
         for rotation in found.self_service.iter().flat_map(|service| &service.rotations) {
             // Whoever is not known on the platform is on call in none of its rotations.
             if live.person.users.contains_key(&rotation.source) {
                 self.fresh(rotation).await?;
             }
-            match self.refusal(&live, &found, rotation).await? {
+            match self.refusal(&live, &found, rotation, &blocks).await? {
                 None => return Ok(rotation.clone()),
                 Some(refusal) => first = first.or(Some(refusal)),
             }
@@ -106,8 +109,9 @@ impl Requests {
         live: &LivePerson,
         profile: &Profile,
         rotation: &RotationId,
+        blocks: &[Block],
     ) -> Result<Option<Refusal>, StoreError> {
-        let ground = self.ground_of(live, Some(profile.clone()), rotation, self.clock.now()).await?;
+        let ground = self.ground_of(live, Some(profile.clone()), rotation, blocks, self.clock.now()).await?;
         let wish = Wish { wanted: Duration::from_secs(1), justification: Some(String::new()), incident: None };
         let (person, id) = (live.person.id.clone(), profile.id.clone());
         let Ok(trial) = "req_00000000000000000000000000".parse() else { return Ok(Some(Refusal::NotOffered)) };
