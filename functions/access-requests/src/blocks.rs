@@ -99,7 +99,7 @@ pub(crate) struct BlocksView {
 }
 
 impl BlockView {
-    fn new(block: Block, reason: Option<String>) -> Self {
+    pub(crate) fn new(block: Block, reason: Option<String>) -> Self {
         let Block { id, denied, reach, author, from, until } = block;
         let (denies, person, profile, app) = match denied {
             Denied::Everything => (Subject::Everything, None, None, None),

@@ -169,10 +169,18 @@ pub(crate) struct Decider(pub(crate) dutykey_engine::request::Caller);
 /// An auditor or an administrator.
 pub(crate) struct Auditor;
 
+/// An auditor or an administrator who has lately shown who they are.
+pub(crate) struct Reviewer(pub(crate) PersonId);
+
 /// An administrator who has lately shown who they are.
 pub(crate) struct Administrator(pub(crate) PersonId);
 
 impl Caller {
+    /// Whether they administer, and who they are.
+    pub(crate) fn administers(&self) -> bool {
+        self.administrator
+    }
+
     /// Whether they may look at what concerns others alone.
     pub(crate) fn audits(&self) -> bool {
         self.auditor || self.administrator
@@ -223,6 +231,18 @@ impl FromRequestParts<Api> for Auditor {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Anyone(caller) = Anyone::from_request_parts(parts, api).await?;
         if caller.audits() { Ok(Self) } else { Err(Problem::Forbidden("an auditor or an administrator")) }
+    }
+}
+
+impl FromRequestParts<Api> for Reviewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Anyone(caller) = Anyone::from_request_parts(parts, api).await?;
+        if !caller.audits() {
+            return Err(Problem::Forbidden("an auditor or an administrator"));
+        }
+        caller.decider(api.clock.now()).map(|caller| Self(caller.person))
     }
 }
 

@@ -9,15 +9,18 @@ mod ahead;
 mod blocks;
 mod body;
 mod caller;
+mod emergencies;
 mod explained;
 mod health;
 mod lists;
 mod me;
 mod openapi;
+mod overview;
 mod people;
 mod problem;
 mod profiles;
 mod query;
+mod report;
 mod requests;
 mod shifts;
 #[cfg(test)]
@@ -34,7 +37,10 @@ use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use dutykey_engine::again::Again;
 use dutykey_engine::block::Blocks;
+use dutykey_engine::brake::Brakes;
+use dutykey_engine::emergency::Emergencies;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::request::Requests;
@@ -84,6 +90,9 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) requests: Requests,
     pub(crate) blocks: Blocks,
+    pub(crate) emergencies: Emergencies,
+    pub(crate) again: Again,
+    pub(crate) brakes: Brakes,
     pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -94,6 +103,23 @@ impl From<Ports> for Api {
         let shared = Arc::new(store.clone());
         let blocks =
             Blocks { blocks: shared.clone(), queues: queues.clone(), clock: clock.clone(), chance: chance.clone() };
+        let brakes = Brakes {
+            numbers: shared.clone(),
+            rota: shared.clone(),
+            rolls: shared.clone(),
+            rules: shared.clone(),
+            clock: clock.clone(),
+        };
+        let again = Again { ledger: shared.clone(), queues: queues.clone(), clock: clock.clone() };
+        let emergencies = Emergencies {
+            ledger: shared.clone(),
+            people: shared.clone(),
+            emergencies: shared.clone(),
+            rules: shared.clone(),
+            queues: queues.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+        };
         let requests = Requests {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -105,7 +131,7 @@ impl From<Ports> for Api {
         };
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
-        Self { store, requests, blocks, identify: Arc::new(identify), clock }
+        Self { store, requests, blocks, emergencies, again, brakes, identify: Arc::new(identify), clock }
     }
 }
 
@@ -119,13 +145,23 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(profiles::profile))
         .routes(routes!(profiles::enrollments))
         .routes(routes!(shifts::shifts))
+        .routes(routes!(report::report))
         .routes(routes!(lists::who))
         .routes(routes!(lists::forecast))
         .routes(routes!(lists::holds))
         .routes(routes!(lists::rotations))
         .routes(routes!(lists::evidence))
+        .routes(routes!(lists::again))
+        .routes(routes!(overview::overview))
+        .routes(routes!(overview::brakes))
+        .routes(routes!(overview::release))
+        .routes(routes!(overview::discard))
         .routes(routes!(blocks::place, blocks::list))
         .routes(routes!(blocks::lift))
+        .routes(routes!(me::give_back))
+        .routes(routes!(emergencies::take, emergencies::list))
+        .routes(routes!(emergencies::one, emergencies::give_back))
+        .routes(routes!(emergencies::review))
         .routes(routes!(requests::ask, requests::list))
         .routes(routes!(requests::one, requests::cancel))
         .routes(routes!(requests::decide))

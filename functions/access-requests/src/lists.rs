@@ -1,10 +1,13 @@
 //! What each address answers that is only looked at.
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::Uri;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
 use dutykey_policy::evidence::Chain;
+use dutykey_policy::hold::Hold;
 use dutykey_store::Page;
+use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::caller::{Anyone, Auditor};
 use crate::query::{Parameters, excerpt};
@@ -57,9 +60,31 @@ pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_open_holds(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
-    let context = Context::of(&api.store, &page.items).await?;
+    let context = Context::of(&api.store, &page.items, api.clock.now()).await?;
     let holds = page.items.iter().map(|hold| context.show(hold)).collect();
     Ok(Json(HoldsView { holds, next: next(&page), unreadable: page.unreadable }))
+}
+
+/// Has a hold tried again at once, for whoever has it and for administrators.
+#[utoipa::path(
+    post, path = "/v1/holds/{hold}/retry", tag = "looking",
+    params(("hold" = String, Path, description = "The hold, as it names itself", pattern = "^per_[0-7][0-9A-HJKMNP-TV-Z]{25}[.][0-9a-f]{20}$")),
+    responses((status = 202, description = "It is tried again now; look at it to see how that went")),
+    extensions(("x-callers" = json!("holder"))),
+)]
+pub(crate) async fn again(
+    State(api): State<Api>,
+    Anyone(caller): Anyone,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let administers = caller.administers();
+    let by = caller.person()?.person;
+    let holder = Hold::holder(&name).ok_or_else(|| Problem::NotFound(format!("hold {}", excerpt(&name))))?;
+    if holder != by && !administers {
+        return Err(Problem::Forbidden("whoever has it, or an administrator"));
+    }
+    api.again.retry(&name, &by).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Every rotation, and how fresh what is known of it is.
@@ -86,13 +111,16 @@ pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> An
     params(
         ("chain" = Option<String>, Query, description = "`person/ID`, `profile/ID`, `rotation/ID` or `system`"),
         ("from_seq" = Option<u64>, Query, description = "From which record on", minimum = 1),
-        ("limit" = Option<u16>, Query, description = "At most so many", minimum = 1, maximum = 200),
+        ("from" = Option<String>, Query, description = "Only what was recorded then or later", format = DateTime),
+        ("to" = Option<String>, Query, description = "Only what was recorded before", format = DateTime),
+        ("act" = Option<String>, Query, description = "Only acts that begin like this, `hold.` or `grant.attempt`", max_length = 80),
+        ("limit" = Option<u16>, Query, description = "At most so many records are looked at", minimum = 1, maximum = 200),
     ),
     responses((status = 200, description = "As it is", body = EvidenceView)),
     extensions(("x-callers" = json!("auditor"))),
 )]
 pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> Answer<EvidenceView> {
-    let parameters = Parameters::of(&uri, &["chain", "from_seq", "limit"])?;
+    let parameters = Parameters::of(&uri, &["chain", "from_seq", "from", "to", "act", "limit"])?;
     let text = parameters.text("chain").unwrap_or("system");
     let chain = chain(text).ok_or_else(|| {
         let form = "person/ID, profile/ID, rotation/ID or system";
@@ -102,8 +130,36 @@ pub(crate) async fn evidence(State(api): State<Api>, _: Auditor, uri: Uri) -> An
     let limit = parameters.limit()?;
     let lines = api.store.evidence(&chain, from, limit).await?;
     let next_seq = lines.last().filter(|_| lines.len() == limit).map(|line| line.seq.saturating_add(1));
-    let records = lines.into_iter().map(|line| line.line).collect();
+    let wanted = Wanted::of(&parameters)?;
+    let records = lines.into_iter().map(|line| line.line).filter(|line| wanted.is(line)).collect();
     Ok(Json(EvidenceView { chain: chain.to_string(), records, next_seq }))
+}
+
+/// Which records are shown.
+struct Wanted<'a> {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    act: &'a str,
+}
+
+/// What records are picked by.
+#[derive(Deserialize)]
+struct Picked {
+    at: Timestamp,
+    act: String,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(parameters: &'a Parameters) -> Result<Self, Problem> {
+        let (from, to) = (parameters.instant("from")?, parameters.instant("to")?);
+        Ok(Self { from, to, act: parameters.text("act").unwrap_or_default() })
+    }
+
+    /// Whether a record is one of them. What cannot be told of it hides nothing.
+    fn is(&self, line: &str) -> bool {
+        let Ok(Picked { at, act }) = serde_json::from_str(line) else { return true };
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to) && act.starts_with(self.act)
+    }
 }
 
 /// A list can refuse the cursor only for not being one of its own.

@@ -1,15 +1,18 @@
 //! What a caller has, and could have.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use dutykey_engine::ports::ledger::ReadLedger as _;
-use dutykey_policy::time::instant_text;
+use dutykey_policy::id::ProfileId;
+use dutykey_policy::time::{format_duration, instant_text};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::blocks::BlockView;
 use crate::caller::Somebody;
 use crate::people::EnrollmentView;
+use crate::query::excerpt;
 use crate::requests::{RequestView, views};
 use crate::views::{Context, HoldView, PersonView, shown};
 use crate::{Api, Problem};
@@ -29,6 +32,19 @@ pub(crate) struct Me {
     requests: Vec<RequestView>,
     /// What is offered to people on call.
     offers: Vec<OfferView>,
+    /// What they could take in an emergency.
+    emergencies: Vec<ForEmergencies>,
+}
+
+/// A profile that names the caller for emergencies.
+#[derive(Debug, Serialize, ToSchema)]
+struct ForEmergencies {
+    /// The profile.
+    profile: String,
+    /// Its name.
+    name: String,
+    /// The longest that it may last.
+    max_duration: String,
 }
 
 /// A duty.
@@ -72,13 +88,19 @@ pub(crate) async fn me(State(api): State<Api>, Somebody(caller): Somebody) -> Re
     let live = api.store.load(&caller.person).await?.ok_or(Problem::UnknownCaller)?;
     let offers = api.requests.offers(&caller.person).await?;
     let on_call = api.requests.duties(&live, &offers, now).await?;
-    let context = Context::of(&api.store, &live.holds).await?;
+    let context = Context::of(&api.store, &live.holds, now).await?;
     let offers = offers.iter().map(|offer| OfferView {
         profile: offer.profile.id.to_string(),
         name: offer.profile.name.clone(),
         rotation: offer.rotation.to_string(),
         now: offer.refusal.is_none(),
         why_not: offer.refusal.as_ref().map(ToString::to_string),
+    });
+    let taken = api.emergencies.offered(&caller).await?;
+    let emergencies = taken.iter().filter_map(|profile| {
+        let rule = profile.break_glass.as_ref()?;
+        let (profile, name) = (profile.id.to_string(), profile.name.clone());
+        Some(ForEmergencies { profile, name, max_duration: format_duration(rule.max_duration) })
     });
     let duty = |duty: dutykey_engine::request::Duty| DutyView {
         rotation: duty.rotation.to_string(),
@@ -92,5 +114,23 @@ pub(crate) async fn me(State(api): State<Api>, Somebody(caller): Somebody) -> Re
         holds: live.holds.iter().map(|hold| context.show(hold)).collect(),
         requests: views(&api, &live.requests).await?,
         offers: offers.collect(),
+        emergencies: emergencies.collect(),
     }))
+}
+
+/// Gives a profile back that the caller is in by being on call. They are denied it until that access would have ended.
+#[utoipa::path(
+    delete, path = "/v1/me/enrollments/{profile}", tag = "people",
+    params(("profile" = String, Path, description = "The profile", pattern = "^[a-z0-9-]{1,40}$")),
+    responses((status = 200, description = "The block that keeps it away; what it gave ends now", body = BlockView)),
+    extensions(("x-callers" = json!("person"))),
+)]
+pub(crate) async fn give_back(
+    State(api): State<Api>,
+    Somebody(caller): Somebody,
+    Path(text): Path<String>,
+) -> Result<Json<BlockView>, Problem> {
+    let profile: ProfileId = text.parse().map_err(|_| Problem::NotFound(format!("profile {}", excerpt(&text))))?;
+    let block = api.blocks.give_back(&caller.person, &profile, &api.store).await?;
+    Ok(Json(BlockView::new(block, None)))
 }

@@ -139,7 +139,7 @@ pub(crate) async fn person(
     let nobody = || Problem::NotFound(format!("person {}", excerpt(&text)));
     let id: PersonId = text.parse().map_err(|_| nobody())?;
     let live = api.store.load(&id).await?.ok_or_else(nobody)?;
-    let context = Context::of(&api.store, &live.holds).await?;
+    let context = Context::of(&api.store, &live.holds, api.clock.now()).await?;
     let account = |(app, account): (_, &Account)| match account {
         Account::Linked(id) => AccountView { app, account: Some(id.to_string()), doubt: None },
         Account::Doubtful { doubt, .. } => AccountView { app, account: None, doubt: Some(doubt.to_string()) },

@@ -3,9 +3,13 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use dutykey_engine::again::AgainError;
 use dutykey_engine::block::BlockError;
+use dutykey_engine::brake::BrakeError;
+use dutykey_engine::emergency::EmergencyError;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::request::RequestError;
+use dutykey_policy::emergency;
 use dutykey_policy::request::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -54,6 +58,14 @@ pub enum Problem {
     Forbidden(&'static str),
     /// A move of a request is not possible now, or not for this person.
     Refused(Refusal),
+    /// An emergency is not possible now, or not for this person.
+    Emergency(emergency::Refusal),
+    /// It was said of what the brake holds before.
+    SaidAlready(String),
+    /// Nothing of a hold waits to be tried again.
+    NothingWaits,
+    /// There is nothing of a profile to give back.
+    NotEnrolled(String),
     /// What would be denied was not repeated.
     Unconfirmed(String),
     /// It would give its author more than they have.
@@ -113,6 +125,10 @@ impl Problem {
             Self::Nobody => Kind(StatusCode::FORBIDDEN, "nobody", "Only a person may do this"),
             Self::Forbidden(_) => Kind(StatusCode::FORBIDDEN, "forbidden", "Only others may do this"),
             Self::Refused(refusal) => refused(*refusal),
+            Self::Emergency(refusal) => refused_in_emergency(*refusal),
+            Self::SaidAlready(_) => Kind(StatusCode::CONFLICT, "said-already", "It was said before"),
+            Self::NothingWaits => Kind(StatusCode::CONFLICT, "nothing-waits-again", "Nothing waits to be tried again"),
+            Self::NotEnrolled(_) => Kind(StatusCode::CONFLICT, "not-enrolled", "There is nothing to give back"),
             Self::Unconfirmed(_) => {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What is denied was not confirmed")
             }
@@ -137,6 +153,8 @@ impl Problem {
             Self::Parameter(what)
             | Self::Field(what)
             | Self::OwnGain(what)
+            | Self::NotEnrolled(what)
+            | Self::SaidAlready(what)
             | Self::StaleRota(what)
             | Self::Unavailable(what)
             | Self::Unreadable(what) => what,
@@ -161,6 +179,8 @@ impl Problem {
             Self::Nobody => format!("say who you are with the header `{DEVELOPER}: ann@example.com`"),
             Self::Forbidden(who) => format!("this is for {who}"),
             Self::Refused(refusal) => refusal.to_string(),
+            Self::Emergency(refusal) => refusal.to_string(),
+            Self::NothingWaits => "nothing of it has failed, or it waits for its turn at the app".to_owned(),
             Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
             Self::KeyReused => "something else was asked for under it within 24 hours; use another key".to_owned(),
         }
@@ -184,6 +204,19 @@ fn refused(refusal: Refusal) -> Kind {
         Refusal::NoLonger => (StatusCode::CONFLICT, "no-longer"),
     };
     Kind(status, name, "The request cannot be moved like this")
+}
+
+fn refused_in_emergency(refusal: emergency::Refusal) -> Kind {
+    let (status, name) = match refusal {
+        emergency::Refusal::NotNamed => (StatusCode::FORBIDDEN, "not-named"),
+        emergency::Refusal::Blocked => (StatusCode::FORBIDDEN, "blocked"),
+        emergency::Refusal::Unjustified => (StatusCode::UNPROCESSABLE_ENTITY, "justification-required"),
+        emergency::Refusal::Duration => (StatusCode::UNPROCESSABLE_ENTITY, "wrong-duration"),
+        emergency::Refusal::Over => (StatusCode::CONFLICT, "not-approved"),
+        emergency::Refusal::OwnReview => (StatusCode::FORBIDDEN, "own-review"),
+        emergency::Refusal::Reviewed => (StatusCode::CONFLICT, "reviewed-before"),
+    };
+    Kind(status, name, "It cannot be done in an emergency")
 }
 
 impl From<StoreError> for Problem {
@@ -211,11 +244,49 @@ impl From<RequestError> for Problem {
     }
 }
 
+impl From<EmergencyError> for Problem {
+    fn from(error: EmergencyError) -> Self {
+        match error {
+            EmergencyError::Refused(refusal) => Self::Emergency(refusal),
+            EmergencyError::NoProfile(profile) => Self::NotFound(format!("profile {profile}")),
+            EmergencyError::NoEmergency(id) => Self::NotFound(format!("emergency {id} of yours")),
+            EmergencyError::TooLong | EmergencyError::NoComment => Self::Field(error.to_string()),
+            EmergencyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BrakeError> for Problem {
+    fn from(error: BrakeError) -> Self {
+        match error {
+            BrakeError::Unknown(digest) => Self::NotFound(format!("change {digest} that the brake holds")),
+            BrakeError::Meanwhile(rotation, digest) => {
+                Self::NotFound(format!("change {digest} of {rotation} that the brake holds"))
+            }
+            BrakeError::Several { .. } => Self::Field(error.to_string()),
+            BrakeError::SaidAlready(..) => Self::SaidAlready(error.to_string()),
+            BrakeError::OwnGain => Self::OwnGain(error.to_string()),
+            BrakeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AgainError> for Problem {
+    fn from(error: AgainError) -> Self {
+        match error {
+            AgainError::NoHold(name) => Self::NotFound(format!("hold {} that is not over", excerpt(&name))),
+            AgainError::NothingWaits => Self::NothingWaits,
+            AgainError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<BlockError> for Problem {
     fn from(error: BlockError) -> Self {
         match error {
             BlockError::NoBlock(id) => Self::NotFound(format!("block {} that has not ended", excerpt(&id))),
             BlockError::OwnGain => Self::OwnGain(error.to_string()),
+            BlockError::NotEnrolled(_) => Self::NotEnrolled(error.to_string()),
             BlockError::Store(error) => error.into(),
             BlockError::NoAuthor | BlockError::Reason | BlockError::Over(_) | BlockError::Nobody => {
                 Self::Field(error.to_string())

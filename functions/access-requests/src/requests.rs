@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use dutykey_engine::request::{Once, Order, comment_name, justification_name};
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
 use dutykey_policy::identity::Person;
-use dutykey_policy::request::{Ask, Decision, How, Request, Stage, Verdict};
+use dutykey_policy::request::{Access, Ask, Decision, How, Request, Stage, Verdict};
 use dutykey_policy::rota::hex;
 use dutykey_policy::time::{format_duration, instant_text, parse_duration};
 use jiff::Timestamp;
@@ -158,7 +158,8 @@ struct DecisionView {
 
 /// Access.
 #[derive(Debug, Serialize, ToSchema)]
-struct AccessView {
+#[schema(as = Access)]
+pub(crate) struct AccessView {
     /// From when.
     #[serde(serialize_with = "instant_text::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -167,6 +168,12 @@ struct AccessView {
     #[serde(serialize_with = "instant_text::serialize")]
     #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
+}
+
+impl From<Access> for AccessView {
+    fn from(access: Access) -> Self {
+        Self { from: access.from, until: access.until }
+    }
 }
 
 /// A page of requests.
@@ -324,7 +331,7 @@ pub(crate) async fn cancel(
     show(&api, &request).await
 }
 
-fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::Field(format!("`{}` is no {what}'s ID", excerpt(text))))
 }
 
@@ -333,7 +340,7 @@ fn named(text: &str) -> Result<RequestId, Problem> {
     text.parse().map_err(|_| Problem::NotFound(format!("request {}", excerpt(text))))
 }
 
-fn order(duration: &str, justification: Option<String>, incident: Option<String>) -> Result<Order, Problem> {
+pub(crate) fn order(duration: &str, justification: Option<String>, incident: Option<String>) -> Result<Order, Problem> {
     let wanted: Duration = parse_duration(duration).map_err(|error| Problem::Field(format!("`duration`: {error}")))?;
     Ok(Order { wanted, justification, incident })
 }
@@ -409,6 +416,6 @@ fn view(request: &Request, people: &BTreeMap<PersonId, Person>, texts: &BTreeMap
         },
         asks: asks.collect(),
         waits: request.ask().is_some(),
-        access: request.access().map(|access| AccessView { from: access.from, until: access.until }),
+        access: request.access().map(AccessView::from),
     }
 }

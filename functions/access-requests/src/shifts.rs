@@ -7,10 +7,11 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_policy::id::RotationId;
-use dutykey_policy::rota::KnownShift;
+use dutykey_policy::rota::{KnownShift, Shift, hex};
 use dutykey_policy::time::{Span, instant_text, later};
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::caller::Anyone;
@@ -31,7 +32,9 @@ pub(crate) struct ShiftsView {
 /// A shift that the last view shows.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = KnownShift)]
-struct ShiftView {
+pub(crate) struct ShiftView {
+    /// Names it in addresses, for as long as the platform shows it so.
+    id: String,
     /// Who; nothing where nobody is matched.
     person: Option<PersonView>,
     /// The source's user; nothing where the platform declares a gap.
@@ -78,14 +81,39 @@ pub(crate) async fn shifts(
     let users: Vec<_> = known.iter().filter_map(|known| known.shift.user.clone()).collect();
     let linked = api.store.people(&id.source, &users).await?;
     let people = api.store.who(&linked.values().cloned().collect::<Vec<_>>()).await?;
-    let shift = |known: KnownShift| ShiftView {
-        person: known.shift.user.as_ref().and_then(|user| linked.get(user)).map(|id| shown(id, people.get(id)).into()),
-        user: known.shift.user.map(|user| user.to_string()),
-        start: known.shift.start,
-        end: known.shift.end.at(),
-        seen: known.seen,
+    let person = |known: &KnownShift| {
+        let linked = known.shift.user.as_ref().and_then(|user| linked.get(user));
+        linked.map(|id| shown(id, people.get(id)).into())
     };
-    Ok(Json(ShiftsView { shifts: known.into_iter().map(shift).collect() }))
+    Ok(Json(ShiftsView { shifts: known.iter().map(|known| ShiftView::new(&id, known, person(known))).collect() }))
+}
+
+impl ShiftView {
+    pub(crate) fn new(rotation: &RotationId, known: &KnownShift, person: Option<PersonView>) -> Self {
+        Self {
+            id: name(rotation, &known.shift),
+            person,
+            user: known.shift.user.as_ref().map(ToString::to_string),
+            start: known.shift.start,
+            end: known.shift.end.at(),
+            seen: known.seen,
+        }
+    }
+}
+
+/// A name for a shift that is fit for an address: its rotation, its beginning, and a digest of its user.
+pub(crate) fn name(rotation: &RotationId, shift: &Shift) -> String {
+    const BYTES: usize = 6;
+    let digest = Sha256::digest(shift.user.as_ref().map_or("", |user| user.as_str()));
+    let user = hex(digest.get(..BYTES).unwrap_or(&digest));
+    format!("{rotation}.{}.{user}", shift.start.as_millisecond())
+}
+
+/// The rotation and the beginning of a shift of this name.
+pub(crate) fn named(name: &str) -> Option<(RotationId, Timestamp)> {
+    let mut parts = name.rsplitn(3, '.').skip(1);
+    let start = parts.next()?.parse().ok()?;
+    Some((parts.next()?.parse().ok()?, Timestamp::from_millisecond(start).ok()?))
 }
 
 /// The stretch that is asked for: from now on for a week, where nothing else is said.

@@ -68,6 +68,29 @@ pub struct HoldView {
     pub reasons: Vec<ReasonView>,
     /// The reasons in a sentence.
     pub why: String,
+    /// Names it in addresses; nothing for what is only planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// OVERDUE: for how many seconds it has been past its end without being proven gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_s: Option<u64>,
+    /// What has failed, and when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub again: Option<AgainView>,
+}
+
+/// What has failed, and when it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Again)]
+pub struct AgainView {
+    /// When.
+    #[serde(serialize_with = "instant_text::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// How often in a row it has failed.
+    pub failures: u32,
+    /// What happened.
+    pub because: String,
 }
 
 /// Why somebody holds something.
@@ -109,15 +132,17 @@ impl ReasonView {
 pub(crate) struct Context {
     people: BTreeMap<PersonId, Person>,
     shifts: Shifts,
+    now: Timestamp,
 }
 
 impl Context {
     /// Reads who these holds' people are and the shifts that explain them: two small items for each person, and one
     /// query for each rotation.
-    pub(crate) async fn of(store: &Store, holds: &[Hold]) -> Result<Self, StoreError> {
+    pub(crate) async fn of(store: &Store, holds: &[Hold], now: Timestamp) -> Result<Self, StoreError> {
         let people: BTreeSet<PersonId> = holds.iter().map(|hold| hold.person.clone()).collect();
         let people = store.who(&people.into_iter().collect::<Vec<_>>()).await?;
-        Ok(Self { people, shifts: explaining(store, holds.iter().flat_map(|hold| &hold.reasons)).await? })
+        let shifts = explaining(store, holds.iter().flat_map(|hold| &hold.reasons)).await?;
+        Ok(Self { people, shifts, now })
     }
 
     /// The view of one of these holds.
@@ -140,6 +165,13 @@ impl Context {
             until: (!open || hold.is_ending()).then_some(hold.due),
             reasons: hold.reasons.iter().map(ReasonView::of).collect(),
             why: why(hold, |reason| person.and_then(|person| self.shifts.of(person, reason))),
+            hold: Some(hold.name()),
+            overdue_s: hold.overdue(self.now).map(|age| age.as_secs()),
+            again: hold.retry.as_ref().map(|retry| AgainView {
+                at: retry.at,
+                failures: retry.failures,
+                because: retry.because.clone(),
+            }),
         }
     }
 }

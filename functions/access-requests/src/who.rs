@@ -50,7 +50,7 @@ pub async fn who(store: &Store, at: Timestamp, now: Timestamp) -> Result<Who, St
         std::cmp::Ordering::Greater => planned(store, at).await?,
         std::cmp::Ordering::Equal => {
             let (open, unreadable) = open(store).await?;
-            (show(store, &open).await?, unreadable)
+            (show(store, &open, now).await?, unreadable)
         }
         std::cmp::Ordering::Less => {
             let (open, mut unreadable) = open(store).await?;
@@ -61,15 +61,15 @@ pub async fn who(store: &Store, at: Timestamp, now: Timestamp) -> Result<Who, St
             for hold in open.into_iter().chain(ended).filter_map(|hold| held_at(hold, at)) {
                 then.insert((hold.person.clone(), hold.key.clone()), hold);
             }
-            (show(store, &then.into_values().collect::<Vec<_>>()).await?, unreadable)
+            (show(store, &then.into_values().collect::<Vec<_>>(), at).await?, unreadable)
         }
     };
     holds.sort_by(|a, b| (&a.person.email, &a.person, &a.app, &a.id).cmp(&(&b.person.email, &b.person, &b.app, &b.id)));
     Ok(Who { at, holds, unreadable })
 }
 
-async fn show(store: &Store, holds: &[Hold]) -> Result<Vec<HoldView>, StoreError> {
-    let context = Context::of(store, holds).await?;
+async fn show(store: &Store, holds: &[Hold], at: Timestamp) -> Result<Vec<HoldView>, StoreError> {
+    let context = Context::of(store, holds, at).await?;
     Ok(holds.iter().map(|hold| context.show(hold)).collect())
 }
 
@@ -163,6 +163,9 @@ async fn planned(store: &Store, at: Timestamp) -> Result<(Vec<HoldView>, Vec<Str
             until: reasons.iter().filter_map(|(reason, _)| reason.end).max().filter(|_| !open),
             why: reasons.iter().map(|(reason, profile)| sentence(reason, profile)).collect::<Vec<_>>().join("; and "),
             reasons: reasons.into_iter().map(|(reason, _)| reason).collect(),
+            hold: None,
+            overdue_s: None,
+            again: None,
         })
     };
     Ok((planned.into_iter().filter_map(view).collect(), unreadable))

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dutykey_policy::block::{Block, Denied, Reach};
+use dutykey_policy::enrollment::Origin;
 use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{PersonId, ProfileId};
+use dutykey_policy::profile::Profile;
 use jiff::Timestamp;
 
 use crate::ids;
@@ -55,6 +57,9 @@ pub enum BlockError {
     /// Whoever lifts it would have more by it than they have.
     #[error("lifting the block would give you access; another administrator must do it")]
     OwnGain,
+    /// Whoever gives a profile back is not in it by being on call.
+    #[error("nobody is in {0} now by being on call; what was asked for or taken is given back where it was")]
+    NotEnrolled(ProfileId),
     /// There is no such block, or it has ended.
     #[error("there is no block {0} that has not ended")]
     NoBlock(String),
@@ -102,6 +107,34 @@ impl Blocks {
         let concerned = self.blocks.place(&block, &sealed, now).await?.ok_or(BlockError::Nobody)?;
         self.announce(concerned, now).await;
         Ok(block)
+    }
+
+    /// Gives a profile back that somebody is in by being on call: they are denied it until that access would have ended
+    /// (R2). An end that nobody knows is none: then an administrator lifts it.
+    ///
+    /// # Errors
+    /// They are not in it by being on call, or the table cannot be used.
+    pub async fn give_back(
+        &self,
+        person: &PersonId,
+        profile: &ProfileId,
+        ledger: &dyn ReadLedger,
+    ) -> Result<Block, BlockError> {
+        let now = self.clock.now();
+        let live = ledger.load(person).await?.ok_or_else(|| BlockError::NotEnrolled(profile.clone()))?;
+        let theirs = live.enrollments.iter().filter(|it| it.profile == *profile);
+        let on_call = theirs.filter(|it| matches!(it.origin, Origin::Coverage(_)));
+        let running = on_call.flat_map(|it| &it.periods).filter(|period| period.contains(now));
+        let end = running.map(|period| period.until.or_max()).max();
+        let end = end.ok_or_else(|| BlockError::NotEnrolled(profile.clone()))?;
+        let denial = Denial {
+            denied: Denied::Enrollment(person.clone(), profile.clone()),
+            reach: Reach::Revoke,
+            author: person.to_string(),
+            reason: "given back by whoever had it".to_owned(),
+            until: Some(end).filter(|end| *end != Timestamp::MAX),
+        };
+        self.place(denial).await
     }
 
     /// Lifts a block before its end.
@@ -156,4 +189,13 @@ impl Blocks {
             }
         }
     }
+}
+
+/// Whether blocks deny the person all that the profile gives, or keep what comes of this origin from being begun.
+pub(crate) fn denied(blocks: &[Block], person: &PersonId, profile: &Profile, origin: &Origin, now: Timestamp) -> bool {
+    let stops = |block: &&Block| block.live(now) && (block.reach == Reach::Revoke || block.reach.freezes(origin));
+    let stopping: Vec<&Block> = blocks.iter().filter(stops).collect();
+    let mut gives = profile.entitlements.iter();
+    !profile.entitlements.is_empty()
+        && gives.all(|one| stopping.iter().any(|block| block.denies(person, &profile.id, &one.app)))
 }

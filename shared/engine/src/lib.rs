@@ -5,11 +5,14 @@
 //! read then.
 #![warn(missing_docs)]
 
+pub mod again;
 pub mod block;
+pub mod brake;
 mod call;
 pub mod caller;
 mod directory;
 mod due;
+pub mod emergency;
 mod enroll;
 mod identify;
 mod ids;

@@ -3,6 +3,7 @@
 pub mod blocks;
 pub mod callers;
 pub mod clock;
+pub mod emergencies;
 pub mod hints;
 pub mod ledger;
 pub mod notify;

@@ -122,7 +122,7 @@ pub enum RequestError {
 }
 
 /// A text, where there is one, in its bounds.
-fn bounded(text: Option<String>, longest: usize) -> Result<Option<String>, RequestError> {
+pub(crate) fn bounded(text: Option<String>, longest: usize) -> Result<Option<String>, RequestError> {
     let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     match text {
         Some(text) if text.chars().count() > longest => Err(RequestError::TooLong),

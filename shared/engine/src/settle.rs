@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dutykey_policy::emergency;
 use dutykey_policy::enrollment::{Cover, Enrollment, KEPT_AFTER_END, Origin};
 use dutykey_policy::id::RotationId;
 use dutykey_policy::lock::{Lock, in_force};
@@ -61,6 +62,14 @@ impl Worker {
                     change.enrollments.push(settled.enrollment());
                 }
                 change.requests.push(settled);
+            }
+        }
+        let taken = live.enrollments.iter().filter(|enrollment| matches!(enrollment.origin, Origin::BreakGlass(_)));
+        for enrollment in taken.filter(|enrollment| !is_over(enrollment, now)) {
+            let profile = snapshot.installation.profiles.iter().find(|profile| profile.id == enrollment.profile);
+            if let Some(cut) = emergency::cut(enrollment, profile, now) {
+                change.evidence.push(emergency::cut_record(enrollment, &cut, self.actor));
+                change.enrollments.push(cut);
             }
         }
         let over = live.enrollments.iter().filter(|enrollment| is_over(enrollment, now));

@@ -46,7 +46,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    pub(crate) async fn read(table: &dyn ReadSummary, now: Timestamp) -> Result<Self, StoreError> {
+    pub(crate) async fn read<T: ReadSummary + ?Sized>(table: &T, now: Timestamp) -> Result<Self, StoreError> {
         let (followed, roll) = table.followed().await?;
         Ok(Self { now, followed, past_due: table.past_due(now, MOST_OVERDUE).await?, roll })
     }

@@ -21,7 +21,7 @@ use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::notify::Notify;
 use crate::ports::queue::{Enqueue, Message, Queue};
 use crate::ports::rules::{DueItem, Pulse, WritePulse};
-use crate::ports::summary::ReadSummary;
+use crate::ports::summary::KeepSummary;
 use crate::ports::witness::{Event, Witness};
 use crate::snapshot::{AHEAD, resumed_at};
 use crate::summary::Standing;
@@ -46,8 +46,8 @@ const WRITTEN: Duration = Duration::from_secs(3);
 pub struct Ticker {
     /// What is due, and the tick's own memory.
     pub due: Arc<dyn WritePulse>,
-    /// What is counted.
-    pub numbers: Arc<dyn ReadSummary>,
+    /// What is counted, and where that is kept.
+    pub numbers: Arc<dyn KeepSummary>,
     /// All three queues.
     pub queues: Arc<dyn Enqueue>,
     /// Whom to tell.
@@ -109,7 +109,7 @@ impl Ticker {
     /// Counts how Dutykey stands. Without these numbers everything else goes on.
     async fn count(&self) -> Option<Standing> {
         let now = self.clock.now();
-        let read = within(self.clock.as_ref(), later(now, COUNTING), Standing::read(self.numbers.as_ref(), now)).await;
+        let read = within(self.clock.as_ref(), later(now, COUNTING), self.standing(now)).await;
         let late = || Err(format!("not done in {} s", COUNTING.as_secs()));
         let counted = read.map_or_else(late, |read| read.map_err(|error| error.to_string()));
         match counted {
@@ -122,6 +122,15 @@ impl Ticker {
                 None
             }
         }
+    }
+
+    /// Counts, and keeps what was counted: it is told although it could not be kept.
+    async fn standing(&self, now: Timestamp) -> Result<Standing, StoreError> {
+        let standing = Standing::read(self.numbers.as_ref(), now).await?;
+        if let Err(error) = self.numbers.keep_summary(&standing.summary()).await {
+            tracing::warn!(error = %error, "how Dutykey stands could not be kept, and the overview is old: {error}");
+        }
+        Ok(standing)
     }
 
     async fn send(&self, pulse: Pulse, now: Timestamp) -> Result<Ticked, TickError> {

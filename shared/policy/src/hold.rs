@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::AGREES_MS;
 use crate::id::{HoldKey, PersonId};
+use crate::rota::hex;
 use crate::time::later;
 use crate::turn::Turn;
 use crate::wants::{Reason, Shape, Want};
@@ -297,6 +299,20 @@ impl Hold {
         }
     }
 
+    /// A name that is fit for an address: its person, and a digest of its place.
+    #[must_use]
+    pub fn name(&self) -> String {
+        const BYTES: usize = 10;
+        let digest = Sha256::digest(self.key.to_string());
+        format!("{}.{}", self.person, hex(digest.get(..BYTES).unwrap_or(&digest)))
+    }
+
+    /// Whose a hold with this name would be.
+    #[must_use]
+    pub fn holder(name: &str) -> Option<PersonId> {
+        name.split_once('.')?.0.parse().ok()
+    }
+
     /// Whether the hold is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -311,6 +327,13 @@ impl Hold {
         let past = self.due < now && (self.is_ending() || !rolling);
         let ours = self.touched && !self.is_over();
         (ours && past).then(|| Duration::try_from(now.duration_since(self.due)).unwrap_or_default())
+    }
+
+    /// The same, to be tried again now rather than when it was to be; `None` where it waits for nothing but its turn.
+    #[must_use]
+    pub fn tried_now(&self, now: Timestamp) -> Option<Self> {
+        let retry = self.retry.as_ref().filter(|retry| retry.turn.is_none() && retry.at > now && !self.is_over())?;
+        Some(Self { retry: Some(Retry { at: now, ..retry.clone() }), ..self.clone() })
     }
 
     /// Whether it is on its way out.

@@ -21,6 +21,9 @@ pub enum IdError {
     /// Not a request.
     #[error("`{0}` is not a request: req_ and 26 characters of a ULID")]
     Request(String),
+    /// Not an emergency.
+    #[error("`{0}` is not an emergency: emg_ and 26 characters of a ULID")]
+    Emergency(String),
     /// Empty, too long, or with control characters in it.
     #[error("`{0}` is not an ID: 1 to 256 characters, none of them a control character")]
     Native(String),
@@ -100,6 +103,10 @@ fn request(text: &str) -> Result<(), IdError> {
     if is_ulid(text, "req_") { Ok(()) } else { Err(IdError::Request(excerpt(text))) }
 }
 
+fn emergency(text: &str) -> Result<(), IdError> {
+    if is_ulid(text, "emg_") { Ok(()) } else { Err(IdError::Emergency(excerpt(text))) }
+}
+
 text_id!(
     /// A configured account on an on-call platform.
     SourceId,
@@ -124,6 +131,11 @@ text_id!(
     /// An access request: `req_` and a ULID.
     RequestId,
     request
+);
+text_id!(
+    /// An emergency in which somebody took a profile: `emg_` and a ULID.
+    EmergencyId,
+    emergency
 );
 text_id!(
     /// A user of an on-call platform, by the platform's own immutable ID.

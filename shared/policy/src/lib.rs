@@ -12,6 +12,7 @@ pub mod block;
 pub mod brake;
 pub mod bug;
 pub mod clock;
+pub mod emergency;
 pub mod enrollment;
 pub mod evidence;
 pub mod explain;

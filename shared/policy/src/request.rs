@@ -88,6 +88,15 @@ pub struct Access {
     pub until_known: Timestamp,
 }
 
+impl Access {
+    /// The period of an enrollment that gives it; `None` where it ends as it begins.
+    pub(crate) fn period(self) -> Option<Period> {
+        let Self { from, until, until_known } = self;
+        let period = Period { from, until: End::At(until), from_known: from, until_known, duty: None };
+        (from < until).then_some(period)
+    }
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -273,18 +282,11 @@ impl Request {
     /// The enrollment that it gives; without periods where it gives none.
     #[must_use]
     pub fn enrollment(&self) -> Enrollment {
-        let period = |access: Access| Period {
-            from: access.from,
-            until: End::At(access.until),
-            from_known: access.from,
-            until_known: access.until_known,
-            duty: None,
-        };
         Enrollment {
             person: self.person.clone(),
             profile: self.profile.clone(),
             origin: Origin::Request(self.id.to_string()),
-            periods: self.access().filter(|access| access.from < access.until).map(period).into_iter().collect(),
+            periods: self.access().and_then(Access::period).into_iter().collect(),
             version: Some(self.version),
         }
     }

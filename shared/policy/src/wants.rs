@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, Reach};
 use crate::bug::Bug;
+use crate::emergency;
 use crate::enrollment::{Enrollment, Origin, Period};
 use crate::id::{AppId, EntitlementRef, HoldKey, Place, ProfileId, RotationId, UserId};
 use crate::identity::{Account, Person};
@@ -174,7 +175,12 @@ pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rule
         },
         Origin::Request(_) | Origin::BreakGlass(_) => Timestamp::MAX,
     };
-    let until = |period: &Period| period.until.at().unwrap_or(lease_end);
+    // What was taken in an emergency ends with the offer, and no later than its limit allows by now (R17).
+    let limit = |period: &Period| match &enrollment.origin {
+        Origin::BreakGlass(_) => emergency::limit(profile, period.from),
+        Origin::Coverage(_) | Origin::Request(_) => Timestamp::MAX,
+    };
+    let until = |period: &Period| period.until.at().unwrap_or(lease_end).min(limit(period));
     let running = enrollment.periods.iter().find(|period| period.from <= now && now < until(period).min(lease_end));
     let reason = running.map(|period| Reason {
         profile: profile.id.clone(),
@@ -188,7 +194,7 @@ pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rule
     });
     Live {
         // A lease's end moves on with each fresh view and is watched on the rotation, not on each person.
-        next_end: running.and_then(|period| period.until.at()),
+        next_end: running.filter(|period| period.until.at().is_some()).map(until),
         next_start: enrollment.periods.iter().map(|period| period.from).filter(|from| *from > now).min(),
         reason,
     }

@@ -15,6 +15,7 @@
 //! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
 //! | `TURN#<app>#<key>` | `TURN#<number>` | who holds this turn, until when | query |
 //! | `PULSE` | `PULSE` | when Dutykey last ran | get |
+//! | | `SUMMARY` | how it stood then, in numbers | get |
 //! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
 //! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |
 //! | | `LIVE#ENROLLMENT#<profile>#<origin>` | an enrollment | |
@@ -32,6 +33,7 @@
 //! | | `EVIDENCE#<seq>` | records of the rotation's chain | |
 //! | `LINK#<source>#<user>` | `LINK` | who the user is | batch get |
 //! | `REQUEST#<id>` | `REQUEST` | whose request it is | get |
+//! | `EMERGENCY#<id>` | `EMERGENCY` | a profile that somebody took in an emergency, and its review | get |
 //! | `CALLER#<subject>` | `CALLER` | who an issuer's subject is | get |
 //! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
 //! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
@@ -44,7 +46,7 @@
 //! |---|---|---|---|
 //! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `profile#<profile>` | pages of things |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `emergencies#N`, `reviewed#N`, `profile#<profile>` | pages of things |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -52,10 +54,13 @@
 
 use dutykey_engine::ports::callers::Subject;
 use dutykey_engine::ports::ledger::Notice;
+use dutykey_policy::emergency::Emergency;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::{AccountId, AppId, HoldKey, PersonId, ProfileId, RequestId, RotationId, SourceId, UserId};
+use dutykey_policy::id::{
+    AccountId, AppId, EmergencyId, HoldKey, PersonId, ProfileId, RequestId, RotationId, SourceId, UserId,
+};
 use dutykey_policy::rota::hex;
 use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
@@ -110,6 +115,10 @@ pub const PEOPLE: &str = "people";
 pub const ROTATIONS: &str = "rotations";
 /// In the lists: requests that wait to be decided, by when they expire.
 pub const REQUESTS: &str = "requests";
+/// In the lists: emergencies that wait for their review, by when they began.
+pub const EMERGENCIES: &str = "emergencies";
+/// In the lists: emergencies that were reviewed, by when they were.
+pub const REVIEWED: &str = "reviewed";
 /// In the lists: holds that are not over.
 pub const HOLDS: &str = "holds";
 
@@ -267,6 +276,12 @@ pub fn pulse() -> Key {
     key("PULSE", "PULSE")
 }
 
+/// How Dutykey stood when it last ran.
+#[must_use]
+pub fn summary() -> Key {
+    key("PULSE", "SUMMARY")
+}
+
 const PERSON: &str = "PERSON#";
 
 /// The partition of a person.
@@ -384,6 +399,22 @@ pub fn request_owner(id: &RequestId) -> Key {
 #[must_use]
 pub fn request_list(id: &RequestId, expires: Timestamp) -> (String, String) {
     (shard(REQUESTS, id.as_str()), format!("{}#{id}", instant(expires)))
+}
+
+/// A profile that somebody took in an emergency.
+#[must_use]
+pub fn emergency(id: &EmergencyId) -> Key {
+    key(format!("EMERGENCY#{id}"), "EMERGENCY")
+}
+
+/// The place of an emergency in the lists.
+#[must_use]
+pub fn emergency_list(it: &Emergency) -> (String, String) {
+    let (list, at) = match &it.review {
+        None => (EMERGENCIES, it.access.from),
+        Some(review) => (REVIEWED, review.at),
+    };
+    (shard(list, it.id.as_str()), format!("{}#{}", instant(at), it.id))
 }
 
 /// A text of a person, by its name. It is erased with them.

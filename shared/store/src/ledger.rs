@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::Store;
 use crate::codec::{Item, attribute, attributes, decode, fields, key_of, number, text};
 use crate::commit::{For, Writes};
+use crate::emergency::emergency_write;
 use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Index, Key};
@@ -147,6 +148,9 @@ impl WriteLedger for Store {
         }
         writes.extend(self.hold_writes(&change.holds, at).await?);
         writes.extend(self.request_writes(&change.requests, at).await?);
+        if let Some(emergency) = &change.emergency {
+            writes.push((For::Record, emergency_write(emergency)?));
+        }
         for (id, sealed) in &change.texts {
             let text = Write::save(keys::text(&change.person, id), sealed)?.with(keys::TTL, number(expiry(at)));
             writes.push((For::Record, text.when(Condition::known_version())));

@@ -20,6 +20,7 @@ mod days;
 mod directory;
 mod document;
 mod due;
+mod emergency;
 mod error;
 mod evidence;
 mod export;
@@ -47,6 +48,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::kept::Kept;
 
+pub use crate::emergency::Reviewed;
 pub use crate::evidence::Line;
 pub use crate::export::{Exported, Range};
 pub use crate::list::{Cursor, Listed, MAX_PAGE, Page};

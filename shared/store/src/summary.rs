@@ -1,20 +1,25 @@
 //! What a summary is counted from.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::roll::ReadRoll as _;
 use dutykey_engine::ports::rota::ReadRota as _;
-use dutykey_engine::ports::summary::{Followed, ReadSummary};
+use dutykey_engine::ports::summary::{Followed, KeepSummary, ReadSummary};
+use dutykey_engine::summary::Summary;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::roll::Roll;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::Store;
-use crate::codec::{key_of, text_of};
+use crate::codec::{decode, key_of, text_of};
 use crate::document::missing;
 use crate::io::{Query, Sort};
 use crate::keys::{self, LISTS};
 use crate::ledger::read;
+use crate::write::Write;
 
 #[async_trait]
 impl ReadSummary for Store {
@@ -49,5 +54,40 @@ impl ReadSummary for Store {
             read(item, &mut holds, &mut unreadable);
         }
         Ok(holds)
+    }
+}
+
+/// A summary as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    at: Timestamp,
+    overdue: usize,
+    oldest_s: u64,
+    stale_sources: usize,
+    brakes: usize,
+    unmatched: u64,
+    gaps: usize,
+}
+
+#[async_trait]
+impl KeepSummary for Store {
+    async fn keep_summary(&self, summary: &Summary) -> Result<(), StoreError> {
+        let Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps } = *summary;
+        let kept = Kept { at, overdue, oldest_s: oldest.as_secs(), stale_sources, brakes, unmatched, gaps };
+        let write = Write::save(keys::summary(), &kept)?;
+        self.write(write).await.map_err(|refused| refused.changed("the summary"))
+    }
+}
+
+impl Store {
+    /// How Dutykey stood when it was last counted, to the second; `None` before that.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the record cannot be read.
+    pub async fn last_summary(&self) -> Result<Option<Summary>, StoreError> {
+        let Some(item) = self.get(&keys::summary()).await? else { return Ok(None) };
+        let Kept { at, overdue, oldest_s, stale_sources, brakes, unmatched, gaps } = decode(item)?;
+        let oldest = Duration::from_secs(oldest_s);
+        Ok(Some(Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps }))
     }
 }

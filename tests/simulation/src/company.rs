@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use dutykey_policy::id::{EntitlementRef, RotationId};
 use dutykey_policy::installation::{self, Installation, PlatformSettings, Rotations, Source, TargetSettings};
-use dutykey_policy::profile::{Automatic, Profile};
+use dutykey_policy::profile::{Approvers, Automatic, BreakGlass, Profile, SelfService, Step};
 use serde_json::Value;
 
-use crate::plan::{self, Plan, What};
+use crate::plan::{self, LONGEST, Offer, Plan, What};
+
+/// Whoever may decide is in this group.
+pub(crate) const APPROVERS: &str = "approvers";
+/// Whoever may take a profile in an emergency is in this one.
+pub(crate) const RESCUERS: &str = "rescuers";
 
 /// The configuration, with these profiles.
 ///
@@ -56,6 +61,21 @@ fn of(plan: &Plan, profile: &plan::Profile) -> anyhow::Result<Profile> {
         let Some(id) = id else { continue };
         entitlements.push(EntitlementRef { app: app.id.parse()?, kind: kind.to_owned(), id: id.clone() });
     }
+    let approvers = Step { approvers: Approvers::Groups([APPROVERS.to_owned()].into()), any: 1 };
+    let steps = match profile.offer {
+        Offer::None => None,
+        Offer::Asked => Some(Vec::new()),
+        Offer::Approved => Some(vec![approvers]),
+    };
+    let (people, groups) = (BTreeSet::new(), [RESCUERS.to_owned()].into());
+    let break_glass = steps.as_ref().map(|_| BreakGlass { people, groups, max_duration: long(LONGEST) });
+    let service = steps.map(|steps| SelfService {
+        rotations: rotations.clone(),
+        max_duration: long(LONGEST),
+        justification_required: false,
+        expires: long(LONGEST),
+        steps,
+    });
     Ok(Profile {
         id: profile.id.parse()?,
         version: 0,
@@ -68,9 +88,9 @@ fn of(plan: &Plan, profile: &plan::Profile) -> anyhow::Result<Profile> {
             grace: long(profile.grace),
             lease: long(profile.lease),
         }),
-        self_service: None,
+        self_service: service,
         self_override: Default::default(),
         override_lock: long(profile.lock),
-        break_glass: None,
+        break_glass,
     })
 }

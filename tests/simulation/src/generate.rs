@@ -1,6 +1,7 @@
 //! From a seed to a plan: a random company with a random rota, and everything that goes wrong.
 
 mod company;
+mod people;
 mod rota;
 mod troubles;
 
@@ -55,6 +56,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     plan.apps = company::apps(&mut chance, &plan);
     plan.profiles = company::profiles(&mut chance, &plan);
     plan.happens = troubles::happenings(&mut chance, &plan);
+    people::act(&mut fastrand::Rng::with_seed(!seed), &mut plan);
     plan
 }
 

@@ -13,6 +13,7 @@ mod due;
 mod fleet;
 pub mod generate;
 pub mod jobs;
+mod office;
 pub mod oracle;
 pub mod plan;
 pub mod report;

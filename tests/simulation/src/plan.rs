@@ -174,7 +174,26 @@ pub struct Profile {
     pub lease: Second,
     /// The lock on changes of the forecast, in seconds.
     pub lock: Second,
+    /// What people may do with it themselves.
+    #[serde(default)]
+    pub offer: Offer,
 }
+
+/// What people may do with a profile themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offer {
+    /// Nothing.
+    #[default]
+    None,
+    /// Whoever is on call may have it for the asking, anybody in an emergency.
+    Asked,
+    /// Whoever is on call may ask, and another one decides; anybody in an emergency.
+    Approved,
+}
+
+/// The longest that a profile may be had for the asking, or in an emergency.
+pub const LONGEST: Second = 4 * 3_600;
 
 /// Something that happens beside the rota.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,6 +290,43 @@ pub enum Happening {
         freeze: bool,
         /// When it ends by itself.
         until: Option<Second>,
+    },
+    /// The administrator who placed the last block lifts it.
+    Lift {
+        /// When.
+        at: Second,
+    },
+    /// Somebody takes a profile in an emergency.
+    Takes {
+        /// When.
+        at: Second,
+        /// Who.
+        person: usize,
+        /// Which.
+        profile: usize,
+        /// For how long.
+        lasts: Second,
+        /// After which time they give it back, where they do.
+        back: Option<Second>,
+    },
+    /// Somebody asks for a profile by being on call.
+    Asks {
+        /// When.
+        at: Second,
+        /// Who.
+        person: usize,
+        /// Which.
+        profile: usize,
+        /// By being on call in which rotation.
+        rotation: usize,
+        /// For how long.
+        lasts: Second,
+        /// After which time an approver says yes or no, where one does.
+        decided: Option<(Second, bool)>,
+        /// After which time, and for how long from then, they ask for more, where they do.
+        more: Option<(Second, Second)>,
+        /// After which time they give it back, where they do.
+        back: Option<Second>,
     },
     /// A profile becomes another.
     Edit {

@@ -1,6 +1,5 @@
 //! One run of a plan: everything that happens, in its order, and what became of it.
 
-use dutykey_engine::ports::ledger::FindPeople as _;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,11 +8,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use dutykey_embedded::Embedded;
-use dutykey_engine::block::{Blocks, Denial};
 use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_engine::ports::rules::{ReadRules, WritePulse, WriteRules};
 use dutykey_engine::tick::ticked_at;
-use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::rota::PlatformUser;
 use dutykey_policy::time::later;
 use dutykey_runtime::clock::SeededChance;
@@ -26,12 +23,13 @@ use tokio::sync::Notify;
 
 use crate::due::{Dues, EVERY, MINUTE, Reads};
 use crate::fleet::{Fleet, Ground};
+use crate::office::Office;
 use crate::oracle::{Violation, ledger};
-use crate::plan::{Denies, Happening, Plan, Profile};
+use crate::plan::{Happening, Plan, Profile};
 use crate::world::app::CompanyApps;
 use crate::world::life::REDELIVERY;
-use crate::world::platform::{CompanyPlatforms, their_clock};
-use crate::world::queue::{Queues, Sender};
+use crate::world::platform::CompanyPlatforms;
+use crate::world::queue::Queues;
 use crate::world::{World, table};
 
 /// A message that failed comes again after this time.
@@ -401,6 +399,9 @@ impl Course {
             | Happening::Leaves { at, .. }
             | Happening::Renamed { at, .. }
             | Happening::Block { at, .. }
+            | Happening::Lift { at }
+            | Happening::Takes { at, .. }
+            | Happening::Asks { at, .. }
             | Happening::Edit { at, .. } => Some(self.plan().at(*at)),
             Happening::Pause { from, .. } => Some(self.plan().at(*from)),
             _ => None,
@@ -477,7 +478,12 @@ impl Course {
                 self.ground.platforms.replace_user(&user);
                 world.oracle().renames(*person, address);
             }
-            Happening::Block { denies, freeze, until, .. } => self.block(denies, *freeze, *until).await?,
+            Happening::Block { denies, freeze, until, .. } => self.office().block(denies, *freeze, *until).await?,
+            Happening::Lift { .. } => self.office().lift().await?,
+            Happening::Takes { person, profile, lasts, back, .. } => {
+                self.spawn(self.office().takes(*person, *profile, *lasts, *back));
+            }
+            Happening::Asks { .. } => self.spawn(self.office().asks(happening.clone())),
             Happening::Edit { profile, to, .. } => {
                 if let Some(known) = self.profiles.get_mut(*profile) {
                     *known = to.clone();
@@ -490,44 +496,8 @@ impl Course {
         Ok(())
     }
 
-    async fn block(&self, denies: &Denies, freeze: bool, until: Option<u32>) -> anyhow::Result<()> {
-        let plan = self.plan();
-        let denied = match denies {
-            Denies::Everything => Denied::Everything,
-            Denies::Person(person) => {
-                let address = plan.people.get(*person).map(|human| human.address.to_lowercase()).unwrap_or_default();
-                match self.ledger.find_person(&address).await? {
-                    Some(person) => Denied::Person(person),
-                    None => return Ok(()),
-                }
-            }
-            Denies::Profile(number) => match plan.profiles.get(*number) {
-                Some(profile) => Denied::Profile(profile.id.parse()?),
-                None => return Ok(()),
-            },
-            Denies::App(number) => match plan.apps.get(*number) {
-                Some(app) => Denied::App(app.id.parse()?),
-                None => return Ok(()),
-            },
-        };
-        let until_at = until.map(|until| plan.at(until));
-        let denial = Denial {
-            denied,
-            reach: if freeze { Reach::Freeze } else { Reach::Revoke },
-            until: until_at,
-            author: "an administrator".to_owned(),
-            reason: "simulated".to_owned(),
-        };
-        let now = self.world.now();
-        let blocks = Blocks {
-            blocks: Arc::new(self.ledger.clone()),
-            queues: Arc::new(Sender { queues: self.ground.queues.clone(), clock: their_clock(&self.world.clock) }),
-            clock: their_clock(&self.world.clock),
-            chance: self.chance.clone(),
-        };
-        blocks.place(denial).await?;
-        self.world.struck("a block");
-        self.world.oracle().blocked(denies.clone(), freeze, now, until_at);
-        Ok(())
+    /// Where people and administrators act.
+    fn office(&self) -> Office {
+        Office { ground: self.ground.clone(), ledger: self.ledger.clone(), chance: self.chance.clone() }
     }
 }

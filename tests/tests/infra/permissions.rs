@@ -9,18 +9,21 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use dutykey_engine::block::{Blocks, Denial};
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::hints::{Hint, WriteHints as _};
 use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
+use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, WriteRota as _};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::hold::Side;
-use dutykey_policy::profile::{Profile, SelfService};
+use dutykey_policy::profile::{BreakGlass, Profile, SelfService};
+use dutykey_policy::rota::Difference;
 use dutykey_runtime::clock::SeededChance;
 use dutykey_store::Store;
 use dutykey_targets::sandbox::{Account, OthersAct};
@@ -207,7 +210,7 @@ fn store(world: &World, function: &'static str, asked: &Arc<Mutex<BTreeSet<Asked
     Store::new(Client::from_conf(world.embedded.config().http_client(http).build()), "dutykey")
 }
 
-/// May be asked for by whoever is on call.
+/// May be asked for by whoever is on call, and taken by administrators.
 fn offered() -> Profile {
     let mut offered = profile("logs", &["logs"], &[]);
     offered.enrollment = None;
@@ -218,27 +221,41 @@ fn offered() -> Profile {
         expires: m(30),
         steps: Vec::new(),
     });
+    let (people, groups) = (Default::default(), ["admins".to_owned()].into());
+    offered.break_glass = Some(BreakGlass { people, groups, max_duration: h(1) });
     offered
 }
 
-/// People look at everything; Ann asks, and Bob, who is nobody's approver, tries to decide.
-async fn people_call(deployed: &Deployed) {
-    let api = access_requests::router(Ports {
-        store: deployed.store("access-requests"),
-        queues: deployed.messages.clone(),
-        keys: Arc::new(PublishedKeys::new(deployed.world.clock.clone()).unwrap()),
-        unconfigured: Unconfigured::Believed,
-        clock: deployed.world.clock.clone(),
-        chance: Arc::new(SeededChance::new(3)),
-    });
-    let call = async |who: &str, method: &str, path: &str, body: Value| {
+/// The API, as administrators and auditors call it.
+struct Called(Router);
+
+impl Called {
+    fn at(deployed: &Deployed) -> Self {
+        Self(access_requests::router(Ports {
+            store: deployed.store("access-requests"),
+            queues: deployed.messages.clone(),
+            keys: Arc::new(PublishedKeys::new(deployed.world.clock.clone()).unwrap()),
+            unconfigured: Unconfigured::Believed,
+            clock: deployed.world.clock.clone(),
+            chance: Arc::new(SeededChance::new(3)),
+        }))
+    }
+
+    async fn call(&self, who: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(path).header(DEVELOPER, format!("{who}@example.com"));
         let request = request.header(DEVELOPER_GROUPS, "audit, admins").header("content-type", "application/json");
         let request = request.header("idempotency-key", "1").body(Body::from(body.to_string())).unwrap();
-        let response = api.clone().oneshot(request).await.unwrap();
+        let response = self.0.clone().oneshot(request).await.unwrap();
         let (status, body) = (response.status().as_u16(), to_bytes(response.into_body(), 1 << 20).await.unwrap());
         (status, serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
-    };
+    }
+}
+
+/// People look at everything; Ann asks, and Bob, who is nobody's approver, tries to decide; he takes what Eve reviews; Dan
+/// gives back what he has.
+async fn people_call(deployed: &Deployed) {
+    let api = Called::at(deployed);
+    let call = async |who: &str, method: &str, path: &str, body| api.call(who, method, path, body).await;
     let (status, me) = call("ann", "GET", "/v1/me", Value::Null).await;
     assert_eq!(status, 200, "{me}");
     let (past, future) = (deployed.world.at(m(2)), deployed.world.at(m(30)));
@@ -255,6 +272,10 @@ async fn people_call(deployed: &Deployed) {
         format!("/v1/evidence?chain=rotation/{}", rotation_id("primary")),
         "/v1/requests?waiting=true".to_owned(),
         "/v1/blocks".to_owned(),
+        "/v1/overview".to_owned(),
+        "/v1/brakes".to_owned(),
+        "/v1/break-glass".to_owned(),
+        "/v1/break-glass?reviewed=true".to_owned(),
         "/v1/people".to_owned(),
         format!("/v1/people/{}", me["person"]["id"].as_str().unwrap()),
         "/v1/profiles".to_owned(),
@@ -275,6 +296,11 @@ async fn people_call(deployed: &Deployed) {
     let longer = json!({ "duration": "6m", "justification": "disk still full" });
     assert_eq!(call("ann", "POST", &format!("{path}/extend"), longer).await.0, 200);
     assert_eq!(call("ann", "GET", &path, Value::Null).await.0, 200);
+    let take = json!({ "profile": "logs", "duration": "2m", "justification": "the site is down" });
+    let (status, taken) = call("bob", "POST", "/v1/break-glass", take).await;
+    assert_eq!(status, 201, "{taken}");
+    let path = format!("/v1/break-glass/{}/review", taken["id"].as_str().unwrap());
+    assert_eq!(call("cat", "POST", &path, json!({ "comment": "a drill" })).await.0, 200);
     let joe = deployed.world.person("joe").await.expect("the rota has shown him");
     for (denies, id) in [("person", joe.as_str()), ("profile", "on-call"), ("app", "directory")] {
         let denial =
@@ -284,6 +310,28 @@ async fn people_call(deployed: &Deployed) {
         let path = format!("/v1/blocks/{}", block["id"].as_str().unwrap());
         assert_eq!(call("eve", "DELETE", &path, Value::Null).await.0, 204, "{path}");
     }
+}
+
+/// The brake holds a change of a rotation, and an administrator discards it.
+async fn a_change_is_discarded(deployed: &Deployed) {
+    let (store, id) = (&deployed.world.store, rotation_id("primary"));
+    let head = store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).unwrap();
+    let change = Difference { removed: Vec::new(), added: Vec::new() };
+    let (digest, since) = (change.digest(), deployed.world.clock.now());
+    let held = HeldChange {
+        digest: digest.clone(),
+        since,
+        why: "a drill".to_owned(),
+        change,
+        released: false,
+        discarded: false,
+    };
+    let expected = head.generation;
+    let head = RotationHead { held: Some(held), ..head };
+    let change = RotationChange { expected, head, at: since, known: None, evidence: vec![], notices: vec![] };
+    store.change_rotation(&change).await.unwrap();
+    let path = format!("/v1/brakes/{digest}/discard");
+    assert_eq!(Called::at(deployed).call("eve", "POST", &path, Value::Null).await.0, 200);
 }
 
 /// Hand-offs of an app whose calls take turns and fail for a while, somebody whom nothing matches, a request, blocks on
@@ -325,6 +373,7 @@ async fn lived() -> BTreeSet<Asked> {
 
     people_call(&deployed).await;
     deployed.run(15).await;
+    a_change_is_discarded(&deployed).await;
 
     let blocks = Blocks {
         blocks: store.clone(),
@@ -347,6 +396,11 @@ async fn lived() -> BTreeSet<Asked> {
         deployed.world.target.others(OthersAct::Account(gone));
     }
     deployed.run(40).await;
+    let api = Called::at(&deployed);
+    let (_, brakes) = api.call("ann", "GET", "/v1/brakes", Value::Null).await;
+    let digest = brakes["people"][0]["digest"].as_str().expect("the brake holds leavers");
+    let path = format!("/v1/brakes/{digest}/release");
+    assert_eq!(api.call("ann", "POST", &path, Value::Null).await.0, 200);
 
     let webhooks = deployed.store("webhook-ingest");
     webhooks.installation().await.unwrap();

@@ -88,6 +88,7 @@ fn kinds() -> BTreeSet<String> {
         keys::rotation(&rotation),
         keys::link(&source, &"u".parse().unwrap()).pk,
         keys::request_owner(&"req_01JD0000000000000000000000".parse().unwrap()).pk,
+        keys::emergency(&"emg_01JD0000000000000000000000".parse().unwrap()).pk,
         keys::subject(&Subject { issuer: "i".to_owned(), id: "s".to_owned() }).pk,
         keys::address("ann@example.com").pk,
         keys::account(&app, &"a".parse().unwrap()).pk,
@@ -161,8 +162,22 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
     assert_eq!(partitions(&roles["webhook-ingest"], true), BTreeSet::from(["HINT#*"]));
     assert_eq!(
         partitions(&roles["access-requests"], true),
-        BTreeSet::from(["ADDRESS#*", "BLOCK", "CALLER#*", "PERSON#*", "PROFILE#*", "REQUEST#*", "SWEEP#*", "SYSTEM",]),
-        "who calls, what they ask for, and what administrators deny"
+        BTreeSet::from([
+            "ADDRESS#*",
+            "BLOCK",
+            "CALLER#*",
+            "EMERGENCY#*",
+            "NOTICE#*",
+            "PERSON#*",
+            "PROFILE#*",
+            "REQUEST#*",
+            "ROLL#*",
+            "ROTATION#*",
+            "SOURCE#*",
+            "SWEEP#*",
+            "SYSTEM",
+        ]),
+        "who calls, what they ask for or take, what administrators deny, and what they say of what the brake holds"
     );
     for (name, statements) in roles.iter().filter(|(name, _)| *name != "webhook-ingest") {
         assert!(!partitions(statements, true).contains("HINT#*"), "{name} has no business with hints");

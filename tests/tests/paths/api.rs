@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use dutykey_policy::installation::Oidc;
-use dutykey_policy::profile::{Approvers, Step};
+use dutykey_policy::installation::{Oidc, Topic};
+use dutykey_policy::profile::{Approvers, BreakGlass, Step};
 use dutykey_tests::issuer::{AUDIENCE, Issuer};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::{Value, json};
@@ -53,11 +53,16 @@ impl Office {
             let behind = Approvers::OnCall(rotation_id("second"));
             service.steps = [cat, behind].map(|approvers| Step { approvers, any: 1 }).into();
         }
+        let mut rescue = profile("rescue", &["db"], &[]);
+        rescue.enrollment = None;
+        let (people, groups) = (Default::default(), ["security".to_owned()].into());
+        rescue.break_glass = Some(BreakGlass { people, groups, max_duration: h(1) });
         let mut world = Company::of(["ann", "bob", "cat", "dan"])
             .shifts("first", &[shift("ann", "1h", "5h")])
             .shifts("second", &[shift("bob", "0s", "10h"), shift("cat", "20h", "30h"), shift("dan", "40h", "41h")])
             .profile(prod)
             .profile(profile("watch", &["watch"], &["first"]))
+            .profile(rescue)
             .start()
             .await;
         let oidc = Oidc {
@@ -156,6 +161,29 @@ async fn both_ways_to_access_begin_and_end_over_http() {
     let (_, over) = office.call("ann", "GET", &format!("/v1/requests/{request}"), Value::Null).await;
     assert_eq!(over["state"], "ended", "{over}");
     office.world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_p2_what_is_taken_in_an_emergency_is_there_at_once_and_ends_by_itself() {
+    let office = Office::open().await;
+    office.world.run_until(m(40)).await;
+    let take = json!({ "profile": "rescue", "duration": "20m", "justification": "the site is down" });
+    let answer = office.call("dan", "POST", "/v1/break-glass", take.clone()).await;
+    assert_eq!(problem(&answer), (403, "not-named"), "the profile names another group");
+    let taken = office.call("cat", "POST", "/v1/break-glass", take).await;
+    let emergency = id(&taken);
+    office.world.run_until(m(41)).await;
+    assert!(office.world.has("cat", "db"), "P12: nobody waits in an emergency");
+    let told = office.world.notices(Topic::BreakGlass);
+    assert!(matches!(told.as_slice(), [(_, text)] if text.contains(&emergency)), "everybody is told once: {told:?}");
+    office.world.run_until(m(59)).await;
+    assert!(office.world.has("cat", "db"));
+    office.world.run_until(m(61)).await;
+    assert!(!office.world.has("cat", "db"), "P1: it ends although nobody has looked at it");
+    let (_, open) = office.call("ann", "GET", "/v1/break-glass", Value::Null).await;
+    assert_eq!(open["emergencies"][0]["id"], emergency, "it stays to be reviewed: {open}");
+    let acts: Vec<_> = office.world.evidence().await.into_iter().map(|record| record["act"].clone()).collect();
+    assert!(acts.contains(&json!("break_glass.taken")), "P9: {acts:?}");
 }
 
 #[tokio::test(start_paused = true)]

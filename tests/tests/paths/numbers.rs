@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
 use dutykey_engine::ports::rules::ReadRules;
-use dutykey_engine::ports::summary::{Followed, ReadSummary};
+use dutykey_engine::ports::summary::{Followed, KeepSummary, ReadSummary};
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_engine::summary::Summary;
 use dutykey_engine::tick::Ticker;
@@ -66,6 +66,7 @@ async fn p1_p6_p7_p8_what_somebody_must_look_at_is_counted_each_minute() {
     world.platform.inject(Fault { from: world.at(m(80)), ..Fault::always(FaultKind::Outage) });
     world.run_until(m(101)).await;
     assert_eq!(counted(&world).stale_sources, 1, "P6: three reads were missed");
+    assert_eq!(world.store.last_summary().await, Ok(Some(counted(&world))), "the overview shows what was counted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,6 +96,13 @@ impl ReadSummary for Silent {
     }
     async fn past_due(&self, _: Timestamp, _: usize) -> Result<Vec<Hold>, StoreError> {
         Err(StoreError::Unavailable("it is down".to_owned()))
+    }
+}
+
+#[async_trait]
+impl KeepSummary for Silent {
+    async fn keep_summary(&self, summary: &Summary) -> Result<(), StoreError> {
+        panic!("nothing could be counted, and this is to be kept: {summary:?}")
     }
 }
 

@@ -44,6 +44,7 @@ profiles:
       max_duration: 4h
       justification: required
       policy: [{steps}]
+    break_glass: {{ people: [ann@example.com], max_duration: 1h }}
 "#
         );
         std::fs::write(self.directory.join("dutykey.yaml"), config).unwrap();
@@ -55,10 +56,10 @@ profiles:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_readme_s_commands_ask_approve_and_give_back() {
+async fn the_readme_s_commands_ask_approve_give_back_and_break_glass() {
     let start = whole_second(SystemClock.now());
     let place = Place::new(start, later(start, seconds(3_600))).await;
-    place.asking("", "{ approvers: { people: [bob@example.com], any: 1 } }");
+    place.asking("api: { auditors: { groups: [audit] } }", "{ approvers: { people: [bob@example.com], any: 1 } }");
     let server = place.serve().await;
     until("the automatic grant", async || place.is_member()).await;
     let commands = |mark: &str| block(mark).replace("127.0.0.1:8080", &server.address);
@@ -79,10 +80,13 @@ async fn the_readme_s_commands_ask_approve_and_give_back() {
     let approved = run(names.clone() + &commands("<!-- approving -->")).await;
     assert!(approved.contains("\"state\":\"approved\"") && approved.contains("disk full"), "{approved}");
     until("the grant", async || place.debugs()).await;
-    let back = run(names + &commands("<!-- giving back -->")).await;
+    let back = run(names.clone() + &commands("<!-- giving back -->")).await;
     assert!(back.contains("\"state\":\"given_back\""), "{back}");
     until("the revocation", async || !place.debugs()).await;
     assert!(place.is_member(), "P4: what the shift gives stays");
+    let taken = run(names + &commands("<!-- breaking glass -->")).await;
+    assert!(taken.contains("the site is down") && taken.contains("it was right"), "{taken}");
+    until("the grant", async || place.debugs()).await;
     assert_eq!(server.stop().await, Some(0));
 }
 

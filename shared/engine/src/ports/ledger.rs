@@ -1,6 +1,7 @@
 //! The ledger: a person's live items, and the one transaction that changes them with its evidence.
 
 use async_trait::async_trait;
+use dutykey_policy::emergency::Emergency;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::hold::Hold;
@@ -119,6 +120,8 @@ pub struct PersonChange {
     pub holds: Vec<Hold>,
     /// Access requests; one that is over leaves the live items.
     pub requests: Vec<Request>,
+    /// An emergency, as it is from now on.
+    pub emergency: Option<Emergency>,
     /// Texts that requests bring, each by a name of its own: beside the evidence, so that they can be erased.
     pub texts: Vec<(String, Sealed)>,
     /// The request that was made under an idempotency key.
@@ -149,6 +152,7 @@ impl PersonChange {
             enrollments: Vec::new(),
             holds: Vec::new(),
             requests: Vec::new(),
+            emergency: None,
             texts: Vec::new(),
             made: None,
             turns: Vec::new(),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::ledger::StoreError;
 use super::rota::RotationHead;
+use crate::summary::Summary;
 
 /// A source and every rotation of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +30,11 @@ pub trait ReadSummary: Send + Sync {
     /// Open holds that were due before `now`, the oldest first, and no more than `most` of them. The index only finds
     /// candidates; the holds themselves are read consistently.
     async fn past_due(&self, now: Timestamp, most: usize) -> Result<Vec<Hold>, StoreError>;
+}
+
+/// The power to keep a summary, for whoever asks how Dutykey stands.
+#[async_trait]
+pub trait KeepSummary: ReadSummary {
+    /// Keeps it in the place of the one before.
+    async fn keep_summary(&self, summary: &Summary) -> Result<(), StoreError>;
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dutykey_policy::block::{Block, Reach};
+use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Cover, Origin};
 use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
@@ -14,6 +14,7 @@ use dutykey_policy::time::later;
 use jiff::Timestamp;
 
 use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, comment_name, justification_name, of};
+use crate::block::denied;
 use crate::due::{announce, soonest};
 use crate::ports::clock::trusted;
 use crate::ports::ledger::{Committed, LivePerson, Made, PersonChange, StoreError};
@@ -223,17 +224,9 @@ impl Requests {
             None => Vec::new(),
         };
         let inactive = live.person.active == Some(false);
-        let blocked = inactive || profile.as_ref().is_some_and(|profile| denied(blocks, &live.person.id, profile, now));
+        let asked = Origin::Request(String::new());
+        let denies = |profile: &Profile| denied(blocks, &live.person.id, profile, &asked, now);
+        let blocked = inactive || profile.as_ref().is_some_and(denies);
         Ok(Ground { profile, covers, blocked, now })
     }
-}
-
-/// Whether blocks deny the person all that the profile gives, or keep it from being begun.
-fn denied(blocks: &[Block], person: &PersonId, profile: &Profile, now: Timestamp) -> bool {
-    let asked = Origin::Request(String::new());
-    let stops = |block: &&Block| block.live(now) && (block.reach == Reach::Revoke || block.reach.freezes(&asked));
-    let stopping: Vec<&Block> = blocks.iter().filter(stops).collect();
-    let mut gives = profile.entitlements.iter();
-    !profile.entitlements.is_empty()
-        && gives.all(|one| stopping.iter().any(|block| block.denies(person, &profile.id, &one.app)))
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -264,6 +264,11 @@ fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
 fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
     let case = Case { shifts: vec![], rules: [(0, 0); 2], fresh: [600; 2], blocks: vec![] };
     let (person, _, mut world) = build(&case);
+    world.profiles[0].break_glass = Some(crate::profile::BreakGlass {
+        people: BTreeSet::new(),
+        groups: BTreeSet::new(),
+        max_duration: Duration::from_secs(3_600),
+    });
     let period = Period {
         from: minute(0),
         until: crate::rota::End::At(minute(60)),
@@ -330,4 +335,38 @@ fn r17_what_was_asked_for_gives_what_is_in_both_versions() {
     assert_eq!(given(Some(2)), ["added", "logs"]);
     assert_eq!(given(None), ["added", "logs"], "R17: automatic enrollment follows the profile");
     assert_eq!(given(Some(7)), Vec::<String>::new(), "R17: what cannot be compared gives nothing");
+}
+
+#[test]
+fn r17_break_glass_ends_with_its_offer_and_a_lowered_limit_cuts_it() {
+    let case = Case { shifts: Vec::new(), rules: [(0, 0), (0, 0)], fresh: [0, 0], blocks: Vec::new() };
+    let (person, _, mut world) = build(&case);
+    let period = Period {
+        from: minute(0),
+        until: crate::rota::End::At(minute(60)),
+        from_known: minute(0),
+        until_known: minute(0),
+        duty: None,
+    };
+    let taken = Enrollment {
+        person: person.id.clone(),
+        profile: world.profiles[0].id.clone(),
+        origin: Origin::BreakGlass("emg_1".into()),
+        periods: vec![period],
+        version: Some(1),
+    };
+    let mut until = |limit: Option<i64>| {
+        let rule = |minutes: i64| crate::profile::BreakGlass {
+            people: BTreeSet::new(),
+            groups: BTreeSet::new(),
+            max_duration: Duration::from_secs(minutes.unsigned_abs() * 60),
+        };
+        world.profiles[0].break_glass = limit.map(rule);
+        let wants = wants(&person, std::slice::from_ref(&taken), &world, minute(10));
+        (wants.places.values().map(Want::until).max(), wants.next_end)
+    };
+    assert_eq!(until(Some(60)), (Some(minute(60)), Some(minute(60))));
+    assert_eq!(until(Some(40)), (Some(minute(40)), Some(minute(40))), "R17: the new limit counts from its beginning");
+    assert_eq!(until(Some(10)), (None, None), "R17: it has been over since the edit");
+    assert_eq!(until(None), (None, None), "R17: nobody may take it any more");
 }

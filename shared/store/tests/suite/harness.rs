@@ -191,6 +191,7 @@ pub(crate) fn change(person: &PersonId, head: &PersonHead) -> PersonChange {
         enrollments: Vec::new(),
         holds: Vec::new(),
         requests: Vec::new(),
+        emergency: None,
         texts: Vec::new(),
         made: None,
         turns: Vec::new(),

@@ -12,7 +12,7 @@ const APP: [&str; 10] =
 
 /// An instant at which something is likely to be going on: around the time at which access begins or ends, within a shift,
 /// or once in a while at any time.
-fn moment(chance: &mut fastrand::Rng, plan: &Plan) -> Second {
+pub(super) fn moment(chance: &mut fastrand::Rng, plan: &Plan) -> Second {
     match chance.u8(..8) {
         0..=4 => turn(chance, plan, 120),
         5 | 6 => {
@@ -25,7 +25,7 @@ fn moment(chance: &mut fastrand::Rng, plan: &Plan) -> Second {
 }
 
 /// A shift in the time that is watched, with the number of its rotation.
-fn shift<'a>(chance: &mut fastrand::Rng, plan: &'a Plan) -> Option<(usize, &'a Shift)> {
+pub(super) fn shift<'a>(chance: &mut fastrand::Rng, plan: &'a Plan) -> Option<(usize, &'a Shift)> {
     let number = chance.usize(..plan.rotations.len().max(1));
     let shifts = &plan.rotations.get(number)?.shifts;
     let shift = shifts.get(chance.usize(..shifts.len().max(1)))?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Oracle, Sure, minutes, plus, seconds};
 use crate::oracle::rota::{Rota, Terms};
 use crate::oracle::seats::{Check, Seat};
-use crate::plan::{Denies, Profile, What};
+use crate::plan::{Denies, Gives, Profile, What};
 
 /// What should be in one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,9 @@ impl Oracle {
 
     /// Whether nothing but changes of the forecast that wait for a lock speaks for the seat at `at`.
     pub(super) fn only_waits(&self, seat: &Seat, at: Timestamp) -> bool {
+        if self.is_given(seat, at) {
+            return false;
+        }
         let group = seat.place.strip_prefix("group/");
         let app = self.plan.apps.get(seat.app);
         let gives = |profile: &Profile| {
@@ -86,7 +89,7 @@ impl Oracle {
     }
 
     /// Whether the profile has been edited so shortly ago that nothing of it is sure.
-    fn in_edit(&self, number: usize, at: Timestamp) -> bool {
+    pub(super) fn in_edit(&self, number: usize, at: Timestamp) -> bool {
         let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
         versions.iter().skip(1).any(|(edited, _)| *edited <= at && at < plus(*edited, minutes(6)))
     }
@@ -130,7 +133,7 @@ impl Oracle {
         Some((account, sure))
     }
 
-    fn denied(&self, person: usize, profile: usize, app: usize, at: Timestamp) -> Option<bool> {
+    pub(super) fn denied(&self, person: usize, profile: usize, app: usize, at: Timestamp) -> Option<bool> {
         let live = self.blocks.iter().filter(|block| block.from <= at && block.until.is_none_or(|until| at < until));
         let denies = live.filter(|block| match &block.denies {
             Denies::Everything => true,
@@ -159,7 +162,6 @@ impl Oracle {
                     recent.enumerate().filter_map(|(nth, (_, profile))| Some((nth, profile.as_ref()?)))
                 {
                     for gives in &profile.gives {
-                        let Some(app) = self.plan.apps.get(gives.app) else { continue };
                         let denied = self.denied(person, number, gives.app, at);
                         let mut sure = if edit || nth > 0 { enrolled.min(Sure::Maybe) } else { enrolled };
                         match denied {
@@ -167,35 +169,39 @@ impl Oracle {
                             Some(true) => sure = sure.min(Sure::Maybe),
                             None => {}
                         }
-                        let (place, value) = match gives.what {
-                            What::Group(group) => {
-                                let Some(group) = app.groups.get(group) else { continue };
-                                (format!("group/{}", group.id), None)
-                            }
-                            What::Role(value) => ("role/role".to_owned(), Some(value)),
-                        };
                         for (account, allowed) in &accounts {
-                            let sure = sure.min(*allowed);
-                            if sure == Sure::No {
-                                continue;
-                            }
-                            let seat = Seat { app: gives.app, account: (*account).to_owned(), place: place.clone() };
-                            let want = wanted.entry(seat).or_default();
-                            want.sure = want.sure.max(sure);
-                            want.value.1 = want.value.1.max(value);
-                            if sure == Sure::Yes {
-                                want.value.0 = want.value.0.max(value);
-                            }
+                            self.want(&mut wanted, gives, account, sure.min(*allowed));
                         }
                     }
                 }
             }
         }
+        self.want_given(&mut wanted, at);
         wanted
+    }
+
+    /// Adds that something should be in an account.
+    pub(super) fn want(&self, wanted: &mut BTreeMap<Seat, Wanted>, gives: &Gives, account: &str, sure: Sure) {
+        let Some(app) = self.plan.apps.get(gives.app).filter(|_| sure != Sure::No) else { return };
+        let (place, value) = match gives.what {
+            What::Group(group) => {
+                let Some(group) = app.groups.get(group) else { return };
+                (format!("group/{}", group.id), None)
+            }
+            What::Role(value) => ("role/role".to_owned(), Some(value)),
+        };
+        let seat = Seat { app: gives.app, account: account.to_owned(), place };
+        let want = wanted.entry(seat).or_default();
+        want.sure = want.sure.max(sure);
+        want.value.1 = want.value.1.max(value);
+        if sure == Sure::Yes {
+            want.value.0 = want.value.0.max(value);
+        }
     }
 
     /// Works out who should have what at `at`, notes what has changed, and when it may change next.
     pub(super) fn desire(&mut self, at: Timestamp) {
+        self.end_given(at);
         let mut wanted = self.wanted_at(at);
         let known: BTreeSet<Seat> = self.seats.keys().chain(wanted.keys()).cloned().collect();
         for seat in known {
@@ -264,6 +270,7 @@ impl Oracle {
             edge(block.from);
             block.until.into_iter().for_each(&mut edge);
         }
+        self.given_edges().for_each(&mut edge);
         for left in self.left.values() {
             edge(plus(*left, seconds(3_600) + minutes(6)));
         }

@@ -6,6 +6,7 @@
 //! says *maybe*, and nothing that happens then is wrong.
 
 mod desire;
+pub(crate) mod given;
 pub mod ledger;
 mod rota;
 mod seats;
@@ -23,6 +24,7 @@ use dutykey_targets::sandbox::SandboxTarget;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{Denies, Happening, Plan, Profile};
+use given::Given;
 use rota::{Duty, Elsewhere, Rota};
 use seats::{InFlight, Seat, SeatState};
 
@@ -86,6 +88,7 @@ pub struct Violation {
 /// A denial in force.
 #[derive(Debug, Clone)]
 struct Block {
+    id: String,
     denies: Denies,
     freeze: bool,
     from: Timestamp,
@@ -110,6 +113,7 @@ pub struct Oracle {
     accounts: Vec<Option<(String, String)>>,
     profiles: Vec<Vec<(Timestamp, Option<Profile>)>>,
     blocks: Vec<Block>,
+    given: Vec<Given>,
     left: BTreeMap<usize, Timestamp>,
     /// Who has another address.
     renamed: BTreeMap<usize, Renamed>,
@@ -144,6 +148,7 @@ impl Oracle {
             rotas: vec![Rota::watched(pauses(plan)); plan.rotations.len()],
             profiles: plan.profiles.iter().map(|profile| vec![(plan.epoch, Some(profile.clone()))]).collect(),
             blocks: Vec::new(),
+            given: Vec::new(),
             left: BTreeMap::new(),
             renamed: BTreeMap::new(),
             shown: BTreeSet::new(),
@@ -305,8 +310,22 @@ impl Oracle {
     }
 
     /// An administrator has placed a block.
-    pub fn blocked(&mut self, denies: Denies, freeze: bool, now: Timestamp, until: Option<Timestamp>) {
-        self.blocks.push(Block { denies, freeze, from: now, until });
+    pub fn blocked(&mut self, id: String, denies: Denies, freeze: bool, now: Timestamp, until: Option<Timestamp>) {
+        self.blocks.push(Block { id, denies, freeze, from: now, until });
+        self.dirty = true;
+    }
+
+    /// The block that was placed last.
+    #[must_use]
+    pub fn last_block(&self) -> Option<String> {
+        self.blocks.last().map(|block| block.id.clone())
+    }
+
+    /// An administrator has lifted a block.
+    pub fn lifted(&mut self, id: &str, now: Timestamp) {
+        for block in self.blocks.iter_mut().filter(|block| block.id == id) {
+            block.until = Some(block.until.map_or(now, |until| until.min(now)));
+        }
         self.dirty = true;
     }
 

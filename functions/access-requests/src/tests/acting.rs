@@ -1,0 +1,172 @@
+//! What people, reviewers and administrators do beside requests.
+
+use dutykey_engine::ports::rota::{HeldChange, RotationChange, RotationHead};
+use dutykey_engine::ports::rules::ReadDue as _;
+use dutykey_policy::hold::{Retry, Side};
+use dutykey_policy::installation::Topic;
+use dutykey_policy::rota::{Cause, Difference, Shift};
+use serde_json::json;
+
+use super::*;
+
+fn kind((_, problem): &(u16, Value)) -> &str {
+    let kind = problem["type"].as_str().unwrap_or_default();
+    kind.strip_prefix("urn:dutykey:problem:").unwrap_or(kind)
+}
+
+#[tokio::test(start_paused = true)]
+async fn break_glass_is_for_those_whom_a_profile_names_and_stays_open_until_somebody_else_has_looked() {
+    let world = world().await;
+    world.person(10, "ann", (14, 18), State::Wanted).await;
+    let take = |duration: &str, why: &str| json!({ "profile": "on-call", "duration": duration, "justification": why, "incident": "INC-9" });
+    let post = async |who: (&str, &str), body: Value| world.call(who, "POST", "/v1/break-glass", body).await;
+    assert_eq!(kind(&post(("bob", "everybody"), take("30m", "the site is down")).await), "not-named");
+    assert_eq!(kind(&post(("ann", ""), take("2h", "the site is down")).await), "wrong-duration");
+    assert_eq!(kind(&post(("ann", ""), take("30m", "  ")).await), "justification-required");
+    let (status, taken) = post(("ann", ""), take("30m", "the site is down")).await;
+    assert_eq!((status, &taken["access"]["until"]), (201, &"2026-11-23T12:30:00.000Z".into()), "{taken}");
+    assert_eq!(post(("bob", "leads"), take("10m", "he leads")).await.0, 201, "his group is named");
+    let told = world.store.due_notices(at(13)).await.unwrap();
+    assert_eq!(
+        told.iter().filter(|notice| notice.topic == Topic::BreakGlass).count(),
+        2,
+        "everybody is told: {told:?}"
+    );
+
+    let path = format!("/v1/break-glass/{}", taken["id"].as_str().unwrap());
+    let open = world.get("/v1/break-glass").await;
+    assert_eq!(open["emergencies"].as_array().map(Vec::len), Some(2), "{open}");
+    assert_eq!(world.get(&path).await["justification"], "the site is down");
+    assert_eq!(world.call(("bob", ""), "DELETE", &path, Value::Null).await.0, 404, "it is not his");
+    let (_, back) = world.call(("ann", ""), "DELETE", &path, Value::Null).await;
+    assert_eq!(back["access"]["until"], "2026-11-23T12:00:00.000Z", "given back at once: {back}");
+    assert_eq!(kind(&world.call(("ann", ""), "DELETE", &path, Value::Null).await), "not-approved");
+
+    let review =
+        async |who| world.call(who, "POST", &format!("{path}/review"), json!({ "comment": "it was right" })).await;
+    assert_eq!(kind(&review(("bob", "leads")).await), "forbidden", "only administrators and auditors review");
+    assert_eq!(kind(&review(("ann", "admins")).await), "own-review", "P13: nobody reviews their own");
+    let (status, reviewed) = review(("cat", "audit")).await;
+    assert_eq!((status, &reviewed["review"]["by"]["email"]), (200, &"cat@example.com".into()), "{reviewed}");
+    assert_eq!(kind(&review(("dan", "admins")).await), "reviewed-before");
+    assert_eq!(world.get("/v1/break-glass").await["emergencies"].as_array().map(Vec::len), Some(1), "Bob's waits");
+    let done = world.get("/v1/break-glass?reviewed=true").await;
+    assert_eq!(done["emergencies"][0]["review"]["comment"], "it was right", "{done}");
+    let (_, me) = world.call(("ann", ""), "GET", "/v1/me", Value::Null).await;
+    assert_eq!(me["emergencies"], json!([{ "profile": "on-call", "name": "On-call", "max_duration": "1h" }]), "{me}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_says_what_is_wrong_with_it_and_is_tried_again_for_whoever_has_it() {
+    let world = world().await;
+    let ann = world.person(10, "ann", (8, 10), State::Ending).await;
+    let live = world.store.load(&ann).await.unwrap().unwrap();
+    let retry = Retry { at: at(13), side: Side::Ends, failures: 7, because: "the app refuses".to_owned(), turn: None };
+    let failing = Hold { touched: true, retry: Some(retry), ..live.holds[0].clone() };
+    world.store.commit(&PersonChange { holds: vec![failing], ..PersonChange::nothing(&live, at(12)) }).await.unwrap();
+    let hold = world.get("/v1/holds").await["holds"][0].clone();
+    assert_eq!((&hold["overdue_s"], &hold["again"]["failures"]), (&7_200.into(), &7.into()), "P1: OVERDUE: {hold}");
+    let path = format!("/v1/holds/{}/retry", hold["hold"].as_str().unwrap());
+    assert_eq!(kind(&world.call(("bob", ""), "POST", &path, Value::Null).await), "forbidden");
+    assert_eq!(world.call(("ann", ""), "POST", &path, Value::Null).await.0, 202);
+    let after = world.store.load(&ann).await.unwrap().unwrap();
+    assert_eq!(after.holds[0].retry.as_ref().map(|retry| retry.at), Some(at(12)));
+    assert_eq!(after.head.next_end.map(|due| due.at), Some(at(12)), "revocation looks at once");
+    assert_eq!(kind(&world.call(("dan", "admins"), "POST", &path, Value::Null).await), "nothing-waits-again");
+}
+
+#[tokio::test]
+async fn r2_a_profile_that_comes_with_being_on_call_can_be_given_back_until_the_shift_ends() {
+    let world = world().await;
+    let ann = world.person(10, "ann", (10, 14), State::Held).await;
+    let give_back = async |who| world.call((who, ""), "DELETE", "/v1/me/enrollments/on-call", Value::Null).await;
+    let (status, block) = give_back("ann").await;
+    assert_eq!((status, &block["until"]), (200, &"2026-11-23T14:00:00.000Z".into()), "{block}");
+    assert_eq!((&block["denies"], &block["person"]), (&"enrollment".into(), &ann.to_string().into()), "{block}");
+    assert_eq!(kind(&give_back("bob").await), "not-enrolled");
+    let path = format!("/v1/blocks/{}", block["id"].as_str().unwrap());
+    assert_eq!(kind(&world.call(("ann", "admins"), "DELETE", &path, Value::Null).await), "own-gain", "R20");
+}
+
+#[tokio::test]
+async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_on_call() {
+    let world = world().await;
+    world.person(10, "ann", (10, 14), State::Held).await;
+    let id = "rota:primary".parse::<dutykey_policy::id::RotationId>().unwrap();
+    let shift = Shift {
+        start: at(12),
+        end: End::Open,
+        user: Some("ann".parse().unwrap()),
+        cause: Cause::Unknown,
+        native_id: None,
+        maker: None,
+    };
+    let change = Difference { removed: Vec::new(), added: vec![shift] };
+    let digest = change.digest();
+    let (since, why) = (at(11), "too many at once".to_owned());
+    let held = HeldChange { digest: digest.clone(), since, why, change, released: false, discarded: false };
+    let head = RotationHead { held: Some(held), ..RotationHead::new(id, "Primary".to_owned()) };
+    let first = RotationChange { expected: 0, head, at: at(11), known: None, evidence: vec![], notices: vec![] };
+    world.store.change_rotation(&first).await.unwrap();
+    let brake = world.get("/v1/brakes").await["rotations"][0].clone();
+    assert_eq!((&brake["digest"], &brake["added"][0]["user"]), (&digest.clone().into(), &"ann".into()), "{brake}");
+    let path = format!("/v1/brakes/{digest}/release");
+    assert_eq!(kind(&world.call(("ann", "admins"), "POST", &path, Value::Null).await), "own-gain");
+    let (status, said) = world.call(("dan", "admins"), "POST", &path, Value::Null).await;
+    assert_eq!((status, &said["rotations"][0]), (200, &"rota:primary".into()), "{said}");
+    assert_eq!(world.get("/v1/brakes").await["rotations"][0]["said"], "released");
+    let mine = format!("/v1/brakes/{digest}/discard");
+    assert_eq!(world.call(("ann", "admins"), "POST", &mine, Value::Null).await.0, 200, "that gives her nothing");
+}
+
+#[tokio::test]
+async fn the_overview_is_what_was_last_counted_and_says_how_old_it_is() {
+    use dutykey_engine::ports::summary::KeepSummary as _;
+    use dutykey_engine::summary::Summary;
+
+    let world = world().await;
+    assert_eq!(world.ask("GET", "/v1/overview").await.0, 404, "nothing was counted");
+    let oldest = Duration::from_secs(600);
+    let counted = Summary { at: at(11), overdue: 2, oldest, stale_sources: 1, brakes: 3, unmatched: 4, gaps: 5 };
+    world.store.keep_summary(&counted).await.unwrap();
+    let overview = world.get("/v1/overview").await;
+    let expected = json!({
+        "at": "2026-11-23T11:00:00.000Z", "age_s": 3_600, "overdue": 2, "oldest_overdue_s": 600,
+        "stale_sources": 1, "brakes": 3, "unmatched": 4, "gaps": 5,
+    });
+    assert_eq!(overview, expected);
+}
+
+#[tokio::test]
+async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
+    use dutykey_engine::ports::rota::KnownChange;
+    use dutykey_policy::rota::KnownShift;
+    use dutykey_policy::time::Span;
+
+    let world = world().await;
+    world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
+    let id = "rota:primary".parse::<dutykey_policy::id::RotationId>().unwrap();
+    let user = Some("bob".parse().unwrap());
+    let (start, end) = (at(6), End::At(at(10)));
+    let shift = Shift { start, end, user, cause: Cause::Unknown, native_id: None, maker: None };
+    let known = KnownShift { shift, seen: at(1), gone: None, reached: None };
+    let within = Span::new(at(0), at(23)).unwrap();
+    let change = RotationChange {
+        expected: 0,
+        head: RotationHead::new(id, "Primary".to_owned()),
+        at: at(2),
+        known: Some(KnownChange { within, shifts: vec![known] }),
+        evidence: vec![],
+        notices: vec![],
+    };
+    world.store.change_rotation(&change).await.unwrap();
+    let shifts = world.get("/v1/rotations/rota:primary/shifts?from=2026-11-23T00:00:00Z").await;
+    let name = shifts["shifts"][0]["id"].as_str().unwrap().to_owned();
+    let report = world.get(&format!("/v1/shifts/{name}/report")).await;
+    let reported = &report["holds"][0];
+    assert_eq!((&report["shift"]["person"]["email"], &report["withdrawn"]), (&"bob@example.com".into(), &false.into()));
+    assert_eq!(reported["granted"]["started"], "2026-11-23T06:00:00.000Z", "{report}");
+    assert_eq!(reported["revoked"]["read_back"], "2026-11-23T10:00:00.000Z", "P5: {report}");
+    assert_eq!((&reported["outcome"], &reported["hold"]["profile"]), (&"proven".into(), &"on-call".into()), "{report}");
+    assert_eq!(world.ask("GET", "/v1/shifts/rota:primary.1.00/report").await.0, 404);
+}

@@ -1,0 +1,263 @@
+//! Where people and administrators act: through the same code as the API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dutykey_engine::block::{BlockError, Blocks, Denial};
+use dutykey_engine::emergency::Emergencies;
+use dutykey_engine::ports::ledger::FindPeople as _;
+use dutykey_engine::ports::queue::Enqueue;
+use dutykey_engine::request::{Caller, Order, Requests};
+use dutykey_policy::block::{Denied, Reach};
+use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
+use dutykey_policy::request::Verdict;
+use dutykey_policy::time::later;
+use dutykey_runtime::clock::SeededChance;
+use dutykey_store::Store;
+use jiff::Timestamp;
+
+use crate::company::{APPROVERS, RESCUERS};
+use crate::fleet::Ground;
+use crate::oracle::given::Bound;
+use crate::plan::{Denies, Happening, Plan, Second};
+use crate::world::World;
+use crate::world::platform::their_clock;
+use crate::world::queue::Sender;
+
+/// Where people act.
+pub(crate) struct Office {
+    /// What everything works on.
+    pub(crate) ground: Ground,
+    /// A table that never fails.
+    pub(crate) ledger: Store,
+    /// What IDs are drawn from.
+    pub(crate) chance: Arc<SeededChance>,
+}
+
+fn long(seconds: Second) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+impl Office {
+    fn world(&self) -> &World {
+        &self.ground.world
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.ground.world.plan
+    }
+
+    fn queues(&self) -> Arc<dyn Enqueue> {
+        Arc::new(Sender { queues: self.ground.queues.clone(), clock: their_clock(&self.world().clock) })
+    }
+
+    fn blocks(&self) -> Blocks {
+        Blocks {
+            blocks: Arc::new(self.ledger.clone()),
+            queues: self.queues(),
+            clock: their_clock(&self.world().clock),
+            chance: self.chance.clone(),
+        }
+    }
+
+    fn requests(&self) -> Requests {
+        let store = Arc::new(self.ledger.clone());
+        Requests {
+            ledger: store.clone(),
+            people: store.clone(),
+            rota: store.clone(),
+            rules: store,
+            queues: self.queues(),
+            clock: their_clock(&self.world().clock),
+            chance: self.chance.clone(),
+        }
+    }
+
+    fn emergencies(&self) -> Emergencies {
+        let store = Arc::new(self.ledger.clone());
+        Emergencies {
+            ledger: store.clone(),
+            people: store.clone(),
+            emergencies: store.clone(),
+            rules: store,
+            queues: self.queues(),
+            clock: their_clock(&self.world().clock),
+            chance: self.chance.clone(),
+        }
+    }
+
+    /// The person of a number, where nobody can be taken for them.
+    async fn person(&self, number: usize) -> Option<PersonId> {
+        if !self.world().oracle().is_sure_of(number) {
+            return None;
+        }
+        let address = self.plan().people.get(number)?.address.to_lowercase();
+        self.ledger.find_person(&address).await.ok().flatten()
+    }
+
+    async fn wait(&self, from: Timestamp, seconds: Second) {
+        self.world().clock.until(later(from, long(seconds))).await;
+    }
+
+    /// An administrator denies.
+    pub(crate) async fn block(&self, denies: &Denies, freeze: bool, until: Option<Second>) -> anyhow::Result<()> {
+        let plan = self.plan();
+        let denied = match denies {
+            Denies::Everything => Denied::Everything,
+            Denies::Person(person) => {
+                let address = plan.people.get(*person).map(|human| human.address.to_lowercase()).unwrap_or_default();
+                match self.ledger.find_person(&address).await? {
+                    Some(person) => Denied::Person(person),
+                    None => return Ok(()),
+                }
+            }
+            Denies::Profile(number) => match plan.profiles.get(*number) {
+                Some(profile) => Denied::Profile(profile.id.parse()?),
+                None => return Ok(()),
+            },
+            Denies::App(number) => match plan.apps.get(*number) {
+                Some(app) => Denied::App(app.id.parse()?),
+                None => return Ok(()),
+            },
+        };
+        let until_at = until.map(|until| plan.at(until));
+        let denial = Denial {
+            denied,
+            reach: if freeze { Reach::Freeze } else { Reach::Revoke },
+            until: until_at,
+            author: "an administrator".to_owned(),
+            reason: "simulated".to_owned(),
+        };
+        let now = self.world().now();
+        let block = self.blocks().place(denial).await?;
+        self.world().struck("a block");
+        self.world().oracle().blocked(block.id, denies.clone(), freeze, now, until_at);
+        Ok(())
+    }
+
+    /// An administrator lifts the last block.
+    pub(crate) async fn lift(&self) -> anyhow::Result<()> {
+        let Some(id) = self.world().oracle().last_block() else { return Ok(()) };
+        match self.blocks().lift(&id, "another administrator").await {
+            Ok(()) => {
+                let now = self.world().now();
+                self.world().struck("a block is lifted");
+                self.world().oracle().lifted(&id, now);
+                Ok(())
+            }
+            // It has ended by itself.
+            Err(BlockError::NoBlock(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Somebody takes a profile in an emergency, and may give it back.
+    pub(crate) async fn takes(self, number: usize, profile: usize, lasts: Second, back: Option<Second>) {
+        let Some(id) = self.profile(profile) else { return };
+        let Some(person) = self.person(number).await else { return };
+        let caller = Caller { person, groups: [RESCUERS.to_owned()].into() };
+        let order = Order { wanted: long(lasts), justification: Some("it burns".to_owned()), incident: None };
+        let Ok(taken) = self.emergencies().take(&caller, &id, order).await else { return };
+        let from = self.world().now();
+        self.world().struck("a profile is taken in an emergency");
+        let bound = Bound { person: number, profile, rotation: None, until: later(from, long(lasts)) };
+        let given = self.world().oracle().gives_to(bound, from);
+        if let Some(back) = back {
+            self.wait(from, back).await;
+            if self.emergencies().give_back(&caller, &taken).await.is_ok() {
+                let now = self.world().now();
+                self.world().oracle().given_back(given, now);
+            }
+        }
+    }
+
+    /// Somebody asks for a profile; what becomes of it.
+    pub(crate) async fn asks(self, happening: Happening) {
+        let Happening::Asks { person: number, profile, rotation, lasts, decided, more, back, .. } = happening else {
+            return;
+        };
+        let (Some(id), Some(on_call)) = (self.profile(profile), self.rotation(rotation)) else { return };
+        let Some(person) = self.person(number).await else { return };
+        let caller = Caller { person, groups: [].into() };
+        let order = |lasts| Order { wanted: long(lasts), justification: None, incident: None };
+        let asked = self.requests().ask(&caller, &id, Some(&on_call), order(lasts), None).await;
+        let Ok(request) = asked else { return };
+        self.world().struck("a request is asked");
+        let begun = self.world().now();
+        let given = match self.access(&request).await {
+            Some(_) => Some(begun),
+            None => {
+                let Some((after, approves)) = decided else { return };
+                self.wait(begun, after).await;
+                self.decide(number, &request, approves).await
+            }
+        };
+        let Some(from) = given else { return };
+        self.world().struck("a request is approved");
+        let bound = Bound { person: number, profile, rotation: Some(rotation), until: later(from, long(lasts)) };
+        let given = self.world().oracle().gives_to(bound, from);
+        if let Some((after, lasts)) = more {
+            self.wait(from, after).await;
+            if self.requests().longer(&caller, &request, order(lasts)).await.is_ok() {
+                let asked = self.world().now();
+                let at = match self.waits(&request).await {
+                    false => Some(asked),
+                    true => match decided {
+                        Some((after, approves)) => {
+                            self.wait(asked, after).await;
+                            self.decide(number, &request, approves).await
+                        }
+                        None => None,
+                    },
+                };
+                if let Some(at) = at {
+                    self.world().struck("a request is given more time");
+                    self.world().oracle().given_longer(given, later(at, long(lasts)), at);
+                }
+            }
+        }
+        if let Some(back) = back {
+            self.wait(from, back).await;
+            if self.requests().cancel(&caller, &request).await.is_ok() {
+                let now = self.world().now();
+                self.world().oracle().given_back(given, now);
+            }
+        }
+    }
+
+    /// Somebody else decides; when, where that lets the request go on.
+    async fn decide(&self, asker: usize, request: &RequestId, approves: bool) -> Option<Timestamp> {
+        let other = (0..self.plan().people.len()).filter(|number| *number != asker);
+        let mut approver = None;
+        for number in other {
+            approver = self.person(number).await;
+            if approver.is_some() {
+                break;
+            }
+        }
+        let caller = Caller { person: approver?, groups: [APPROVERS.to_owned()].into() };
+        let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
+        self.requests().decide(&caller, request, verdict, None).await.ok()?;
+        let now = self.world().now();
+        approves.then_some(now)
+    }
+
+    async fn access(&self, request: &RequestId) -> Option<Timestamp> {
+        let request = self.ledger.request(request).await.ok().flatten()?;
+        request.access().map(|access| access.from)
+    }
+
+    async fn waits(&self, request: &RequestId) -> bool {
+        let request = self.ledger.request(request).await.ok().flatten();
+        request.is_some_and(|request| request.ask().is_some())
+    }
+
+    fn profile(&self, number: usize) -> Option<ProfileId> {
+        self.plan().profiles.get(number)?.id.parse().ok()
+    }
+
+    fn rotation(&self, number: usize) -> Option<RotationId> {
+        let rotation = self.plan().rotations.get(number)?;
+        format!("{}:{}", rotation.source, rotation.id).parse().ok()
+    }
+}

@@ -1,0 +1,161 @@
+//! What people were given because they asked, or took: how long it lasts by the promises alone.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::desire::Wanted;
+use super::seats::Seat;
+use super::{Oracle, Sure, minutes, plus, seconds};
+use crate::oracle::rota::Terms;
+use crate::plan::{Gives, LONGEST, Offer, Profile};
+
+/// What binds something that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// To whom.
+    pub(crate) person: usize,
+    /// Which profile.
+    pub(crate) profile: usize,
+    /// By being on call in what; `None` in an emergency.
+    pub(crate) rotation: Option<usize>,
+    /// Until when it was wanted.
+    pub(crate) until: Timestamp,
+}
+
+/// Something that was given.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    bound: Bound,
+    from: Timestamp,
+    /// What the profile gave then: it never grows (R17).
+    gives: Vec<Gives>,
+    /// When it was found over, for good.
+    over: Option<Timestamp>,
+    /// Whether it may be over for good already.
+    doubt: bool,
+}
+
+impl Oracle {
+    /// Whether the person of a number is nobody else, and nobody else is them.
+    pub(crate) fn is_sure_of(&self, person: usize) -> bool {
+        self.renamed.is_empty() && self.accounts.get(person).is_some_and(Option::is_some)
+    }
+
+    /// Something is given; answers its number.
+    pub(crate) fn gives_to(&mut self, bound: Bound, from: Timestamp) -> usize {
+        let gives = self.profile_at(bound.profile, from).map(|profile| profile.gives.clone()).unwrap_or_default();
+        let latest = plus(from, seconds(LONGEST.into()));
+        let bound = Bound { until: bound.until.min(latest), ..bound };
+        self.given.push(Given { bound, from, gives, over: None, doubt: false });
+        self.dirty = true;
+        self.given.len() - 1
+    }
+
+    /// It lasts longer now, where it still lasts.
+    pub(crate) fn given_longer(&mut self, number: usize, until: Timestamp, now: Timestamp) {
+        if let Some(given) = self.given.get_mut(number).filter(|given| given.over.is_none()) {
+            let latest = plus(given.from, seconds(LONGEST.into()));
+            // What was over by then was not prolonged; what was about to be may have been.
+            given.doubt |= given.bound.until <= plus(now, minutes(1));
+            given.bound.until = given.bound.until.max(until.min(latest));
+        }
+        self.dirty = true;
+    }
+
+    /// It was given back.
+    pub(crate) fn given_back(&mut self, number: usize, now: Timestamp) {
+        if let Some(given) = self.given.get_mut(number) {
+            given.over = Some(given.over.map_or(now, |over| over.min(now)));
+        }
+        self.dirty = true;
+    }
+
+    /// How sure it is that something given lasts at `at`, by its own bounds.
+    fn lasts(&self, given: &Given, at: Timestamp) -> Sure {
+        let over = given.over.is_some_and(|over| over <= at);
+        if at < given.from || given.bound.until <= at || over {
+            return Sure::No;
+        }
+        let edited = self.in_edit(given.bound.profile, at);
+        let offered = |profile: &&Profile| {
+            let rotation = given.bound.rotation;
+            profile.offer != Offer::None && rotation.is_none_or(|rotation| profile.rotations.contains(&rotation))
+        };
+        let Some(profile) = self.profile_at(given.bound.profile, at).filter(offered) else {
+            // The edit that ends it counts once people were looked at.
+            return if edited { Sure::Maybe } else { Sure::No };
+        };
+        let on_call = match given.bound.rotation.map(|rotation| self.rotas.get(rotation)) {
+            None => Sure::Yes,
+            Some(None) => Sure::No,
+            // No lease ends what was asked for.
+            Some(Some(rota)) => rota.on_call(given.bound.person, at, &self.duty(profile)),
+        };
+        on_call.min(if edited || given.doubt { Sure::Maybe } else { Sure::Yes })
+    }
+
+    fn duty(&self, profile: &Profile) -> Terms {
+        Terms { lead: 0, lease: i64::from(u32::MAX), ..Terms::from(profile) }
+    }
+
+    /// What is over for good by `at`: it does not come back.
+    pub(super) fn end_given(&mut self, at: Timestamp) {
+        for number in 0..self.given.len() {
+            let Some(given) = self.given.get(number).filter(|given| given.from <= at && given.over.is_none()) else {
+                continue;
+            };
+            let sure = self.lasts(given, at);
+            if let Some(given) = self.given.get_mut(number) {
+                match sure {
+                    Sure::No => given.over = Some(at),
+                    Sure::Maybe => given.doubt = true,
+                    Sure::Yes => {}
+                }
+            }
+        }
+    }
+
+    /// Whether something given speaks, or may speak, for the seat at `at`.
+    pub(super) fn is_given(&self, seat: &Seat, at: Timestamp) -> bool {
+        let mut wanted = BTreeMap::new();
+        self.want_given(&mut wanted, at);
+        wanted.contains_key(seat)
+    }
+
+    /// Adds what was given to what is wanted.
+    pub(super) fn want_given(&self, wanted: &mut BTreeMap<Seat, Wanted>, at: Timestamp) {
+        for given in &self.given {
+            let sure = self.lasts(given, at);
+            let Bound { person, profile: number, rotation, .. } = given.bound;
+            let edited = self.in_edit(number, at);
+            let current = self.profile_at(number, at);
+            for gives in given.gives.iter().filter(|_| sure != Sure::No) {
+                let still = current.is_some_and(|profile| profile.gives.contains(gives));
+                let sure = match (still, self.denied(person, number, gives.app, at)) {
+                    (false, _) if !edited => continue,
+                    (_, Some(false)) => continue,
+                    // A freeze leaves break-glass alone (R2).
+                    (_, Some(true)) if rotation.is_some() => sure.min(Sure::Maybe),
+                    (true, _) => sure,
+                    (false, _) => sure.min(Sure::Maybe),
+                };
+                for (account, allowed) in self.accounts(person, at) {
+                    self.want(wanted, gives, account, sure.min(allowed));
+                }
+            }
+        }
+    }
+
+    /// Every instant at which something given may change by itself.
+    pub(super) fn given_edges(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.given.iter().filter(|given| given.over.is_none()).flat_map(|given| {
+            let profile = self.profiles.get(given.bound.profile).and_then(|versions| versions.last());
+            let terms = profile.and_then(|(_, profile)| profile.as_ref()).map(|profile| self.duty(profile));
+            let rota = given.bound.rotation.and_then(|rotation| self.rotas.get(rotation));
+            let duty: Vec<Timestamp> =
+                rota.zip(terms).map_or_else(Vec::new, |(rota, terms)| rota.edges(&terms).collect());
+            duty.into_iter().chain([given.from, given.bound.until])
+        })
+    }
+}
