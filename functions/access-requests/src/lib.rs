@@ -37,6 +37,7 @@ use axum::routing::get;
 use dutykey_engine::block::Blocks;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
+use dutykey_engine::profile::Profiles;
 use dutykey_engine::request::Requests;
 use dutykey_store::Store;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,6 +85,7 @@ pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) requests: Requests,
     pub(crate) blocks: Blocks,
+    pub(crate) profiles: Profiles,
     pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -94,6 +96,8 @@ impl From<Ports> for Api {
         let shared = Arc::new(store.clone());
         let blocks =
             Blocks { blocks: shared.clone(), queues: queues.clone(), clock: clock.clone(), chance: chance.clone() };
+        let profiles =
+            Profiles { profiles: shared.clone(), rules: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let requests = Requests {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -105,7 +109,7 @@ impl From<Ports> for Api {
         };
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
-        Self { store, requests, blocks, identify: Arc::new(identify), clock }
+        Self { store, requests, blocks, profiles, identify: Arc::new(identify), clock }
     }
 }
 
@@ -116,7 +120,9 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(people::people))
         .routes(routes!(people::person))
         .routes(routes!(profiles::profiles))
-        .routes(routes!(profiles::profile))
+        .routes(routes!(profiles::profile, profiles::edits::put, profiles::edits::delete))
+        .routes(routes!(profiles::edits::preview))
+        .routes(routes!(profiles::edits::confirm))
         .routes(routes!(profiles::enrollments))
         .routes(routes!(shifts::shifts))
         .routes(routes!(lists::who))

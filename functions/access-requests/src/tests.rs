@@ -304,7 +304,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 21, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 25, "each endpoint with each caller");
 }
 
 #[tokio::test]

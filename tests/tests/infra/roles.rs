@@ -16,7 +16,7 @@ use super::template::{ENTRY, SUBJECTS, listed, named, referred, resources, templ
 /// Resources that are a wildcard because AWS has no other form, each with its reason.
 const WILDCARDS: [&str; 0] = [];
 /// What the command line writes, and no function.
-const COMMAND_LINE: [&str; 2] = ["INSTALLATION", "CONFIG"];
+const COMMAND_LINE: [&str; 1] = ["INSTALLATION"];
 /// Actions that only read.
 pub(super) const READS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"];
 
@@ -161,8 +161,19 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
     assert_eq!(partitions(&roles["webhook-ingest"], true), BTreeSet::from(["HINT#*"]));
     assert_eq!(
         partitions(&roles["access-requests"], true),
-        BTreeSet::from(["ADDRESS#*", "BLOCK", "CALLER#*", "PERSON#*", "PROFILE#*", "REQUEST#*", "SWEEP#*", "SYSTEM",]),
-        "who calls, what they ask for, and what administrators deny"
+        BTreeSet::from([
+            "ADDRESS#*",
+            "BLOCK",
+            "CALLER#*",
+            "CONFIG",
+            "PERSON#*",
+            "PROFILE#*",
+            "REQUEST#*",
+            "SOURCE#*",
+            "SWEEP#*",
+            "SYSTEM",
+        ]),
+        "who calls, what they ask for, and what administrators deny and change"
     );
     for (name, statements) in roles.iter().filter(|(name, _)| *name != "webhook-ingest") {
         assert!(!partitions(statements, true).contains("HINT#*"), "{name} has no business with hints");
