@@ -75,6 +75,11 @@ impl Rota {
         Ok(rota)
     }
 
+    /// Whether a view has ever shown the rotation.
+    pub(crate) fn has_seen(&self, rotation: &RotationId) -> bool {
+        self.reach.get(rotation).is_some_and(Option::is_some)
+    }
+
     /// Who will hold what under these profiles, over a window within the one that was read.
     pub(crate) fn forecast(&self, window: Span, profiles: &[Profile]) -> Forecast {
         let mut forecast = forecast::forecast(&Input { window, shifts: &self.shifts, users: &self.users, profiles });

@@ -311,6 +311,11 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
 async fn the_description_and_the_routes_are_the_same() {
     let world = world().await;
     let document = world.get("/v1/openapi.json").await;
+    let said =
+        &document["paths"]["/v1/profiles/{profile}"]["put"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(said["$ref"], "#/components/schemas/ProfileDefinition");
+    let definition = &document["components"]["schemas"]["ProfileDefinition"]["properties"];
+    assert!(definition["entitlements"].is_object() && definition["id"].is_null(), "the file's own words: {definition}");
     for (path, item) in document["paths"].as_object().unwrap() {
         let described: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         let address = address(path);

@@ -25,13 +25,15 @@ pub struct Author {
     pub groups: BTreeSet<String>,
     /// The sources that know them: somebody may put them on call there.
     pub sources: BTreeSet<SourceId>,
+    /// Rotations whose rota nobody has seen yet: they may be on call there.
+    pub unseen: BTreeSet<RotationId>,
 }
 
 /// Something that the author could not do before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
-    /// They will have it without asking, by the rota that is known.
+    /// They will have it without asking by the rota that is known, or may by one that nobody has seen yet.
     Have(EntitlementRef),
     /// They could ask for it, or have it for longer or past fewer approvers than before.
     Ask(EntitlementRef),
@@ -65,6 +67,7 @@ pub fn gain(author: &Author, before: Option<&Profile>, after: &Profile, foreseen
         });
         powers.extend(given.cloned().map(power));
     };
+    add(author.may_have(before, after), Power::Have);
     add(author.asks(before, after), Power::Ask);
     add(author.takes(before, after), Power::Take);
     add(author.approves(before, after), Power::Approve);
@@ -96,6 +99,15 @@ impl More {
 impl Author {
     fn is_known(&self, rotation: &RotationId) -> bool {
         self.sources.contains(&rotation.source)
+    }
+
+    fn may_have(&self, before: Option<&Profile>, after: &Profile) -> More {
+        let unseen = |profile: &Profile| -> BTreeSet<RotationId> {
+            let enrolling = profile.enrollment.iter().flat_map(|rule| &rule.rotations);
+            enrolling.filter(|it| self.unseen.contains(it) && self.is_known(it)).cloned().collect()
+        };
+        let now = unseen(after);
+        More::of(!now.is_empty(), before.is_some_and(|before| now.is_subset(&unseen(before))))
     }
 
     fn asks(&self, before: Option<&Profile>, after: &Profile) -> More {

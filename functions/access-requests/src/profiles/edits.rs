@@ -47,7 +47,7 @@ impl PartialSchema for Definition {
 
 impl ToSchema for Definition {
     fn name() -> std::borrow::Cow<'static, str> {
-        "Definition".into()
+        DEFINITION.into()
     }
 }
 

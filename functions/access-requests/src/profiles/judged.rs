@@ -30,7 +30,9 @@ const AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// How many items are read side by side.
 const SIDE_BY_SIDE: usize = 16;
 /// At most so many faults of a profile are named: one problem document is short.
-const MAX_FAULTS: usize = 5;
+const MAX_FAULTS: usize = 3;
+/// At most so many characters of them.
+const LONGEST_FAULTS: usize = 400;
 
 /// A wanted profile, and what it would mean.
 pub(super) struct Judged {
@@ -65,7 +67,9 @@ pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Valu
     let rota = Rota::read(store, &installation, widened(known, installation.profiles.iter().chain([&wanted]))).await?;
     let (was, will) = (rota.forecast(known, &installation.profiles), rota.forecast(known, &next));
     let gains = gained(&was, &will);
-    let author = author(store, &installation, caller, before, &wanted).await?;
+    let enrolling = wanted.enrollment.iter().flat_map(|rule| &rule.rotations);
+    let unseen = enrolling.filter(|rotation| !rota.has_seen(rotation)).cloned().collect();
+    let author = Author { unseen, ..author(store, &installation, caller, before, &wanted).await? };
     let gain = gain(&author, before, &wanted, &gains);
     let shown = later(now, AHEAD);
     Ok(Judged {
@@ -81,13 +85,13 @@ pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Valu
 fn unusable(faults: &[ConfigProblem]) -> Problem {
     let said = |fault: &ConfigProblem| {
         let ConfigProblem { key, message, .. } = fault;
-        let message: String = message.chars().take(200).collect();
-        if key.is_empty() { message } else { format!("{}: {message}", excerpt(key)) }
+        if key.is_empty() { message.clone() } else { format!("{}: {message}", excerpt(key)) }
     };
     let listed: Vec<String> = faults.iter().take(MAX_FAULTS).map(said).collect();
+    let listed: String = listed.join("; ").chars().take(LONGEST_FAULTS).collect();
     let more = faults.len().saturating_sub(MAX_FAULTS);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Problem::Field(format!("{}{more}", listed.join("; ")))
+    Problem::Field(format!("{listed}{more}"))
 }
 
 /// The stretches up to an instant.
@@ -150,7 +154,13 @@ async fn author(
             sources.insert(source.clone());
         }
     }
-    Ok(Author { person: caller.person.clone(), addresses, groups: caller.groups.clone(), sources })
+    Ok(Author {
+        person: caller.person.clone(),
+        addresses,
+        groups: caller.groups.clone(),
+        sources,
+        unseen: BTreeSet::new(),
+    })
 }
 
 /// Whether a user of the source has one of these addresses, or would be given it by a link.

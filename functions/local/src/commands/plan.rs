@@ -239,3 +239,36 @@ fn print_change(Change { what, part, id, keys }: &Change) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(profile: &str) -> Installation {
+        let text = format!(
+            "version: 1\nverified_domains: [example.com]\nsources: [{{ id: pager, platform: sandbox, script: {{}} }}]\n\
+             apps: [{{ id: directory, target: sandbox, script: {{}} }}]\nprofiles:\n  - id: {profile}\n    name: Any\n    \
+             entitlements: [{{ app: directory, kind: group, id: g-1 }}]\n    enrollment: {{ rotations: ['pager:primary'] }}\n"
+        );
+        let document = dutykey_runtime::config::parse(text.as_bytes(), Path::new("/"));
+        let document = document.unwrap_or_else(|problems| panic!("{problems:?}"));
+        document.pin(|_| Err("no names here".to_owned())).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    #[test]
+    fn r23_what_the_api_made_is_not_gone_and_the_file_cannot_take_its_id() {
+        let (own, other) = (file("own"), file("made"));
+        let stored = Installation { profiles: [own.profiles.clone(), other.profiles.clone()].concat(), ..own.clone() };
+        let made = BTreeSet::from([other.profiles[0].id.clone()]);
+        let mut refused = Vec::new();
+        let next = beside(&own, Some(&stored), &made, &mut refused);
+        assert_eq!(difference(Some(&stored), &next).expect("JSON"), [], "the file says nothing of it");
+        assert_eq!(refused, Vec::<String>::new());
+        let taken = beside(&other, Some(&stored), &made, &mut refused);
+        assert_eq!((taken.profiles.len(), refused.len()), (1, 1), "{refused:?}");
+        assert!(refused[0].contains("`made` was made over the API"), "{refused:?}");
+        let bare = Installation { apps: Vec::new(), ..own };
+        beside(&bare, Some(&stored), &made, &mut refused);
+        assert!(refused[1].contains("needs the app `directory`"), "{refused:?}");
+    }
+}

@@ -18,6 +18,7 @@ fn author() -> Author {
         addresses: ["ann@example.com".to_owned()].into(),
         groups: ["admins".to_owned()].into(),
         sources: [id("pd")].into(),
+        unseen: BTreeSet::new(),
     }
 }
 
@@ -146,6 +147,19 @@ fn r20_an_author_who_gains_by_the_rota_that_is_known_and_by_nobody_else_s_gain()
     let foreseen = [stretch(1), stretch(2)];
     assert_eq!(gain(&author(), None, &automatic, &foreseen), [Power::Have(entitlement("prod"))].into());
     assert_eq!(gain(&author(), None, &automatic, &foreseen[1..]), BTreeSet::new());
+    let unseen = Author { unseen: [id("pd:primary")].into(), ..author() };
+    assert_eq!(
+        gain(&unseen, None, &automatic, &[]),
+        [Power::Have(entitlement("prod"))].into(),
+        "nobody knows the rota"
+    );
+    assert_eq!(gain(&unseen, Some(&automatic), &automatic, &[]), BTreeSet::new(), "nothing new");
+    let stranger = Author { sources: BTreeSet::new(), ..unseen };
+    assert_eq!(
+        gain(&stranger, None, &automatic, &[]),
+        BTreeSet::new(),
+        "nobody can be on call there whom it does not know"
+    );
 }
 
 #[test]
