@@ -396,6 +396,27 @@ async fn a_person_a_profile_and_a_rotation_say_who_holds_what_and_why() {
 }
 
 #[tokio::test]
+async fn r20_what_is_proposed_waits_for_a_day() {
+    use dutykey_engine::ports::profiles::WriteProfiles as _;
+    use dutykey_engine::ports::rules::ReadRules as _;
+    use dutykey_policy::edit::Proposal;
+
+    let world = world().await;
+    let author: PersonId = "per_01JD0000000000000000000010".parse().unwrap();
+    let mut wanted = world.store.all_profiles().await.unwrap().remove(0);
+    wanted.id = "made".parse().unwrap();
+    for (hours, expected) in [(23, 200), (24, 404)] {
+        let since = at(12) - jiff::SignedDuration::from_hours(hours);
+        let proposal = Proposal::new(wanted.clone(), author.clone(), 1, Default::default(), since);
+        world.store.propose(&proposal).await.unwrap();
+        let (status, answer, _) = world.ask("GET", "/v1/profiles/made").await;
+        assert_eq!(status, expected, "{answer}");
+        let shown = (status == 200).then_some(proposal.digest.as_str());
+        assert_eq!(answer["proposal"]["digest"].as_str(), shown, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn r2_r20_an_administrator_denies_and_another_lifts_what_would_give_the_first_more() {
     let world = world().await;
     let ann = world.person(10, "ann", (10, 14), State::Held).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dutykey_policy::edit::{EditRefusal, Precondition, Proposal, Standing};
 use dutykey_policy::gain::Power;
-use dutykey_policy::id::{PersonId, ProfileId};
+use dutykey_policy::id::{PersonId, ProfileId, RotationId};
 use dutykey_policy::profile::{MAX_PROFILES, Profile};
 
 use crate::ports::clock::{Clock, trusted};
@@ -60,7 +60,7 @@ pub enum Become {
     /// It is in force.
     Changed,
     /// It waits for another administrator.
-    Waits(Proposal),
+    Waits(Box<Proposal>),
 }
 
 /// Why a profile was not changed.
@@ -115,7 +115,7 @@ impl Profiles {
         if !gain.is_empty() {
             let proposal = Proposal::new(profile, author, on, gain, at);
             self.profiles.propose(&proposal).await?;
-            return Ok(Become::Waits(proposal));
+            return Ok(Become::Waits(Box::new(proposal)));
         }
         let id = profile.id.clone();
         self.edit(Edit { id, becomes: Some(profile), by: author, confirmed: None, on, at }).await?;
@@ -185,10 +185,7 @@ impl Profiles {
     /// Whoever commits a change sends its messages: the tick and the next reads only find what was lost.
     async fn edit(&self, edit: Edit) -> Result<(), ProfileError> {
         let edited = self.profiles.edit(&edit).await?;
-        let read = |rotation| {
-            let dutykey_policy::id::RotationId { source, .. } = &rotation;
-            Message::rota(source.clone(), Some(rotation.local()), "profile")
-        };
+        let read = |rotation: RotationId| Message::rota(rotation.source.clone(), Some(rotation.local()), "profile");
         let reads: Vec<Message> = edited.rotations.into_iter().map(read).collect();
         let looks = vec![Message::sweep(&edited.sweep, "profile")];
         for (queue, messages) in [(Queue::Provisioning, looks), (Queue::Sync, reads)] {
