@@ -41,33 +41,56 @@ pub async fn forecast(store: &Store, window: Span) -> Result<Forecast, StoreErro
         }));
     };
     let installation = configured.installation;
-    let wide = widened(window, &installation.profiles);
-    let (mut shifts, mut users, mut reach) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    for source in installation.sources.iter().filter(|source| !source.retiring) {
-        let heads = store.rotations(&source.id).await?;
-        let of = |head: RotationHead| async move {
-            let known = store.known(&head.id, wide).await?;
-            Ok::<_, StoreError>((head, known))
-        };
-        let read: Vec<(RotationHead, Vec<KnownShift>)> =
-            stream::iter(heads.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        let everybody: BTreeSet<UserId> =
-            read.iter().flat_map(|(_, known)| known).filter_map(|known| known.shift.user.clone()).collect();
-        users.extend(identified(store, &installation, &source.id, everybody).await?);
-        for (head, known) in read {
-            reach.insert(head.id.clone(), head.window);
-            shifts.insert(head.id, known);
+    let rota = Rota::read(store, &installation, widened(window, &installation.profiles)).await?;
+    Ok(rota.forecast(window, &installation.profiles))
+}
+
+/// What is stored of every rotation over a window, and who its people are.
+pub(crate) struct Rota {
+    shifts: BTreeMap<RotationId, Vec<KnownShift>>,
+    users: Users,
+    /// What the last view of each rotation has seen.
+    reach: BTreeMap<RotationId, Option<Span>>,
+}
+
+impl Rota {
+    pub(crate) async fn read(store: &Store, installation: &Installation, wide: Span) -> Result<Self, StoreError> {
+        let mut rota = Self { shifts: BTreeMap::new(), users: BTreeMap::new(), reach: BTreeMap::new() };
+        for source in installation.sources.iter().filter(|source| !source.retiring) {
+            let heads = store.rotations(&source.id).await?;
+            let of = |head: RotationHead| async move {
+                let known = store.known(&head.id, wide).await?;
+                Ok::<_, StoreError>((head, known))
+            };
+            let read: Vec<(RotationHead, Vec<KnownShift>)> =
+                stream::iter(heads.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+            let everybody: BTreeSet<UserId> =
+                read.iter().flat_map(|(_, known)| known).filter_map(|known| known.shift.user.clone()).collect();
+            rota.users.extend(identified(store, installation, &source.id, everybody).await?);
+            for (head, known) in read {
+                rota.reach.insert(head.id.clone(), head.window);
+                rota.shifts.insert(head.id, known);
+            }
         }
+        Ok(rota)
     }
-    let mut forecast =
-        forecast::forecast(&Input { window, shifts: &shifts, users: &users, profiles: &installation.profiles });
-    forecast.gaps = forecast.gaps.into_iter().filter_map(|gap| seen(gap, &reach)).collect();
-    Ok(forecast)
+
+    /// Whether a view has ever shown the rotation.
+    pub(crate) fn has_seen(&self, rotation: &RotationId) -> bool {
+        self.reach.get(rotation).is_some_and(Option::is_some)
+    }
+
+    /// Who will hold what under these profiles, over a window within the one that was read.
+    pub(crate) fn forecast(&self, window: Span, profiles: &[Profile]) -> Forecast {
+        let mut forecast = forecast::forecast(&Input { window, shifts: &self.shifts, users: &self.users, profiles });
+        forecast.gaps = forecast.gaps.into_iter().filter_map(|gap| seen(gap, &self.reach)).collect();
+        forecast
+    }
 }
 
 /// The window with what lead and grace may bring into it.
-fn widened(window: Span, profiles: &[Profile]) -> Span {
-    let rules = || profiles.iter().filter_map(|profile| profile.enrollment.as_ref());
+pub(crate) fn widened<'a>(window: Span, profiles: impl IntoIterator<Item = &'a Profile> + Clone) -> Span {
+    let rules = || profiles.clone().into_iter().filter_map(|profile| profile.enrollment.as_ref());
     let lead = rules().map(|rule| rule.lead).max().unwrap_or_default();
     let grace = rules().map(|rule| rule.grace).max().unwrap_or_default();
     Span { start: earlier(window.start, grace), end: later(window.end, lead) }

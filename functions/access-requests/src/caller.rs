@@ -175,6 +175,9 @@ pub(crate) struct Reviewer(pub(crate) PersonId);
 /// An administrator who has lately shown who they are.
 pub(crate) struct Administrator(pub(crate) PersonId);
 
+/// The same, with their groups: what a change gives its author may follow from these.
+pub(crate) struct Author(pub(crate) dutykey_engine::request::Caller);
+
 impl Caller {
     /// Whether they administer, and who they are.
     pub(crate) fn administers(&self) -> bool {
@@ -246,7 +249,7 @@ impl FromRequestParts<Api> for Reviewer {
     }
 }
 
-impl FromRequestParts<Api> for Administrator {
+impl FromRequestParts<Api> for Author {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
@@ -254,6 +257,15 @@ impl FromRequestParts<Api> for Administrator {
         if !caller.administrator {
             return Err(Problem::Forbidden("an administrator"));
         }
-        caller.decider(api.clock.now()).map(|caller| Self(caller.person))
+        caller.decider(api.clock.now()).map(Self)
+    }
+}
+
+impl FromRequestParts<Api> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Author(caller) = Author::from_request_parts(parts, api).await?;
+        Ok(Self(caller.person))
     }
 }

@@ -43,6 +43,7 @@ use dutykey_engine::brake::Brakes;
 use dutykey_engine::emergency::Emergencies;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
+use dutykey_engine::profile::Profiles;
 use dutykey_engine::request::Requests;
 use dutykey_store::Store;
 use utoipa_axum::router::OpenApiRouter;
@@ -93,6 +94,7 @@ pub(crate) struct Api {
     pub(crate) emergencies: Emergencies,
     pub(crate) again: Again,
     pub(crate) brakes: Brakes,
+    pub(crate) profiles: Profiles,
     pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -120,6 +122,8 @@ impl From<Ports> for Api {
             clock: clock.clone(),
             chance: chance.clone(),
         };
+        let profiles =
+            Profiles { profiles: shared.clone(), rules: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let requests = Requests {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -131,7 +135,7 @@ impl From<Ports> for Api {
         };
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
-        Self { store, requests, blocks, emergencies, again, brakes, identify: Arc::new(identify), clock }
+        Self { store, requests, blocks, profiles, emergencies, again, brakes, identify: Arc::new(identify), clock }
     }
 }
 
@@ -142,7 +146,9 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(people::people))
         .routes(routes!(people::person))
         .routes(routes!(profiles::profiles))
-        .routes(routes!(profiles::profile))
+        .routes(routes!(profiles::profile, profiles::edits::put, profiles::edits::delete))
+        .routes(routes!(profiles::edits::preview))
+        .routes(routes!(profiles::edits::confirm))
         .routes(routes!(profiles::enrollments))
         .routes(routes!(shifts::shifts))
         .routes(routes!(report::report))

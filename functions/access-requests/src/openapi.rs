@@ -9,6 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
 use crate::problem::ProblemView;
+use crate::profiles::edits::DEFINITION;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,14 +31,19 @@ pub(crate) fn described() -> utoipa::openapi::OpenApi {
     Described::openapi()
 }
 
-/// The document of these operations: each needs a token, and may answer with a problem.
-pub(crate) fn completed(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+/// The document of these operations: each needs a token, and may answer with a problem. How a profile is said is the
+/// configuration file's own schema.
+pub(crate) fn completed(mut document: utoipa::openapi::OpenApi) -> serde_json::Value {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     document.components.get_or_insert_default().add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
     for path in document.paths.paths.values_mut() {
         let methods = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
         methods.into_iter().flatten().for_each(complete);
+    }
+    let mut document = serde_json::json!(document);
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(serde_json::Value::as_object_mut) {
+        schemas.insert(DEFINITION.to_owned(), dutykey_runtime::config::profile_schema());
     }
     document
 }
@@ -50,6 +56,6 @@ fn complete(operation: &mut Operation) {
 }
 
 /// Answers with the document.
-pub(crate) async fn answer(document: Arc<utoipa::openapi::OpenApi>) -> Json<utoipa::openapi::OpenApi> {
-    Json(utoipa::openapi::OpenApi::clone(&document))
+pub(crate) async fn answer(document: Arc<serde_json::Value>) -> Json<serde_json::Value> {
+    Json(serde_json::Value::clone(&document))
 }

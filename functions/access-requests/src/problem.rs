@@ -8,8 +8,11 @@ use dutykey_engine::block::BlockError;
 use dutykey_engine::brake::BrakeError;
 use dutykey_engine::emergency::EmergencyError;
 use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::profile::ProfileError;
 use dutykey_engine::request::RequestError;
+use dutykey_policy::edit::EditRefusal;
 use dutykey_policy::emergency;
+use dutykey_policy::profile::MAX_PROFILES;
 use dutykey_policy::request::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -70,6 +73,14 @@ pub enum Problem {
     Unconfirmed(String),
     /// It would give its author more than they have.
     OwnGain(String),
+    /// The configuration file brought it, and it is changed there.
+    FileOwned(String),
+    /// A change that does not say what it changes, or of what is not that any more.
+    Precondition(Precondition),
+    /// What is confirmed is not what waits, or was judged on something that has changed since.
+    PreviewAgain(String),
+    /// There are as many profiles as there can be.
+    TooManyProfiles,
     /// The idempotency key was used for something else.
     KeyReused,
     /// What is known of a rotation is too old to decide by.
@@ -78,6 +89,15 @@ pub enum Problem {
     Unavailable(String),
     /// A record cannot be read.
     Unreadable(String),
+}
+
+/// What is wrong with what a change says of the thing that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// It does not say.
+    Missing,
+    /// It is not that, or not any more.
+    Failed,
 }
 
 /// A problem (RFC 9457).
@@ -133,6 +153,15 @@ impl Problem {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What is denied was not confirmed")
             }
             Self::OwnGain(_) => Kind(StatusCode::FORBIDDEN, "own-gain", "It takes another administrator"),
+            Self::FileOwned(_) => Kind(StatusCode::CONFLICT, "file-owned", "The configuration file owns it"),
+            Self::Precondition(Precondition::Missing) => {
+                Kind(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "What is changed is not said")
+            }
+            Self::Precondition(Precondition::Failed) => {
+                Kind(StatusCode::PRECONDITION_FAILED, "stale-version", "It is not what it was taken for")
+            }
+            Self::PreviewAgain(_) => Kind(StatusCode::CONFLICT, "preview-again", "Something has changed since"),
+            Self::TooManyProfiles => Kind(StatusCode::CONFLICT, "too-many-profiles", "There can be no more profiles"),
             Self::KeyReused => {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
@@ -155,6 +184,8 @@ impl Problem {
             | Self::OwnGain(what)
             | Self::NotEnrolled(what)
             | Self::SaidAlready(what)
+            | Self::FileOwned(what)
+            | Self::PreviewAgain(what)
             | Self::StaleRota(what)
             | Self::Unavailable(what)
             | Self::Unreadable(what) => what,
@@ -182,6 +213,13 @@ impl Problem {
             Self::Emergency(refusal) => refusal.to_string(),
             Self::NothingWaits => "nothing of it has failed, or it waits for its turn at the app".to_owned(),
             Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
+            Self::Precondition(Precondition::Missing) => "send the header `if-match` with the `etag` of what you have \
+                read, or `if-none-match: *` for a new one"
+                .to_owned(),
+            Self::Precondition(Precondition::Failed) => {
+                "read it again, and change it as it is now; a new one must not be there yet".to_owned()
+            }
+            Self::TooManyProfiles => format!("there are {MAX_PROFILES}; delete one first"),
             Self::KeyReused => "something else was asked for under it within 24 hours; use another key".to_owned(),
         }
     }
@@ -222,6 +260,7 @@ fn refused_in_emergency(refusal: emergency::Refusal) -> Kind {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Owned(why) => Self::FileOwned(why),
             StoreError::Unreadable { .. } | StoreError::Limit(_) => Self::Unreadable(error.to_string()),
             StoreError::Unavailable(_) | StoreError::Changed(_) | StoreError::Doubt(_) => {
                 Self::Unavailable(error.to_string())
@@ -291,6 +330,22 @@ impl From<BlockError> for Problem {
             BlockError::NoAuthor | BlockError::Reason | BlockError::Over(_) | BlockError::Nobody => {
                 Self::Field(error.to_string())
             }
+        }
+    }
+}
+
+impl From<ProfileError> for Problem {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::NoProfile(id) => Self::NotFound(format!("profile {id}")),
+            ProfileError::NothingWaits(id) => Self::NotFound(format!("change of profile {id} that waits")),
+            ProfileError::Refused(EditRefusal::FileOwned) => Self::FileOwned(error.to_string()),
+            ProfileError::Refused(EditRefusal::Unsaid) => Self::Precondition(Precondition::Missing),
+            ProfileError::Refused(EditRefusal::Stale) => Self::Precondition(Precondition::Failed),
+            ProfileError::TooMany => Self::TooManyProfiles,
+            ProfileError::OwnGain => Self::OwnGain(error.to_string()),
+            ProfileError::Moved => Self::PreviewAgain(error.to_string()),
+            ProfileError::Store(error) => error.into(),
         }
     }
 }

@@ -1,16 +1,23 @@
 //! Profiles, and who is in them.
 
+pub(crate) mod edits;
+mod judged;
+
 use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::id::{EntitlementRef, PersonId, ProfileId, RotationId};
 use dutykey_policy::profile::{Mode, Profile};
+use dutykey_runtime::config::words;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use edits::{Definition, ProposalView};
 
 use crate::caller::Anyone;
 use crate::lists::{listing, next};
@@ -42,8 +49,10 @@ pub(crate) struct ProfilesView {
 #[schema(as = Profile)]
 pub(crate) struct ProfileView {
     id: String,
-    /// Counts up with each change.
+    /// Counts up with each change; 0 for one that is only proposed.
     version: u64,
+    /// What it belongs to, and where it is changed.
+    owner: OwnerView,
     /// A name for people to read.
     name: String,
     /// Whether it acts, or only shows what would happen.
@@ -54,6 +63,21 @@ pub(crate) struct ProfileView {
     enrolls: Vec<String>,
     /// The rotations whose people may ask for it.
     offered: Vec<String>,
+    /// The whole of it, in the words of the configuration file.
+    definition: Definition,
+    /// The change that waits for another administrator, if one does; only where one profile is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal: Option<ProposalView>,
+}
+
+/// What a profile belongs to.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OwnerView {
+    /// The configuration file.
+    File,
+    /// This API.
+    Api,
 }
 
 /// One grantable thing in an app.
@@ -67,8 +91,9 @@ struct EntitlementView {
     id: String,
 }
 
-impl From<Profile> for ProfileView {
-    fn from(profile: Profile) -> Self {
+impl ProfileView {
+    fn new(profile: Profile, owner: OwnerView, proposal: Option<ProposalView>) -> Self {
+        let definition = Definition(words(&profile));
         let names =
             |rotations: BTreeSet<RotationId>| -> Vec<String> { rotations.iter().map(ToString::to_string).collect() };
         let entitlement =
@@ -76,11 +101,14 @@ impl From<Profile> for ProfileView {
         Self {
             id: profile.id.to_string(),
             version: profile.version,
+            owner,
             name: profile.name,
             observed: profile.mode == Mode::Observe,
             entitlements: profile.entitlements.into_iter().map(entitlement).collect(),
             enrolls: names(profile.enrollment.map(|rule| rule.rotations).unwrap_or_default()),
             offered: names(profile.self_service.map(|service| service.rotations).unwrap_or_default()),
+            definition,
+            proposal,
         }
     }
 }
@@ -93,27 +121,59 @@ impl From<Profile> for ProfileView {
 )]
 pub(crate) async fn profiles(State(api): State<Api>, _: Anyone, uri: Uri) -> Result<Json<ProfilesView>, Problem> {
     Parameters::of(&uri, &[])?;
-    let mut profiles = api.store.all_profiles().await?;
+    let Some(configured) = api.store.installation().await? else {
+        return Ok(Json(ProfilesView { profiles: Vec::new() }));
+    };
+    let mut profiles = configured.installation.profiles;
     profiles.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(Json(ProfilesView { profiles: profiles.into_iter().map(ProfileView::from).collect() }))
+    let view = |profile: Profile| {
+        let owner = owner(&configured.made, &profile.id);
+        ProfileView::new(profile, owner, None)
+    };
+    Ok(Json(ProfilesView { profiles: profiles.into_iter().map(view).collect() }))
+}
+
+fn owner(made: &BTreeSet<ProfileId>, id: &ProfileId) -> OwnerView {
+    if made.contains(id) { OwnerView::Api } else { OwnerView::File }
 }
 
 /// One profile, as it is now.
 #[utoipa::path(
     get, path = "/v1/profiles/{profile}", tag = "profiles",
     params(("profile" = String, Path, description = "The profile", pattern = "^[a-z0-9-]{1,40}$")),
-    responses((status = 200, description = "Its current version", body = ProfileView)),
+    responses((status = 200, description = "Its current version, and what is proposed", body = ProfileView,
+        headers(("etag" = Option<String>, description = "Its version, in quotes, for `if-match`")))),
     extensions(("x-callers" = json!("anyone"))),
 )]
-pub(crate) async fn profile(
-    State(api): State<Api>,
-    _: Anyone,
-    Path(text): Path<String>,
-) -> Result<Json<ProfileView>, Problem> {
-    let none = || Problem::NotFound(format!("profile {}", excerpt(&text)));
-    let id: ProfileId = text.parse().map_err(|_| none())?;
-    let found = api.store.profiles(std::slice::from_ref(&id)).await?.into_iter().next();
-    found.map(|profile| Json(profile.into())).ok_or_else(none)
+pub(crate) async fn profile(State(api): State<Api>, _: Anyone, Path(text): Path<String>) -> Result<Response, Problem> {
+    found(&api, &named(&text)?).await
+}
+
+/// The profile that an address names. What cannot be one is none.
+fn named(text: &str) -> Result<ProfileId, Problem> {
+    text.parse().map_err(|_| Problem::NotFound(format!("profile {}", excerpt(text))))
+}
+
+/// The profile as it is now, or as it is only proposed.
+async fn found(api: &Api, id: &ProfileId) -> Result<Response, Problem> {
+    let configured = api.store.installation().await?;
+    let made = configured.as_ref().map(|configured| configured.made.clone()).unwrap_or_default();
+    let mut profiles = configured.into_iter().flat_map(|configured| configured.installation.profiles);
+    let (profile, waiting) = (profiles.find(|profile| profile.id == *id), api.profiles.waiting(id).await?);
+    let proposal = match &waiting {
+        Some(proposal) => Some(ProposalView::of(api, proposal).await?),
+        None => None,
+    };
+    let Some(profile) = profile else {
+        let wanted = waiting.ok_or_else(|| Problem::NotFound(format!("profile {id}")))?.wanted;
+        return Ok(Json(ProfileView::new(wanted, OwnerView::Api, proposal)).into_response());
+    };
+    let etag = HeaderValue::from_str(&format!("\"{}\"", profile.version));
+    let mut response = Json(ProfileView::new(profile, owner(&made, id), proposal)).into_response();
+    if let Ok(etag) = etag {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
 }
 
 /// Who is in a profile, and why.

@@ -328,13 +328,18 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 33, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 37, "each endpoint with each caller");
 }
 
 #[tokio::test]
 async fn the_description_and_the_routes_are_the_same() {
     let world = world().await;
     let document = world.get("/v1/openapi.json").await;
+    let said =
+        &document["paths"]["/v1/profiles/{profile}"]["put"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(said["$ref"], "#/components/schemas/ProfileDefinition");
+    let definition = &document["components"]["schemas"]["ProfileDefinition"]["properties"];
+    assert!(definition["entitlements"].is_object() && definition["id"].is_null(), "the file's own words: {definition}");
     for (path, item) in document["paths"].as_object().unwrap() {
         let described: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         let address = address(path);
@@ -412,6 +417,27 @@ async fn a_person_a_profile_and_a_rotation_say_who_holds_what_and_why() {
     assert_eq!(inside["enrollments"][0]["person"]["id"], ann.to_string());
     let (status, problem, _) = world.ask("GET", "/v1/rotations/rota:primary/shifts").await;
     assert_eq!(status, 404, "no view has shown it yet: {problem}");
+}
+
+#[tokio::test]
+async fn r20_what_is_proposed_waits_for_a_day() {
+    use dutykey_engine::ports::profiles::WriteProfiles as _;
+    use dutykey_engine::ports::rules::ReadRules as _;
+    use dutykey_policy::edit::Proposal;
+
+    let world = world().await;
+    let author: PersonId = "per_01JD0000000000000000000010".parse().unwrap();
+    let mut wanted = world.store.all_profiles().await.unwrap().remove(0);
+    wanted.id = "made".parse().unwrap();
+    for (hours, expected) in [(23, 200), (24, 404)] {
+        let since = at(12) - jiff::SignedDuration::from_hours(hours);
+        let proposal = Proposal::new(wanted.clone(), author.clone(), 1, Default::default(), since);
+        world.store.propose(&proposal).await.unwrap();
+        let (status, answer, _) = world.ask("GET", "/v1/profiles/made").await;
+        assert_eq!(status, expected, "{answer}");
+        let shown = (status == 200).then_some(proposal.digest.as_str());
+        assert_eq!(answer["proposal"]["digest"].as_str(), shown, "{answer}");
+    }
 }
 
 #[tokio::test]

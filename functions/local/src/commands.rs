@@ -13,7 +13,6 @@ pub(crate) mod audit;
 pub(crate) mod brake;
 pub(crate) mod check;
 mod difference;
-mod effect;
 pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;

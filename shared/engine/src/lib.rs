@@ -20,6 +20,7 @@ mod lease;
 mod lock;
 pub mod look;
 pub mod ports;
+pub mod profile;
 pub mod request;
 mod settle;
 pub mod snapshot;

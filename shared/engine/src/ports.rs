@@ -8,6 +8,7 @@ pub mod hints;
 pub mod ledger;
 pub mod notify;
 pub mod platform;
+pub mod profiles;
 pub mod queue;
 pub mod roll;
 pub mod rota;

@@ -282,6 +282,23 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// Why a profile that was made over the API cannot stand beside this configuration, in a sentence: it has the ID of one
+    /// of its own, or names what is not there and could neither be given nor end.
+    #[must_use]
+    pub fn conflict(&self, made: &Profile) -> Option<String> {
+        let id = &made.id;
+        if self.profiles.iter().any(|own| own.id == *id) {
+            let what = "was made over the API; delete it there, or give the one of the file another ID";
+            return Some(format!("the profile `{id}` {what}"));
+        }
+        let mut sources = made.rotations().map(|rotation| &rotation.source);
+        let mut apps = made.entitlements.iter().map(|entitlement| &entitlement.app);
+        let source = sources.find(|wanted| !self.sources.iter().any(|source| source.id == **wanted));
+        let app = apps.find(|wanted| !self.apps.iter().any(|app| app.id == **wanted));
+        let lacking = source.map(|it| format!("source `{it}`")).or_else(|| app.map(|it| format!("app `{it}`")))?;
+        Some(format!("the profile `{id}`, which was made over the API, needs the {lacking}; change or delete it first"))
+    }
+
     /// A digest of everything from which looks at people follow, beside their profiles: while it stays, a change of the
     /// configuration changes nobody's access. It leaves out what names no person, gives nothing or is seen through the
     /// views of rotations; whatever else there is counts.

@@ -9,6 +9,8 @@ use crate::bug::Bug;
 use crate::id::{EntitlementRef, ProfileId, RotationId};
 use crate::time::duration_text;
 
+/// At most this many profiles.
+pub const MAX_PROFILES: usize = 500;
 /// At most this many entitlements in one profile.
 pub const MAX_ENTITLEMENTS: usize = 200;
 
@@ -141,6 +143,53 @@ impl Profile {
         let same =
             |id: &RotationId| id == rotation || (Bug::LevelIgnored.is_chosen() && policy(id) == policy(rotation));
         self.enrollment.as_ref().is_some_and(|automatic| automatic.rotations.iter().any(same))
+    }
+
+    /// The rotations whose people get the profile, or may ask for it.
+    pub fn giving(&self) -> impl Iterator<Item = &RotationId> {
+        let enrolled = self.enrollment.iter().flat_map(|rule| &rule.rotations);
+        enrolled.chain(self.self_service.iter().flat_map(|service| &service.rotations))
+    }
+
+    /// Every rotation that the profile names: those that give it, and those whose people approve.
+    pub fn rotations(&self) -> impl Iterator<Item = &RotationId> {
+        let approving = self.steps().iter().filter_map(|step| match &step.approvers {
+            Approvers::OnCall(rotation) => Some(rotation),
+            Approvers::People(_) | Approvers::Groups(_) => None,
+        });
+        self.giving().chain(approving)
+    }
+
+    /// Every address that the profile names: of those who approve, and of those who may take it in an emergency.
+    pub fn addresses(&self) -> impl Iterator<Item = &String> {
+        let approving = self.steps().iter().filter_map(|step| match &step.approvers {
+            Approvers::People(people) => Some(people),
+            Approvers::OnCall(_) | Approvers::Groups(_) => None,
+        });
+        let taking = self.break_glass.iter().map(|rule| &rule.people);
+        approving.chain(taking).flatten()
+    }
+
+    /// Every group that the profile names.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        let approving = self.steps().iter().filter_map(|step| match &step.approvers {
+            Approvers::Groups(groups) => Some(groups),
+            Approvers::OnCall(_) | Approvers::People(_) => None,
+        });
+        let taking = self.break_glass.iter().map(|rule| &rule.groups);
+        approving.chain(taking).flatten()
+    }
+
+    /// What must pass before a request for it is approved, in order.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        self.self_service.as_ref().map_or(&[], |service| &service.steps)
+    }
+
+    /// Whether two versions of a profile say the same.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        Self { version: other.version, ..self.clone() } == *other
     }
 
     /// Whether people on call in the rotation may ask for the profile.

@@ -16,17 +16,24 @@ mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::io::Read as _;
 use std::path::Path;
 
 pub use document::{Document, NamedEntitlement};
 pub use problem::ConfigProblem;
-pub use schema::schema;
+pub use schema::{profile_schema, schema};
+pub use words::words;
 
+use dutykey_policy::id::ProfileId;
+use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
+
+use node::{Entry, Node, Value};
 use problem::Problems;
-use raw::RawDocument;
-use read::{Read as _, Trail};
+use raw::{RawDocument, RawProfile};
+use read::{At, Read as _, Trail};
 
 /// The longest configuration file, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -83,6 +90,32 @@ pub fn parse(bytes: &[u8], base: &Path) -> Result<Document, Vec<ConfigProblem>> 
         .map(|raw| check::document(&raw, &root, base, &mut problems));
     problems.into_result()?;
     document.ok_or_else(|| whole(1, "the file is not a configuration"))
+}
+
+/// Reads one profile that is said beside the file, in the file's words and by its checks, for an installation that is in
+/// force. Its entitlements are given by ID; its version is 0: whoever stores it numbers it.
+///
+/// # Errors
+/// Everything that is wrong with it, by key.
+pub fn profile(
+    said: serde_json::Value,
+    id: &ProfileId,
+    installation: &Installation,
+) -> Result<Profile, Vec<ConfigProblem>> {
+    let whole = |message: &str| vec![ConfigProblem { line: 1, key: String::new(), message: message.to_owned() }];
+    let mut root = Node::from(said);
+    if let Value::Map(entries) = &mut root.value {
+        if entries.iter().any(|entry| entry.key == "id") {
+            return Err(whole("the ID is said in the address; leave `id` out"));
+        }
+        entries.push(Entry { line: 1, key: "id".to_owned(), node: serde_json::Value::from(id.as_str()).into() });
+    }
+    let mut problems = Problems::default();
+    let at = At::<RawProfile>::read(&root, &Trail::Root, &mut problems);
+    let profile = at.and_then(|at| check::profile(&at, installation, &mut problems));
+    let profile = profile.map(|draft| draft.by_ids(&mut problems));
+    problems.into_result()?;
+    profile.ok_or_else(|| whole("this is not a profile"))
 }
 
 /// A commented file to begin with. It is sound as it is and touches nothing, for its profile only observes.

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::Store;
-use crate::codec::{Item, decode, number, unreadable};
+use crate::block::chain_step;
+use crate::codec::{decode, number, unreadable};
 use crate::commit::{For, Writes};
 use crate::document::{Document, Draft as Text};
 use crate::error::Refused;
-use crate::evidence::{appended, chain_attribute, ends_at};
+use crate::evidence::appended;
 use crate::io::{Query, Sort};
 use crate::keys;
 use crate::rota::planned_again;
@@ -41,6 +42,22 @@ struct Plan {
     rotations: BTreeSet<RotationId>,
 }
 
+/// One step of the configuration, from the version that is expected to the next head.
+pub(crate) struct Move<'a> {
+    /// The version that is in force.
+    pub(crate) expected: u64,
+    /// What comes into force.
+    pub(crate) head: &'a ConfigHead,
+    /// The rotations whose people must be planned again.
+    pub(crate) rotations: &'a BTreeSet<RotationId>,
+    /// Where it is recorded.
+    pub(crate) chain: &'a Chain,
+    /// What is recorded.
+    pub(crate) draft: &'a Draft,
+    /// What is written with it.
+    pub(crate) also: Writes,
+}
+
 impl Store {
     /// Applies a configuration and answers its version; where it says what is in force already, that version.
     pub(crate) async fn configured(
@@ -59,7 +76,9 @@ impl Store {
         if plan.changed.is_empty() && plan.ended.is_empty() && plan.sections.is_empty() {
             return Ok(expected);
         }
-        let moved = self.move_head(expected, &plan, at).await;
+        let (head, rotations, draft) = (&plan.head, &plan.rotations, &draft(expected, &plan));
+        let step = Move { expected, head, rotations, chain: &Chain::System, draft, also: Writes::new() };
+        let moved = self.move_head(step).await;
         if moved.is_err() {
             self.abandon_document(&keys::config(), &plan.head.document).await?;
             return moved;
@@ -85,10 +104,17 @@ impl Store {
         };
         let mut old: BTreeMap<ProfileId, Profile> =
             old.into_iter().map(|profile| (profile.id.clone(), profile)).collect();
+        let made = before.map(|head| head.made.clone()).unwrap_or_default();
         let (mut versions, mut changed, mut rotations) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        for kept in made.iter().filter_map(|id| old.remove(id)) {
+            if let Some(why) = installation.conflict(&kept) {
+                return Err(StoreError::Owned(why));
+            }
+            versions.insert(kept.id.clone(), kept.version);
+        }
         for profile in &installation.profiles {
             let current = old.remove(&profile.id);
-            if let Some(current) = current.as_ref().filter(|current| same(current, profile)) {
+            if let Some(current) = current.as_ref().filter(|current| current.says_the_same(profile)) {
                 versions.insert(profile.id.clone(), current.version);
                 continue;
             }
@@ -100,7 +126,7 @@ impl Store {
         rotations.extend(old.values().flat_map(enrolling));
         let version = before.map_or(0, |head| head.version) + 1;
         let (document, sections) = self.new_document(before, bare, text, version).await?;
-        let head = ConfigHead { version, at, document, profiles: versions };
+        let head = ConfigHead { version, at, document, profiles: versions, made };
         let ended = old.into_iter().map(|(id, profile)| (id, profile.version)).collect();
         Ok(Plan { head, changed, ended, sections, rotations })
     }
@@ -136,11 +162,11 @@ impl Store {
     }
 
     /// The version under which a profile is kept: that of an apply that was interrupted, or the next one.
-    async fn new_version(&self, profile: &Profile, current: u64) -> Result<u64, StoreError> {
+    pub(crate) async fn new_version(&self, profile: &Profile, current: u64) -> Result<u64, StoreError> {
         let versions = Query::items(keys::profile(&profile.id), Sort::Begins(keys::VERSIONS.to_owned())).newest_first();
         let newest = self.page(&versions, None, Some(1)).await?.items.pop();
         let newest: Option<Profile> = newest.map(decode).transpose()?;
-        if let Some(kept) = newest.as_ref().filter(|kept| kept.version > current && same(kept, profile)) {
+        if let Some(kept) = newest.as_ref().filter(|kept| kept.version > current && kept.says_the_same(profile)) {
             return Ok(kept.version);
         }
         let version = newest.map_or(0, |newest| newest.version).max(current) + 1;
@@ -151,30 +177,30 @@ impl Store {
     }
 
     /// One transaction moves the head, records what has changed and marks the rotations.
-    async fn move_head(&self, expected: u64, plan: &Plan, at: Timestamp) -> Result<u64, StoreError> {
-        let rotations: Vec<RotationId> = plan.rotations.iter().cloned().collect();
+    pub(crate) async fn move_head(&self, moved: Move<'_>) -> Result<u64, StoreError> {
+        let Move { expected, head, rotations, chain, draft, also } = moved;
+        let rotations: Vec<RotationId> = rotations.iter().cloned().collect();
         let (ahead, together) = rotations.split_at(rotations.len().saturating_sub(MARKED_AT_ONCE));
         for rotation in ahead {
             self.mark(rotation).await?;
         }
-        let system = keys::chain_head(&Chain::System);
         for _ in 0..ATTEMPTS {
-            let end = self.chain_head(&Chain::System).await?;
-            let evidence = appended(&Chain::System, &end, at, &[draft(expected, plan)])?;
-            let chain = Item::from([("chain".to_owned(), chain_attribute(&system, &evidence.head)?)]);
+            let end = self.chain_head(chain).await?;
+            let evidence = appended(chain, &end, head.at, std::slice::from_ref(draft))?;
             let unmoved = match expected {
                 0 => Condition::new(),
                 version => Condition::is("version", number(version)),
             };
             let mut writes: Writes = vec![
-                (For::Head, Write::save(keys::config(), &plan.head)?.when(unmoved)),
-                (For::Head, Write::update(system.clone(), chain).when(ends_at(&end))),
+                (For::Head, Write::save(keys::config(), head)?.when(unmoved)),
+                (For::Head, chain_step(chain, &end, &evidence.head)?),
             ];
             let heads = self.heads(together).await?;
             writes.extend(heads.values().map(|head| (For::Head, planned_again(head))));
+            writes.extend(also.iter().cloned());
             writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
             match self.commit_all("the configuration", writes, &[]).await {
-                Ok(_) => return Ok(plan.head.version),
+                Ok(_) => return Ok(head.version),
                 Err(StoreError::Changed(_)) => {
                     if self.config_head().await?.map_or(0, |head| head.version) != expected {
                         return Err(changed());
@@ -201,16 +227,12 @@ impl Store {
     }
 }
 
-fn changed() -> StoreError {
+pub(crate) fn changed() -> StoreError {
     StoreError::Changed("the configuration".to_owned())
 }
 
-/// Whether two versions of a profile say the same.
-fn same(one: &Profile, other: &Profile) -> bool {
-    Profile { version: other.version, ..one.clone() } == *other
-}
-
-fn enrolling(profile: &Profile) -> BTreeSet<RotationId> {
+/// The rotations whose people are in the profile without asking.
+pub(crate) fn enrolling(profile: &Profile) -> BTreeSet<RotationId> {
     profile.enrollment.as_ref().map(|automatic| automatic.rotations.clone()).unwrap_or_default()
 }
 

@@ -5,9 +5,10 @@
 //! | partition | sort key | item | read by |
 //! |---|---|---|---|
 //! | `INSTALLATION` | `INSTALLATION` | the table's own ID | get |
-//! | `CONFIG` | `HEAD` | version, profiles' versions, document | get |
+//! | `CONFIG` | `HEAD` | version, profiles' versions, which of them the API made, document | get |
 //! | `CONFIG` | `DOCUMENT#<id>#<part>` | what the configuration consists of | query by prefix |
 //! | `PROFILE#<profile>` | `V#<version>` | one version of a profile | batch get; newest first |
+//! | | `PROPOSAL` | a change of the profile that waits for another administrator | get |
 //! | | `HEAD`, `EVIDENCE#<seq>` | the profile's own chain | |
 //! | `BLOCK` | `BLOCK#<id>` | a block | query by prefix |
 //! | | `TEXT#<id>` | the reason of a block, which can be erased; of one on a person it lies with the person | get |
@@ -211,6 +212,12 @@ pub const VERSIONS: &str = "V#";
 #[must_use]
 pub fn profile_version(id: &ProfileId, version: u64) -> Key {
     key(profile(id), format!("{VERSIONS}{version:020}"))
+}
+
+/// A change of a profile that waits for another administrator.
+#[must_use]
+pub fn proposal(id: &ProfileId) -> Key {
+    key(profile(id), "PROPOSAL")
 }
 
 /// The partition of the blocks.

@@ -32,6 +32,7 @@ mod ledger;
 mod link;
 mod list;
 mod notice;
+mod profile;
 mod request;
 mod roll;
 mod rota;

@@ -33,6 +33,9 @@ pub(crate) struct ConfigHead {
     pub(crate) document: Document,
     /// The version of each profile.
     pub(crate) profiles: BTreeMap<ProfileId, u64>,
+    /// Those of them that the API made: a new configuration leaves them alone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) made: BTreeSet<ProfileId>,
 }
 
 #[async_trait]
@@ -42,7 +45,7 @@ impl ReadRules for Store {
             let Some(head) = self.config_head().await? else { return Ok(None) };
             if let Some(mut installation) = self.installation_of(&head).await? {
                 installation.profiles = self.profile_versions(&head.profiles).await?;
-                return Ok(Some(Configured { version: head.version, installation }));
+                return Ok(Some(Configured { version: head.version, installation, made: head.made }));
             }
         }
         Err(missing(&keys::config()))

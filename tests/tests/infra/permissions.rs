@@ -244,15 +244,16 @@ impl Called {
     async fn call(&self, who: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(path).header(DEVELOPER, format!("{who}@example.com"));
         let request = request.header(DEVELOPER_GROUPS, "audit, admins").header("content-type", "application/json");
-        let request = request.header("idempotency-key", "1").body(Body::from(body.to_string())).unwrap();
+        let request = request.header("idempotency-key", "1").header("if-none-match", "*");
+        let request = request.body(Body::from(body.to_string())).unwrap();
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (status, body) = (response.status().as_u16(), to_bytes(response.into_body(), 1 << 20).await.unwrap());
         (status, serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
     }
 }
 
-/// People look at everything; Ann asks, and Bob, who is nobody's approver, tries to decide; he takes what Eve reviews; Dan
-/// gives back what he has.
+/// People look at everything; Ann asks, and Bob, who is nobody's approver, tries to decide; he takes what Cat
+/// reviews; Eve makes a profile, and blocks.
 async fn people_call(deployed: &Deployed) {
     let api = Called::at(deployed);
     let call = async |who: &str, method: &str, path: &str, body| api.call(who, method, path, body).await;
@@ -301,6 +302,12 @@ async fn people_call(deployed: &Deployed) {
     assert_eq!(status, 201, "{taken}");
     let path = format!("/v1/break-glass/{}/review", taken["id"].as_str().unwrap());
     assert_eq!(call("cat", "POST", &path, json!({ "comment": "a drill" })).await.0, 200);
+    let watch = json!({
+        "name": "Watch", "mode": "observe", "entitlements": [{ "app": "directory", "kind": "group", "id": "db" }],
+        "enrollment": { "rotations": [rotation_id("primary")] },
+    });
+    assert_eq!(call("eve", "POST", "/v1/profiles/watch/preview", watch.clone()).await.0, 200);
+    assert_eq!(call("eve", "PUT", "/v1/profiles/watch", watch).await.0, 201);
     let joe = deployed.world.person("joe").await.expect("the rota has shown him");
     for (denies, id) in [("person", joe.as_str()), ("profile", "on-call"), ("app", "directory")] {
         let denial =

@@ -16,7 +16,7 @@ use super::template::{ENTRY, SUBJECTS, listed, named, referred, resources, templ
 /// Resources that are a wildcard because AWS has no other form, each with its reason.
 const WILDCARDS: [&str; 0] = [];
 /// What the command line writes, and no function.
-const COMMAND_LINE: [&str; 2] = ["INSTALLATION", "CONFIG"];
+const COMMAND_LINE: [&str; 1] = ["INSTALLATION"];
 /// Actions that only read.
 pub(super) const READS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"];
 
@@ -166,6 +166,7 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
             "ADDRESS#*",
             "BLOCK",
             "CALLER#*",
+            "CONFIG",
             "EMERGENCY#*",
             "NOTICE#*",
             "PERSON#*",
@@ -177,7 +178,7 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
             "SWEEP#*",
             "SYSTEM",
         ]),
-        "who calls, what they ask for or take, what administrators deny, and what they say of what the brake holds"
+        "who calls, what they ask for or take, what administrators deny and change, and what they say of what the brake holds"
     );
     for (name, statements) in roles.iter().filter(|(name, _)| *name != "webhook-ingest") {
         assert!(!partitions(statements, true).contains("HINT#*"), "{name} has no business with hints");

@@ -13,6 +13,7 @@ mod identity;
 mod locks;
 mod messages;
 mod numbers;
+mod profiles;
 mod requests;
 mod rotas;
 mod turns;

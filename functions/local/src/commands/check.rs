@@ -15,7 +15,7 @@ use dutykey_runtime::config::{ConfigError, ConfigProblem, Document};
 use dutykey_runtime::notify::faults;
 use serde::Serialize;
 
-use super::reads::{Breadth, Reads, giving, people, read};
+use super::reads::{Breadth, Reads, people, read};
 use super::{World, plain, print_json};
 use crate::cli;
 use crate::output::table;
@@ -250,7 +250,7 @@ async fn in_doubt(installation: &Installation, reads: &Reads, apps: &mut [Asked]
 fn needed(installation: &Installation, reads: &Reads, source: &SourceId, user: &UserId) -> BTreeSet<AppId> {
     let Some(read) = reads.get(source) else { return BTreeSet::new() };
     let theirs = |rotation: &RotationId| read.shifts.get(rotation).is_some_and(|shifts| users(shifts).contains(user));
-    let profiles = installation.profiles.iter().filter(|profile| giving(profile).any(theirs));
+    let profiles = installation.profiles.iter().filter(|profile| profile.giving().any(theirs));
     profiles.flat_map(|profile| profile.entitlements.iter().map(|entitlement| entitlement.app.clone())).collect()
 }
 

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use dutykey_engine::ports::ledger::ReadLedger as _;
 use dutykey_engine::ports::rules::{Configured, ReadRules as _};
+use dutykey_policy::effect::{Ending, Stretch, ends_now, gained};
 use dutykey_policy::forecast::Shown;
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::PersonId;
+use dutykey_policy::id::{PersonId, ProfileId};
 use dutykey_policy::installation::Installation;
+use dutykey_policy::profile::Profile;
 use dutykey_policy::time::{Span, later, rfc3339};
 use dutykey_store::Store;
 use serde::Serialize;
 
 use super::difference::{Change, Key, Part, What, difference};
-use super::effect::{Ending, Stretch, ends_now, gained};
 use super::reads::{Breadth, faults, foreseen, read, widened};
 use super::retire::{Open, keep, moved, open_holds};
 use super::{World, called, plain, print_json};
@@ -44,7 +45,7 @@ pub(super) struct Plan {
     pub(super) retiring: Vec<String>,
     /// What cannot be applied at all.
     pub(super) refused: Vec<String>,
-    /// What would be in force.
+    /// What would be applied: the file's part of what would be in force.
     #[serde(skip)]
     pub(super) installation: Installation,
 }
@@ -76,32 +77,55 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         (Some(store), Some(_)) => open_holds(store).await?,
         _ => (Vec::new(), Open::default()),
     };
-    let (version, stored) =
-        configured.map_or((0, None), |Configured { version, installation }| (version, Some(installation)));
+    let (version, stored, made) = configured.map_or((0, None, BTreeSet::new()), |configured| {
+        let Configured { version, installation, made } = configured;
+        (version, Some(installation), made)
+    });
     let retiring = keep(stored.as_ref(), &mut installation, &open);
     let targets = world.adapters.targets.as_ref();
+    let mut refused = moved(stored.as_ref(), &installation, &open, targets).await;
+    let next = beside(&installation, stored.as_ref(), &made, &mut refused);
     let mut plan = Plan {
         version,
-        changes: difference(stored.as_ref(), &installation)?,
+        changes: difference(stored.as_ref(), &next)?,
         gains: Vec::new(),
         losses: Vec::new(),
         ends_now: Vec::new(),
         unforeseen: Vec::new(),
         retiring,
-        refused: moved(stored.as_ref(), &installation, &open, targets).await,
+        refused,
         installation,
     };
     if plan.is_empty() {
         return Ok(plan);
     }
-    plan.foresee(world, stored.as_ref()).await;
+    plan.foresee(world, stored.as_ref(), &next).await;
     if let Some(store) = store {
-        plan.ends_now = endings(store, &holds, &plan.installation).await?;
+        plan.ends_now = endings(store, &holds, &next.profiles).await?;
     }
     Ok(plan)
 }
 
-async fn endings(store: &Store, holds: &[Hold], next: &Installation) -> anyhow::Result<Vec<Ending>> {
+/// What would be in force: the file's installation, and beside it the profiles that the API made. Notes why one of them
+/// cannot stand there.
+fn beside(
+    file: &Installation,
+    stored: Option<&Installation>,
+    made: &BTreeSet<ProfileId>,
+    refused: &mut Vec<String>,
+) -> Installation {
+    let mut whole = file.clone();
+    let stored = stored.iter().flat_map(|stored| &stored.profiles);
+    for profile in stored.filter(|profile| made.contains(&profile.id)) {
+        refused.extend(file.conflict(profile));
+        if !file.profiles.iter().any(|own| own.id == profile.id) {
+            whole.profiles.push(profile.clone());
+        }
+    }
+    whole
+}
+
+async fn endings(store: &Store, holds: &[Hold], next: &[Profile]) -> anyhow::Result<Vec<Ending>> {
     let mut people: BTreeMap<PersonId, Shown> = BTreeMap::new();
     let mut found = Vec::new();
     for hold in holds.iter().filter(|hold| ends_now(hold, next)) {
@@ -110,19 +134,16 @@ async fn endings(store: &Store, holds: &[Hold], next: &Installation) -> anyhow::
             people.insert(hold.person.clone(), Shown { id: Some(hold.person.clone()), email });
         }
         let Some(person) = people.get(&hold.person).cloned() else { continue };
-        let profiles: BTreeSet<_> = hold.reasons.iter().map(|reason| reason.profile.clone()).collect();
-        let (app, place) = (hold.key.app.clone(), hold.key.place.clone());
-        found.push(Ending { person, profiles: profiles.into_iter().collect(), app, kind: place.kind, id: place.id });
+        found.push(Ending::of(hold, person));
     }
     Ok(found)
 }
 
 impl Plan {
     /// Compares what people would have under what is in force with what they would have after, by the same reads.
-    async fn foresee(&mut self, world: &World, stored: Option<&Installation>) {
+    async fn foresee(&mut self, world: &World, stored: Option<&Installation>, next: &Installation) {
         let now = world.clock.now();
         let window = Span { start: now, end: later(now, AHEAD) };
-        let next = &self.installation;
         let mut sources = next.sources.clone();
         let mut profiles = next.profiles.clone();
         if let Some(stored) = stored {
@@ -216,5 +237,38 @@ fn print_change(Change { what, part, id, keys }: &Change) {
             (None, Some(after)) => out!("    {key}: + {after}"),
             (None, None) => out!("    {key}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(profile: &str) -> Installation {
+        let text = format!(
+            "version: 1\nverified_domains: [example.com]\nsources: [{{ id: pager, platform: sandbox, script: {{}} }}]\n\
+             apps: [{{ id: directory, target: sandbox, script: {{}} }}]\nprofiles:\n  - id: {profile}\n    name: Any\n    \
+             entitlements: [{{ app: directory, kind: group, id: g-1 }}]\n    enrollment: {{ rotations: ['pager:primary'] }}\n"
+        );
+        let document = dutykey_runtime::config::parse(text.as_bytes(), Path::new("/"));
+        let document = document.unwrap_or_else(|problems| panic!("{problems:?}"));
+        document.pin(|_| Err("no names here".to_owned())).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    #[test]
+    fn r23_what_the_api_made_is_not_gone_and_the_file_cannot_take_its_id() {
+        let (own, other) = (file("own"), file("made"));
+        let stored = Installation { profiles: [own.profiles.clone(), other.profiles.clone()].concat(), ..own.clone() };
+        let made = BTreeSet::from([other.profiles[0].id.clone()]);
+        let mut refused = Vec::new();
+        let next = beside(&own, Some(&stored), &made, &mut refused);
+        assert_eq!(difference(Some(&stored), &next).expect("JSON"), [], "the file says nothing of it");
+        assert_eq!(refused, Vec::<String>::new());
+        let taken = beside(&other, Some(&stored), &made, &mut refused);
+        assert_eq!((taken.profiles.len(), refused.len()), (1, 1), "{refused:?}");
+        assert!(refused[0].contains("`made` was made over the API"), "{refused:?}");
+        let bare = Installation { apps: Vec::new(), ..own };
+        beside(&bare, Some(&stored), &made, &mut refused);
+        assert!(refused[1].contains("needs the app `directory`"), "{refused:?}");
     }
 }

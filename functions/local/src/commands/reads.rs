@@ -9,7 +9,7 @@ use dutykey_policy::forecast::{Forecast, Input, Shown, forecast};
 use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::{Installation, Rotations, Source};
-use dutykey_policy::profile::{Approvers, Profile};
+use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{KnownShift, PlatformUser, Shift, users};
 use dutykey_policy::time::{Span, earlier, later};
 
@@ -49,7 +49,7 @@ pub(super) async fn read(
     window: Span,
     breadth: Breadth,
 ) -> Reads {
-    let named: BTreeSet<RotationId> = profiles.iter().flat_map(rotations).cloned().collect();
+    let named: BTreeSet<RotationId> = profiles.iter().flat_map(Profile::rotations).cloned().collect();
     let mut reads = Reads::new();
     for source in sources {
         let mut read = SourceRead::default();
@@ -60,22 +60,6 @@ pub(super) async fn read(
         reads.insert(source.id.clone(), read);
     }
     reads
-}
-
-/// The rotations whose people get a profile, or may ask for it.
-pub(super) fn giving(profile: &Profile) -> impl Iterator<Item = &RotationId> {
-    let enrolled = profile.enrollment.iter().flat_map(|rule| &rule.rotations);
-    enrolled.chain(profile.self_service.iter().flat_map(|rule| &rule.rotations))
-}
-
-/// Every rotation that a profile names: those that give it, and those whose people approve.
-fn rotations(profile: &Profile) -> impl Iterator<Item = &RotationId> {
-    let steps = profile.self_service.iter().flat_map(|rule| &rule.steps);
-    let approving = steps.filter_map(|step| match &step.approvers {
-        Approvers::OnCall(rotation) => Some(rotation),
-        Approvers::People(_) | Approvers::Groups(_) => None,
-    });
-    giving(profile).chain(approving)
 }
 
 async fn read_source(

@@ -138,13 +138,13 @@ async fn tenant(app: &App, targets: &dyn Targets) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use dutykey_policy::effect::ends_now;
     use dutykey_policy::hold::State;
     use dutykey_policy::id::{HoldKey, Place};
     use dutykey_policy::wants::{Reason, Shape, Want};
     use jiff::Timestamp;
 
     use super::*;
-    use crate::commands::effect::ends_now;
 
     const FILE: &str = "
 version: 1
@@ -212,11 +212,11 @@ profiles:
     #[test]
     fn a_hold_ends_at_once_where_no_reason_of_it_survives() {
         let next = installation();
-        assert!(!ends_now(&hold(), &next), "nothing has changed");
+        assert!(!ends_now(&hold(), &next.profiles), "nothing has changed");
         let changed = |change: fn(&mut Installation)| {
             let mut next = installation();
             change(&mut next);
-            ends_now(&hold(), &next)
+            ends_now(&hold(), &next.profiles)
         };
         assert!(changed(|next| next.profiles.clear()), "the profile is gone");
         assert!(changed(|next| next.profiles[0].entitlements[0].id = "g-2".to_owned()), "it gives something else");

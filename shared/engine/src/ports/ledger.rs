@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The clock of whoever decides cannot be trusted now, so nothing is decided. Read again.
     #[error("nothing is decided now: {0}")]
     Doubt(String),
+    /// It belongs to somebody else: what the configuration file brought to the file, what the API made to the API.
+    #[error("{0}")]
+    Owned(String),
     /// A limit of the product.
     #[error("{0}")]
     Limit(String),

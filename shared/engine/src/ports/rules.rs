@@ -44,8 +44,10 @@ impl Pulse {
 pub struct Configured {
     /// Counts up with each change.
     pub version: u64,
-    /// Everything but what the API made.
+    /// Everything, with the profiles that the API made.
     pub installation: Installation,
+    /// The profiles that the API made: the configuration file leaves them alone.
+    pub made: BTreeSet<ProfileId>,
 }
 
 /// The power to read what decisions are made with.
@@ -115,7 +117,8 @@ pub trait WritePulse: ReadDue + ReadRules {
 #[async_trait]
 pub trait WriteRules: ReadRules {
     /// Writes the new versions first; then one transaction moves the head of the configuration, with its evidence. People
-    /// of rotations whose profiles change are planned again. Refused where `expected` is not the current version (0
-    /// before the first).
+    /// of rotations whose profiles change are planned again. What the API made stays. Refused where `expected` is not the
+    /// current version (0 before the first), where it brings a profile that the API made, or where it drops what such a
+    /// profile needs.
     async fn configure(&self, expected: u64, installation: &Installation, at: Timestamp) -> Result<u64, StoreError>;
 }

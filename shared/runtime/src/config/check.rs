@@ -13,10 +13,10 @@ use dutykey_policy::id::{AppId, SourceId};
 use dutykey_policy::installation::{App, Installation, PlatformSettings, Source};
 use dutykey_policy::time::format_duration;
 
-use super::document::Document;
+use super::document::{Document, Draft};
 use super::node::{Node, Value};
 use super::problem::Problems;
-use super::raw::RawDocument;
+use super::raw::{RawDocument, RawProfile};
 use super::read::{At, Lasting};
 
 /// What a check may need to know of the rest of the document.
@@ -68,6 +68,28 @@ pub(super) fn document(raw: &RawDocument, root: &Node, base: &Path, problems: &m
         sync,
     };
     Document::new(installation, drafts)
+}
+
+/// The one profile that was meant, beside an installation that is in force. What retires there takes nothing new.
+pub(super) fn profile(raw: &At<RawProfile>, installation: &Installation, problems: &mut Problems) -> Option<Draft> {
+    let sources: BTreeMap<SourceId, Source> = installation
+        .sources
+        .iter()
+        .filter(|source| !source.retiring)
+        .map(|source| (source.id.clone(), source.clone()))
+        .collect();
+    let apps: BTreeMap<AppId, App> =
+        installation.apps.iter().filter(|app| !app.retiring).map(|app| (app.id.clone(), app.clone())).collect();
+    let known = Known {
+        source_ids: sources.keys().map(ToString::to_string).collect(),
+        app_ids: apps.keys().map(ToString::to_string).collect(),
+        sources,
+        apps,
+        verified_domains: installation.verified_domains.clone(),
+        linked: installation.links.iter().map(|link| link.person.clone()).collect(),
+        horizon: installation.sync.horizon,
+    };
+    profiles::profile(raw, &known, problems)
 }
 
 /// The items of a list that may be absent.

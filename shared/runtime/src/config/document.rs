@@ -6,7 +6,7 @@ use dutykey_policy::id::{AppId, EntitlementRef, ProfileId};
 use dutykey_policy::installation::{App, Installation, Link, NotifyChannel, Source, SyncSettings};
 use dutykey_policy::profile::Profile;
 
-use super::problem::{ConfigProblem, bounded};
+use super::problem::{ConfigProblem, Problems, bounded};
 
 /// An entitlement that the file gives by its name. The name is looked up once, and from then on the ID counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +140,22 @@ impl Document {
             installation.profiles.push(profile);
         }
         if problems.is_empty() { Ok(installation) } else { Err(problems) }
+    }
+}
+
+impl Draft {
+    /// The profile, where each entitlement is given by its ID. Notes each that is not.
+    pub(super) fn by_ids(self, problems: &mut Problems) -> Profile {
+        let Self { mut profile, wanted } = self;
+        for wanted in wanted {
+            match wanted {
+                Wanted::Pinned(entitlement) => profile.entitlements.push(entitlement),
+                Wanted::Named(named) => {
+                    problems.add(named.line, named.key, "must be an id here; only the file has names")
+                }
+            }
+        }
+        profile
     }
 }
 

@@ -45,6 +45,22 @@ impl Node {
     }
 }
 
+/// What JSON says, as if it stood in one line.
+impl From<serde_json::Value> for Node {
+    fn from(json: serde_json::Value) -> Self {
+        let entry = |(key, value): (String, serde_json::Value)| Entry { line: 1, key, node: value.into() };
+        let value = match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => Value::Number(number),
+            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Array(items) => Value::List(items.into_iter().map(Node::from).collect()),
+            serde_json::Value::Object(fields) => Value::Map(fields.into_iter().map(entry).collect()),
+        };
+        Self { line: 1, value }
+    }
+}
+
 /// Reads one document. Anchors and aliases are followed within narrow limits; merge keys are ordinary, unknown keys.
 pub(super) fn parse(text: &str) -> Result<Node, ConfigProblem> {
     let options = serde_saphyr::options! {

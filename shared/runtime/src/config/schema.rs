@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::Value;
 
-use super::raw::RawDocument;
+use super::raw::{RawDocument, RawProfile};
 
 /// The JSON Schema (draft 2020-12) of the configuration file. It says what the file's shape may be; references between
 /// its parts and values that hang together are checked only when it is read.
@@ -19,6 +19,30 @@ pub fn schema() -> Value {
     .transform(&mut schema);
     schema.insert("title".to_owned(), "Dutykey configuration".into());
     schema.to_value()
+}
+
+/// The JSON Schema of one profile, whole in itself and without the ID, which is said apart.
+#[must_use]
+pub fn profile_schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<RawProfile>();
+    RecursiveTransform(|schema: &mut schemars::Schema| {
+        if let Some(object) = schema.as_object_mut() {
+            without_null(object);
+        }
+    })
+    .transform(&mut schema);
+    let mut schema = schema.to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$schema");
+        if let Some(Value::Object(properties)) = object.get_mut("properties") {
+            properties.remove("id");
+        }
+        if let Some(Value::Array(required)) = object.get_mut("required") {
+            required.retain(|name| name != "id");
+        }
+    }
+    schema
 }
 
 /// A key may be absent, but it cannot be there without a value.

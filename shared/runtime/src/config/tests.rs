@@ -114,6 +114,43 @@ fn defaults_are_those_that_the_contract_names() {
 }
 
 #[test]
+fn a_profile_said_beside_the_file_is_read_by_the_file_s_own_checks() {
+    let installation = sound(WHOLE).pin(|named| Ok(format!("id-of-{}", named.name))).expect("both names are known");
+    for known in &installation.profiles {
+        assert_eq!(profile(words(known), &known.id, &installation), Ok(known.clone()), "its words say it");
+    }
+    let whole = words(&installation.profiles[0]);
+    let id: ProfileId = "new".parse().expect("an ID");
+    let faults = |key: &str, value: serde_json::Value, installation: &Installation| -> Vec<String> {
+        let mut said = whole.clone();
+        said[key] = value;
+        let faults = profile(said, &id, installation).expect_err("it should be refused");
+        faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect()
+    };
+    let cases = [
+        ("surprise", json!(1), "surprise: is not a key here"),
+        ("id", json!("other"), "leave `id` out"),
+        ("name", json!(""), "name: must not be empty"),
+        ("entitlements", json!([]), "entitlements: is empty"),
+        ("entitlements", json!([{ "app": "directory", "kind": "group", "name": "prod" }]), "must be an id here"),
+        ("entitlements", json!([{ "app": "okta", "kind": "group", "id": "x" }]), "`okta` is not a configured app"),
+        ("enrollment", json!({ "rotations": ["pager:main"] }), "`pager` is not a configured source"),
+        ("enrollment", json!({ "rotations": ["pd:PABC123"], "lease": "1h" }), "12 reads of `pd`"),
+        ("break_glass", json!({ "people": ["eve@elsewhere.org"], "max_duration": "1h" }), "outside verified_domains"),
+    ];
+    for (key, value, expected) in cases {
+        let found = faults(key, value, &installation);
+        assert!(found.len() == 1 && found[0].contains(expected), "{key}: {found:?}");
+    }
+    let mut retiring = installation.clone();
+    retiring.apps[0].retiring = true;
+    let found = faults("mode", json!("enforce"), &retiring);
+    assert!(found.iter().all(|fault| fault.contains("`directory` is not a configured app")), "{found:?}");
+    let faulty = profile(json!("text"), &id, &installation).expect_err("it is no mapping");
+    assert!(faulty[0].message.contains("must be a mapping"), "{faulty:?}");
+}
+
+#[test]
 fn the_file_to_begin_with_is_sound_and_touches_nothing() {
     let document = sound(template());
     let installation = document.pin(|_| Ok("id".into())).expect("pinned");
@@ -168,7 +205,7 @@ fn each_fault_is_named_with_its_line_and_key() {
         (
             "app: toys, kind: role, id: viewer",
             "app: toy, kind: role, id: viewer",
-            "profiles[1].entitlements[0].app: `toy` is not an app of this file",
+            "profiles[1].entitlements[0].app: `toy` is not a configured app",
         ),
         (
             "kind: group, name",
@@ -178,7 +215,7 @@ fn each_fault_is_named_with_its_line_and_key() {
         (
             "\"pd:PABC123\"",
             "\"pager:PABC123\"",
-            "profiles[0].enrollment.rotations[0]: `pager` is not a source of this file",
+            "profiles[0].enrollment.rotations[0]: `pager` is not a configured source",
         ),
         (
             "\"pd:PABC123\"",
@@ -198,7 +235,7 @@ fn each_fault_is_named_with_its_line_and_key() {
         (
             "on_call: \"pd:PDEF456\"",
             "on_call: \"duty:PDEF456\"",
-            "profiles[0].self_service.policy[0].approvers.on_call: `duty` is not a source of this file",
+            "profiles[0].self_service.policy[0].approvers.on_call: `duty` is not a configured source",
         ),
         (
             "on_call: \"pd:PDEF456\"",
@@ -257,9 +294,9 @@ fn all_faults_are_named_at_once_and_by_line() {
         "line 5: sources[0].token: must be { secret: NAME } or { env: NAME }",
         "line 6: sources[1].id: `Pd` is not an ID",
         "line 6: sources[1].token: is missing",
-        "line 10: profiles[0].entitlements[0].app: `a` is not an app of this file",
+        "line 10: profiles[0].entitlements[0].app: `a` is not a configured app",
         "line 10: profiles[0].entitlements[1]: `a/role/id/x` is already in line 10",
-        "line 10: profiles[0].entitlements[1].app: `a` is not an app of this file",
+        "line 10: profiles[0].entitlements[1].app: `a` is not a configured app",
         "line 11: profiles[0].enrollment.grace: `-1m` is not a duration",
         "line 11: profiles[0].enrollment.lead: `soon` is not a duration",
         "line 11: profiles[0].enrollment.rotations[1]: `pd` is not a rotation",

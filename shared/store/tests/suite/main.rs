@@ -14,6 +14,7 @@ mod harness;
 mod hints;
 mod ledger;
 mod lists;
+mod profiles;
 mod releases;
 mod roll;
 mod rota;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dutykey_policy::id::{AccountId, EntitlementRef, RotationId};
 use dutykey_policy::installation::{PlatformSettings, Rotations, TargetSettings};
 use dutykey_policy::profile::{
-    Approvers, Automatic, BreakGlass, MAX_ENTITLEMENTS, Mode, Profile, SelfOverride, SelfService, Step,
+    Approvers, Automatic, BreakGlass, MAX_ENTITLEMENTS, MAX_PROFILES, Mode, Profile, SelfOverride, SelfService, Step,
 };
 use dutykey_policy::time::format_duration;
 
@@ -19,8 +19,6 @@ use super::super::raw::{
 use super::super::read::At;
 use super::{DAY, HOUR, Known, MINUTE, duration, known_address, not_empty, seconds, unique};
 
-/// At most this many profiles.
-const MAX_PROFILES: usize = 500;
 /// At most this many steps of a request policy.
 const MAX_STEPS: usize = 10;
 /// A lease must outlast this many reads, so that a few that fail in a row take nobody's access (R8).
@@ -45,15 +43,17 @@ pub(super) fn profiles(raw: Option<&At<Vec<At<RawProfile>>>>, known: &Known, pro
     for at in profiles {
         let Some(raw) = at.get() else { continue };
         unique(&raw.id, &mut seen, problems);
-        if raw.enrollment.is_none() && raw.self_service.is_none() && raw.break_glass.is_none() {
-            at.problem(problems, "gives access to nobody; it needs enrollment, self_service or break_glass");
-        }
-        drafts.extend(profile(raw, known, problems));
+        drafts.extend(profile(at, known, problems));
     }
     drafts
 }
 
-fn profile(raw: &RawProfile, known: &Known, problems: &mut Problems) -> Option<Draft> {
+/// One profile, by itself.
+pub(super) fn profile(at: &At<RawProfile>, known: &Known, problems: &mut Problems) -> Option<Draft> {
+    let raw = at.get()?;
+    if raw.enrollment.is_none() && raw.self_service.is_none() && raw.break_glass.is_none() {
+        at.problem(problems, "gives access to nobody; it needs enrollment, self_service or break_glass");
+    }
     let wanted = entitlements(raw, known, problems);
     let enrollment = raw.enrollment.as_ref().and_then(|at| enrollment(at, known, problems));
     let self_service = raw.self_service.as_ref().and_then(|at| self_service(at, known, problems));
@@ -136,7 +136,7 @@ fn entitlements(raw: &RawProfile, known: &Known, problems: &mut Problems) -> Vec
 fn check_app(raw: &RawEntitlement, known: &Known, problems: &mut Problems) {
     let Some(app) = raw.app.get() else { return };
     if !known.app_ids.contains(app.as_str()) {
-        raw.app.problem(problems, format!("`{app}` is not an app of this file"));
+        raw.app.problem(problems, format!("`{app}` is not a configured app"));
     }
     let scim = known.apps.get(app).is_some_and(|app| matches!(app.settings, TargetSettings::Scim { .. }));
     if scim && raw.kind.get().is_some_and(|kind| kind != "group") {
@@ -160,7 +160,7 @@ fn rotations(raw: &At<Vec<At<RotationId>>>, known: &Known, problems: &mut Proble
 fn rotation(at: &At<RotationId>, known: &Known, problems: &mut Problems) {
     let Some(id) = at.get() else { return };
     if !known.source_ids.contains(id.source.as_str()) {
-        return at.problem(problems, format!("`{}` is not a source of this file", id.source));
+        return at.problem(problems, format!("`{}` is not a configured source", id.source));
     }
     let Some(source) = known.sources.get(&id.source) else { return };
     if let PlatformSettings::Icalendar { rotation, .. } = &source.settings {

@@ -37,6 +37,20 @@ fn the_schema_accepts_what_is_sound_and_documents_every_key() {
     assert!(undocumented.is_empty(), "keys without a description: {undocumented:?}");
 }
 
+#[test]
+fn the_schema_of_one_profile_accepts_its_words() {
+    let schema = profile_schema();
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    assert!(!schema.to_string().contains("$ref"), "it is whole in itself: {schema}");
+    let installation = sound(WHOLE).pin(|named| Ok(named.name.clone())).expect("pinned");
+    for profile in &installation.profiles {
+        let said = words(profile);
+        let faults: Vec<_> = validator.iter_errors(&said).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{said}: {}", faults.join("\n"));
+    }
+    assert!(!validator.is_valid(&serde_json::json!({ "name": "Nothing" })));
+}
+
 fn keys_without_description(at: &str, schema: &Value, undocumented: &mut BTreeSet<String>) {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         // A choice with a single key may say on the choice itself what the key is.

@@ -1,29 +1,35 @@
 //! What a change of the configuration means for people: who gains and who loses what, and who loses it at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dutykey_policy::enrollment::Origin;
-use dutykey_policy::forecast::{Forecast, Shown};
-use dutykey_policy::hold::{Hold, State};
-use dutykey_policy::id::{AppId, ProfileId};
-use dutykey_policy::installation::Installation;
-use dutykey_policy::profile::Mode;
-use dutykey_policy::time::{Span, instant_text, uncovered, union};
-use dutykey_policy::wants::{Reason, Shape};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::enrollment::Origin;
+use crate::forecast::{Forecast, Shown};
+use crate::hold::{Hold, State};
+use crate::id::{AppId, ProfileId};
+use crate::profile::{Mode, Profile};
+use crate::time::{Span, instant_text, uncovered, union};
+use crate::wants::{Reason, Shape};
+
 /// Access over a stretch that one forecast has and the other has not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Stretch {
-    pub(crate) person: Shown,
-    pub(crate) app: AppId,
-    pub(crate) kind: String,
-    pub(crate) id: String,
+pub struct Stretch {
+    /// Whose.
+    pub person: Shown,
+    /// Where.
+    pub app: AppId,
+    /// The app's word for what it is.
+    pub kind: String,
+    /// The app's ID of it.
+    pub id: String,
+    /// From when.
     #[serde(serialize_with = "instant_text::serialize")]
-    pub(crate) start: Timestamp,
+    pub start: Timestamp,
+    /// Until when.
     #[serde(serialize_with = "instant_text::serialize")]
-    pub(crate) end: Timestamp,
+    pub end: Timestamp,
 }
 
 type What<'a> = (&'a Shown, &'a AppId, &'a str, &'a str);
@@ -40,7 +46,8 @@ fn spans(forecast: &Forecast) -> BTreeMap<What<'_>, Vec<Span>> {
 }
 
 /// What the second forecast has and the first has not.
-pub(crate) fn gained(before: &Forecast, after: &Forecast) -> Vec<Stretch> {
+#[must_use]
+pub fn gained(before: &Forecast, after: &Forecast) -> Vec<Stretch> {
     let before = spans(before);
     let mut found = Vec::new();
     for (what, spans) in spans(after) {
@@ -55,14 +62,15 @@ pub(crate) fn gained(before: &Forecast, after: &Forecast) -> Vec<Stretch> {
     found
 }
 
-/// Whether somebody who has this now loses it at once, for no reason of it survives the change.
-pub(crate) fn ends_now(hold: &Hold, next: &Installation) -> bool {
+/// Whether somebody who has this now loses it at once, for no reason of it survives under these profiles.
+#[must_use]
+pub fn ends_now(hold: &Hold, next: &[Profile]) -> bool {
     matches!(hold.state, State::Granting | State::Held | State::Stuck)
         && !hold.reasons.iter().any(|reason| survives(hold, reason, next))
 }
 
-fn survives(hold: &Hold, reason: &Reason, next: &Installation) -> bool {
-    let Some(profile) = next.profiles.iter().find(|profile| profile.id == reason.profile) else { return false };
+fn survives(hold: &Hold, reason: &Reason, next: &[Profile]) -> bool {
+    let Some(profile) = next.iter().find(|profile| profile.id == reason.profile) else { return false };
     let gives = profile.entitlements.iter().any(|entitlement| {
         let same = match &hold.shape {
             Shape::Member => entitlement.id == hold.key.place.id,
@@ -79,17 +87,32 @@ fn survives(hold: &Hold, reason: &Reason, next: &Installation) -> bool {
 
 /// Access that ends with the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Ending {
-    pub(crate) person: Shown,
-    pub(crate) profiles: Vec<ProfileId>,
-    pub(crate) app: AppId,
-    pub(crate) kind: String,
-    pub(crate) id: String,
+pub struct Ending {
+    /// Whose.
+    pub person: Shown,
+    /// By which profiles they have it.
+    pub profiles: Vec<ProfileId>,
+    /// Where.
+    pub app: AppId,
+    /// The app's word for what it is.
+    pub kind: String,
+    /// The app's ID of it.
+    pub id: String,
+}
+
+impl Ending {
+    /// That this person's hold ends.
+    #[must_use]
+    pub fn of(hold: &Hold, person: Shown) -> Self {
+        let profiles: BTreeSet<&ProfileId> = hold.reasons.iter().map(|reason| &reason.profile).collect();
+        let (app, place) = (hold.key.app.clone(), hold.key.place.clone());
+        Self { person, profiles: profiles.into_iter().cloned().collect(), app, kind: place.kind, id: place.id }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use dutykey_policy::forecast::Forecasted;
+    use crate::forecast::Forecasted;
 
     use super::*;
 

@@ -1,0 +1,155 @@
+//! Whether a change of a profile gives its author more than they had: then another administrator must confirm it.
+//!
+//! What counts is power, not use: whoever could ask for something, take it or pass it has it in their reach, whether or
+//! not they are on call today.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::effect::Stretch;
+use crate::id::{EntitlementRef, PersonId, RotationId, SourceId};
+use crate::profile::{Approvers, BreakGlass, Mode, Profile, SelfOverride, SelfService, Step};
+
+/// Whoever makes a change, and by what profiles could mean them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The person.
+    pub person: PersonId,
+    /// Their addresses.
+    pub addresses: BTreeSet<String>,
+    /// Their groups, as their token says.
+    pub groups: BTreeSet<String>,
+    /// The sources that know them: somebody may put them on call there.
+    pub sources: BTreeSet<SourceId>,
+    /// Rotations whose rota nobody has seen yet: they may be on call there.
+    pub unseen: BTreeSet<RotationId>,
+}
+
+/// Something that the author could not do before.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// They will have it without asking by the rota that is known, or may by one that nobody has seen yet.
+    Have(EntitlementRef),
+    /// They could ask for it, or have it for longer or past fewer approvers than before.
+    Ask(EntitlementRef),
+    /// They could take it in an emergency, or for longer than before.
+    Take(EntitlementRef),
+    /// They could approve it for others.
+    Approve(EntitlementRef),
+    /// Less stands in the way of putting themselves on call.
+    Override,
+}
+
+/// What the change gives its author. `foreseen` is what people gain by it under the rota that is known.
+#[must_use]
+pub fn gain(author: &Author, before: Option<&Profile>, after: &Profile, foreseen: &[Stretch]) -> BTreeSet<Power> {
+    let theirs = foreseen.iter().filter(|stretch| stretch.person.id.as_ref() == Some(&author.person));
+    let have = |stretch: &Stretch| {
+        let (app, kind, id) = (stretch.app.clone(), stretch.kind.clone(), stretch.id.clone());
+        Power::Have(EntitlementRef { app, kind, id })
+    };
+    let mut powers: BTreeSet<Power> = theirs.map(have).collect();
+    if after.mode == Mode::Observe {
+        return powers;
+    }
+    let before = before.filter(|profile| profile.mode == Mode::Enforce);
+    let had: BTreeSet<&EntitlementRef> = before.iter().flat_map(|profile| &profile.entitlements).collect();
+    let mut add = |more: More, power: fn(EntitlementRef) -> Power| {
+        let given = after.entitlements.iter().filter(|one| match more {
+            More::Everything => true,
+            More::WhatIsNew => !had.contains(one),
+            More::Nothing => false,
+        });
+        powers.extend(given.cloned().map(power));
+    };
+    add(author.may_have(before, after), Power::Have);
+    add(author.asks(before, after), Power::Ask);
+    add(author.takes(before, after), Power::Take);
+    add(author.approves(before, after), Power::Approve);
+    if before.is_some_and(|before| eases_overrides(before, after)) && after.giving().any(|it| author.is_known(it)) {
+        powers.insert(Power::Override);
+    }
+    powers
+}
+
+/// How much of a profile comes into somebody's reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    Nothing,
+    /// What the profile did not give before.
+    WhatIsNew,
+    Everything,
+}
+
+impl More {
+    fn of(has: bool, had: bool) -> Self {
+        match (has, had) {
+            (false, _) => Self::Nothing,
+            (true, true) => Self::WhatIsNew,
+            (true, false) => Self::Everything,
+        }
+    }
+}
+
+impl Author {
+    fn is_known(&self, rotation: &RotationId) -> bool {
+        self.sources.contains(&rotation.source)
+    }
+
+    fn may_have(&self, before: Option<&Profile>, after: &Profile) -> More {
+        let unseen = |profile: &Profile| -> BTreeSet<RotationId> {
+            let enrolling = profile.enrollment.iter().flat_map(|rule| &rule.rotations);
+            enrolling.filter(|it| self.unseen.contains(it) && self.is_known(it)).cloned().collect()
+        };
+        let now = unseen(after);
+        More::of(!now.is_empty(), before.is_some_and(|before| now.is_subset(&unseen(before))))
+    }
+
+    fn asks(&self, before: Option<&Profile>, after: &Profile) -> More {
+        let known = |service: &SelfService| -> BTreeSet<RotationId> {
+            service.rotations.iter().filter(|rotation| self.is_known(rotation)).cloned().collect()
+        };
+        let Some(now) = &after.self_service else { return More::Nothing };
+        let was = before.and_then(|profile| profile.self_service.as_ref());
+        let had = was.is_some_and(|was| {
+            now.max_duration <= was.max_duration
+                && asks_as_many(&now.steps, &was.steps)
+                && known(now).is_subset(&known(was))
+        });
+        More::of(!known(now).is_empty(), had)
+    }
+
+    fn takes(&self, before: Option<&Profile>, after: &Profile) -> More {
+        let named =
+            |rule: &BreakGlass| !rule.people.is_disjoint(&self.addresses) || !rule.groups.is_disjoint(&self.groups);
+        let Some(now) = &after.break_glass else { return More::Nothing };
+        let was = before.and_then(|profile| profile.break_glass.as_ref());
+        More::of(named(now), was.is_some_and(|was| named(was) && now.max_duration <= was.max_duration))
+    }
+
+    fn approves(&self, before: Option<&Profile>, after: &Profile) -> More {
+        let named = |step: &Step| match &step.approvers {
+            Approvers::OnCall(rotation) => self.is_known(rotation),
+            Approvers::People(people) => !people.is_disjoint(&self.addresses),
+            Approvers::Groups(groups) => !groups.is_disjoint(&self.groups),
+        };
+        let had = before.is_some_and(|profile| profile.steps().iter().any(named));
+        More::of(after.steps().iter().any(named), had)
+    }
+}
+
+/// Whether every approval that was needed still is, of the same approvers and in the same order.
+fn asks_as_many(now: &[Step], was: &[Step]) -> bool {
+    let mut left = now.iter();
+    was.iter().all(|was| left.any(|now| now.approvers == was.approvers && now.any >= was.any))
+}
+
+fn eases_overrides(before: &Profile, after: &Profile) -> bool {
+    let flags = before.self_override == SelfOverride::Hold && after.self_override == SelfOverride::Flag;
+    flags || after.override_lock < before.override_lock
+}

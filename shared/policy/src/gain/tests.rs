@@ -1,0 +1,172 @@
+//! Each way in which a change may give its author more, and what is no more.
+
+use std::time::Duration;
+
+use super::*;
+use crate::forecast::Shown;
+use crate::profile::Automatic;
+use crate::testing::{id, minute, person};
+
+fn entitlement(name: &str) -> EntitlementRef {
+    EntitlementRef { app: id("directory"), kind: "group".to_owned(), id: name.to_owned() }
+}
+
+/// An administrator whom `pd` knows.
+fn author() -> Author {
+    Author {
+        person: person(1),
+        addresses: ["ann@example.com".to_owned()].into(),
+        groups: ["admins".to_owned()].into(),
+        sources: [id("pd")].into(),
+        unseen: BTreeSet::new(),
+    }
+}
+
+fn step(approvers: Approvers) -> Step {
+    Step { approvers, any: 1 }
+}
+
+fn lead() -> Step {
+    step(Approvers::People(["lead@example.com".to_owned()].into()))
+}
+
+fn service(rotations: &[&str], steps: &[Step]) -> SelfService {
+    SelfService {
+        rotations: rotations.iter().map(|text| id(text)).collect(),
+        max_duration: Duration::from_secs(3_600),
+        justification_required: true,
+        expires: Duration::from_secs(600),
+        steps: steps.to_vec(),
+    }
+}
+
+/// Whoever is on call in a rotation where the author is known may ask the lead for `prod`.
+fn profile() -> Profile {
+    Profile {
+        id: id("prod"),
+        version: 1,
+        name: "Production".to_owned(),
+        entitlements: vec![entitlement("prod")],
+        mode: Mode::Enforce,
+        enrollment: None,
+        self_service: Some(service(&["pd:primary"], &[lead()])),
+        self_override: SelfOverride::Hold,
+        override_lock: Duration::from_secs(600),
+        break_glass: None,
+    }
+}
+
+/// What the change from the profile gives its author.
+fn by(change: impl FnOnce(&mut Profile)) -> Vec<Power> {
+    let mut after = profile();
+    change(&mut after);
+    gain(&author(), Some(&profile()), &after, &[]).into_iter().collect()
+}
+
+#[test]
+fn r20_what_changes_nothing_for_its_author_is_no_gain() {
+    assert_eq!(by(|_| {}), []);
+    assert_eq!(by(|it| it.name = "Other".to_owned()), []);
+    assert_eq!(by(|it| it.entitlements.clear()), [], "less is not more");
+    assert_eq!(by(|it| it.self_service = None), []);
+    assert_eq!(by(|it| it.self_service = Some(service(&["pd:primary"], &[lead(), lead()]))), [], "one more approval");
+    let elsewhere = service(&["other:primary", "pd:primary"], &[lead()]);
+    assert_eq!(by(|it| it.self_service = Some(elsewhere)), [], "nobody knows the author there");
+    let others = BreakGlass {
+        people: ["bob@example.com".to_owned()].into(),
+        groups: ["sre".to_owned()].into(),
+        max_duration: Duration::from_secs(60),
+    };
+    assert_eq!(by(|it| it.break_glass = Some(others)), []);
+    assert_eq!(by(|it| it.override_lock = Duration::from_secs(1_200)), []);
+}
+
+#[test]
+fn r20_an_entitlement_that_the_author_may_then_ask_for() {
+    let ask = |name: &str| Power::Ask(entitlement(name));
+    assert_eq!(by(|it| it.entitlements.push(entitlement("db"))), [ask("db")]);
+    assert_eq!(by(|it| it.self_service = Some(service(&["pd:primary", "pd:second"], &[lead()]))), [ask("prod")]);
+    assert_eq!(by(|it| it.self_service = Some(service(&["pd:primary"], &[]))), [ask("prod")], "nobody approves");
+    let friend = step(Approvers::People(["friend@example.com".to_owned()].into()));
+    assert_eq!(by(|it| it.self_service = Some(service(&["pd:primary"], &[friend]))), [ask("prod")], "their own choice");
+    let longer = SelfService { max_duration: Duration::from_secs(7_200), ..service(&["pd:primary"], &[lead()]) };
+    assert_eq!(by(|it| it.self_service = Some(longer)), [ask("prod")]);
+    assert_eq!(gain(&author(), None, &profile(), &[]), [ask("prod")].into(), "a new profile");
+    let observed = Profile { mode: Mode::Observe, ..profile() };
+    assert_eq!(gain(&author(), Some(&observed), &profile(), &[]), [ask("prod")].into(), "it begins to act");
+    assert_eq!(gain(&author(), None, &observed, &[]), BTreeSet::new(), "it gives nothing");
+}
+
+#[test]
+fn r20_an_entitlement_that_the_author_may_then_take() {
+    let rule = |people: &[&str], groups: &[&str], seconds: u64| BreakGlass {
+        people: people.iter().map(|one| (*one).to_owned()).collect(),
+        groups: groups.iter().map(|one| (*one).to_owned()).collect(),
+        max_duration: Duration::from_secs(seconds),
+    };
+    let take = |rule: BreakGlass| by(|it| it.break_glass = Some(rule));
+    assert_eq!(take(rule(&["ann@example.com"], &[], 60)), [Power::Take(entitlement("prod"))], "by their address");
+    assert_eq!(take(rule(&[], &["admins"], 60)), [Power::Take(entitlement("prod"))], "by their group");
+    let before = Profile { break_glass: Some(rule(&[], &["admins"], 60)), ..profile() };
+    let longer = Profile { break_glass: Some(rule(&[], &["admins"], 61)), ..profile() };
+    assert_eq!(gain(&author(), Some(&before), &longer, &[]), [Power::Take(entitlement("prod"))].into());
+    assert_eq!(gain(&author(), Some(&longer), &before, &[]), BTreeSet::new());
+}
+
+#[test]
+fn r20_an_author_who_becomes_an_approver() {
+    let with =
+        |approvers: Approvers| by(|it| it.self_service = Some(service(&["pd:primary"], &[lead(), step(approvers)])));
+    let approve = [Power::Approve(entitlement("prod"))];
+    assert_eq!(with(Approvers::People(["ann@example.com".to_owned()].into())), approve);
+    assert_eq!(with(Approvers::Groups(["admins".to_owned()].into())), approve);
+    assert_eq!(with(Approvers::OnCall(id("pd:second"))), approve);
+    assert_eq!(with(Approvers::OnCall(id("other:second"))), []);
+}
+
+#[test]
+fn r20_an_author_who_gains_by_the_rota_that_is_known_and_by_nobody_else_s_gain() {
+    let stretch = |n: u128| Stretch {
+        person: Shown { id: Some(person(n)), email: None },
+        app: id("directory"),
+        kind: "group".to_owned(),
+        id: "prod".to_owned(),
+        start: minute(0),
+        end: minute(60),
+    };
+    let automatic = Profile {
+        enrollment: Some(Automatic {
+            rotations: [id("pd:primary")].into(),
+            lead: Duration::ZERO,
+            grace: Duration::ZERO,
+            lease: Duration::from_secs(3_600),
+        }),
+        self_service: None,
+        ..profile()
+    };
+    let foreseen = [stretch(1), stretch(2)];
+    assert_eq!(gain(&author(), None, &automatic, &foreseen), [Power::Have(entitlement("prod"))].into());
+    assert_eq!(gain(&author(), None, &automatic, &foreseen[1..]), BTreeSet::new());
+    let unseen = Author { unseen: [id("pd:primary")].into(), ..author() };
+    assert_eq!(
+        gain(&unseen, None, &automatic, &[]),
+        [Power::Have(entitlement("prod"))].into(),
+        "nobody knows the rota"
+    );
+    assert_eq!(gain(&unseen, Some(&automatic), &automatic, &[]), BTreeSet::new(), "nothing new");
+    let stranger = Author { sources: BTreeSet::new(), ..unseen };
+    assert_eq!(
+        gain(&stranger, None, &automatic, &[]),
+        BTreeSet::new(),
+        "nobody can be on call there whom it does not know"
+    );
+}
+
+#[test]
+fn r20_less_in_the_way_of_an_override_is_more_for_whoever_may_be_on_call() {
+    assert_eq!(by(|it| it.override_lock = Duration::ZERO), [Power::Override]);
+    assert_eq!(by(|it| it.self_override = SelfOverride::Flag), [Power::Override]);
+    let stranger = Author { sources: BTreeSet::new(), ..author() };
+    let flagged = Profile { self_override: SelfOverride::Flag, ..profile() };
+    assert_eq!(gain(&stranger, Some(&profile()), &flagged, &[]), BTreeSet::new());
+}
