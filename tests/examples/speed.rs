@@ -36,6 +36,6 @@ async fn main() -> Result<(), Failed> {
     println!("{people} people, {rotations} rotations and {holds} holds, after a tenth of them");
     let compared = compare(Plan { size, samples: 15 }).await?;
     print!("{compared}");
-    let wrong = [compared.complaints, compared.mended].concat();
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+    let right = compared.complaints.is_empty() && compared.mended.is_empty();
+    if right { Ok(()) } else { Err("the lists of what grows are wrong".into()) }
 }

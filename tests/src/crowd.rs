@@ -4,34 +4,29 @@
 //! Everything but the size is the same in each: a rotation has as many people, somebody on call as many holds, a team as
 //! many rotations and profiles. What an answer about one thing costs may then not depend on the size.
 
-use std::collections::BTreeSet;
+mod names;
+mod rules;
+mod things;
+
 use std::time::Duration;
 
 use dutykey_engine::ports::blocks::WriteBlocks as _;
 use dutykey_engine::ports::ledger::{
     Committed, LivePerson, MAX_HOLDS, PersonChange, ReadLedger as _, StoreError, WriteLedger as _,
 };
-use dutykey_engine::ports::rota::{Directory, KnownChange, RotationChange, RotationHead, UserLink, WriteRota as _};
+use dutykey_engine::ports::rota::{Directory, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Pulse, WritePulse as _, WriteRules as _};
-use dutykey_engine::request::justification_name;
-use dutykey_policy::block::{Block, Denied, Reach};
-use dutykey_policy::enrollment::{Enrollment, Origin, Period};
-use dutykey_policy::evidence::{Draft, Sealed};
-use dutykey_policy::hold::{Act, Hold, Outcome, State};
-use dutykey_policy::id::{
-    AppId, EntitlementRef, HoldKey, IdError, PersonId, Place, ProfileId, RequestId, RotationId, UserId,
-};
-use dutykey_policy::identity::Account;
-use dutykey_policy::installation::{App, Installation, PlatformSettings, Rotations, SecretRef, Source, TargetSettings};
-use dutykey_policy::look::Due;
-use dutykey_policy::profile::{Approvers, Automatic, Mode, Profile, SelfOverride, SelfService, Step};
-use dutykey_policy::request::{Access, Ask, How, Request, Stage};
-use dutykey_policy::rota::{Cause, End, KnownShift, PlatformUser, Shift};
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{AppId, IdError, PersonId};
 use dutykey_policy::time::{Span, earlier, later};
-use dutykey_policy::wants::{Reason, Shape, Want};
 use dutykey_store::Store;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use names::{SOURCE, platform_user, user};
+use things::{draft, sealed};
+
+pub use names::{address, given_to, offered_to, person_id, rotation_id, waiting_id};
 
 /// Now, for every company: the middle of a day.
 pub const NOW: &str = "2026-11-25T12:00:00Z";
@@ -42,8 +37,6 @@ pub const ADMINS: &str = "admins";
 /// The group of auditors.
 pub const AUDIT: &str = "audit";
 
-const SOURCE: &str = "pd";
-const APP: &str = "directory";
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long a turn lasts.
@@ -52,8 +45,6 @@ const TURN: Duration = Duration::from_secs(12 * 3_600);
 const TURNS: u32 = 30;
 /// How many rotations share the profiles of a team.
 const TEAM: u32 = 5;
-/// How many holds somebody who was on call yesterday has had.
-const ENDED: u32 = 5;
 /// How many blocks there are; those whom they concern are not on call.
 const BLOCKS: u32 = 3;
 
@@ -171,86 +162,6 @@ impl Crowd {
         number % self.size.rotations / TEAM
     }
 
-    fn installation(&self) -> Result<Installation, CrowdError> {
-        let teams = self.size.rotations.div_ceil(TEAM);
-        let mut profiles = Vec::new();
-        for team in 0..teams {
-            let rotations = team * TEAM..self.size.rotations.min((team + 1) * TEAM);
-            let rotations: BTreeSet<RotationId> = rotations.map(rotation_id).collect::<Result<_, _>>()?;
-            profiles.extend([self.given(team, rotations.clone())?, self.offered(team, rotations)?]);
-        }
-        let token = SecretRef::Env("NOBODY_ASKS".to_owned());
-        let source = Source {
-            id: SOURCE.parse()?,
-            settings: PlatformSettings::Pagerduty {
-                base_url: "https://api.pagerduty.com".to_owned(),
-                token: token.clone(),
-                webhook_secrets: Vec::new(),
-            },
-            rotations: Rotations::All,
-            every: 5 * HOUR / 60,
-            retiring: false,
-        };
-        let settings = TargetSettings::Scim { base_url: "https://scim.example.com/v2".to_owned(), token };
-        let mut installation = Installation {
-            verified_domains: vec!["example.com".to_owned()],
-            sources: vec![source],
-            apps: vec![App { id: APP.parse()?, settings, retiring: false }],
-            profiles,
-            ..Installation::default()
-        };
-        installation.api.administrators = vec![ADMINS.to_owned()];
-        installation.api.auditors = vec![AUDIT.to_owned()];
-        Ok(installation)
-    }
-
-    /// What a team's people on call have.
-    fn given(&self, team: u32, rotations: BTreeSet<RotationId>) -> Result<Profile, CrowdError> {
-        let rule = Automatic { rotations, lead: HOUR / 60, grace: HOUR / 6, lease: 4 * HOUR };
-        let entitlements: Result<_, IdError> =
-            (0..self.size.holds / self.size.rotations).map(|group| entitlement(team, group)).collect();
-        Ok(Profile { enrollment: Some(rule), ..profile(given_id(team)?, format!("Team {team}"), entitlements?) })
-    }
-
-    /// What a team's people on call may ask for.
-    fn offered(&self, team: u32, rotations: BTreeSet<RotationId>) -> Result<Profile, CrowdError> {
-        let service = SelfService {
-            rotations,
-            max_duration: 4 * HOUR,
-            justification_required: true,
-            expires: HOUR,
-            steps: vec![Step { approvers: Approvers::Groups([LEADS.to_owned()].into()), any: 1 }],
-        };
-        let entitlements = vec![entitlement(team, 1_000)?];
-        let name = format!("Team {team}, in trouble");
-        Ok(Profile { self_service: Some(service), ..profile(offered_id(team)?, name, entitlements) })
-    }
-
-    /// The first view of a rotation.
-    fn rotation_change(&self, rotation: u32) -> Result<RotationChange, CrowdError> {
-        let id = rotation_id(rotation)?;
-        let known = |turn: u32| -> Result<KnownShift, CrowdError> {
-            let Span { start, end } = self.turn(rotation, turn);
-            let (user, cause) = (Some(user(self.member(rotation, turn))?), Cause::Base);
-            let shift = Shift { start, end: End::At(end), user, cause, native_id: None, maker: None };
-            Ok(KnownShift { seen: self.began(), ..shift.into() })
-        };
-        let shifts = (0..TURNS).map(known).collect::<Result<_, _>>()?;
-        let within = Span { start: self.began(), end: later(self.now, 14 * DAY) };
-        let head = RotationHead {
-            fresh_at: Some(self.now),
-            digest: "0".repeat(64),
-            accepted: "0".repeat(64),
-            planned: "0".repeat(64),
-            window: Some(within),
-            due: due(later(self.now, HOUR), "boundary"),
-            ..RotationHead::new(id, format!("Primary of team {}, rotation {rotation}", self.team(rotation)))
-        };
-        let evidence = vec![draft("view.accepted", json!({ "rotation": head.id }))];
-        let known = Some(KnownChange { within, shifts });
-        Ok(RotationChange { expected: 0, head, at: self.began(), known, evidence, notices: Vec::new() })
-    }
-
     /// A person, with all that is theirs.
     async fn person_lives(&self, store: &Store, number: u32) -> Result<(), CrowdError> {
         let fresh = person_id(number)?;
@@ -282,124 +193,6 @@ impl Crowd {
         }
         Ok(())
     }
-
-    /// An account, an enrollment for the person's turns, and what ended when their last one did.
-    fn planned(&self, live: &LivePerson, number: u32) -> Result<PersonChange, CrowdError> {
-        let mut identity = live.person.clone();
-        let account = account(number);
-        identity.accounts.insert(APP.parse()?, Account::Linked(account.parse()?));
-        let began = self.began();
-        let period = |turn: Span| Period {
-            from: earlier(turn.start, HOUR / 60),
-            until: End::At(later(turn.end, HOUR / 6)),
-            from_known: began,
-            until_known: began,
-            duty: Some(turn.start),
-        };
-        let enrollment = Enrollment {
-            person: live.person.id.clone(),
-            profile: given_id(self.team(number))?,
-            origin: self.origin(number)?,
-            periods: self.turns(number).map(period).collect(),
-            version: None,
-        };
-        let over = self.turns(number).filter(|turn| later(turn.end, HOUR / 6) <= self.now).last();
-        let mut holds = Vec::new();
-        for group in 0..over.map_or(0, |_| ENDED.min(self.size.holds / self.size.rotations)) {
-            holds.extend(over.map(|turn| self.hold(number, group, turn)).transpose()?);
-        }
-        let next = self.turns(number).map(|turn| turn.start).find(|start| *start > self.now);
-        let subject = json!({ "person": live.person.id, "profile": enrollment.profile });
-        Ok(PersonChange {
-            next_start: next.and_then(|at| due(at, "period")),
-            claims: vec![(APP.parse()?, account.parse()?)],
-            identity: Some(identity),
-            enrollments: vec![enrollment],
-            holds,
-            evidence: vec![draft("enrollment.planned", subject)],
-            ..PersonChange::nothing(live, began)
-        })
-    }
-
-    fn origin(&self, number: u32) -> Result<Origin, IdError> {
-        rotation_id(number % self.size.rotations).map(Origin::Coverage)
-    }
-
-    /// What the person on call holds.
-    fn held(&self, number: u32, group: u32) -> Result<Hold, CrowdError> {
-        let running = self.turns(number).find(|turn| turn.contains(self.now));
-        self.hold(number, group, running.ok_or(CrowdError::Lost(number))?)
-    }
-
-    /// A hold that a turn gave: over, where the turn is.
-    fn hold(&self, number: u32, group: u32, turn: Span) -> Result<Hold, CrowdError> {
-        let EntitlementRef { app, kind, id } = entitlement(self.team(number), group)?;
-        let place = Place { kind, id };
-        let key = HoldKey { app, account: account(number).parse()?, place };
-        let (from, until) = (earlier(turn.start, HOUR / 60), later(turn.end, HOUR / 6));
-        let reason = Reason {
-            profile: given_id(self.team(number))?,
-            version: 1,
-            origin: self.origin(number)?,
-            from,
-            until,
-            rolling: false,
-            from_known: self.began(),
-            until_known: self.began(),
-        };
-        let want = Want { shape: Shape::Member, reasons: vec![reason], frozen: false };
-        let act = |at| Some(Act { due: at, known: self.began(), started: at, turn_since: None, done: Some(at) });
-        let over = until <= self.now;
-        Ok(Hold {
-            state: if over { State::Ended(Outcome::Proven) } else { State::Held },
-            since: if over { until } else { from },
-            touched: !over,
-            attempts: if over { 2 } else { 1 },
-            granted: act(from),
-            revoked: act(until).filter(|_| over),
-            ..Hold::wanted(key, person_id(number)?, &want, from)
-        })
-    }
-
-    /// A request that waits, and one that is over.
-    fn asked(&self, live: &LivePerson, rotation: u32) -> Result<PersonChange, CrowdError> {
-        let text = sealed("the disk is full and nobody can log in");
-        let ask = |at: Timestamp| Ask {
-            at,
-            expires: later(at, HOUR),
-            wanted: HOUR,
-            justification: Some(text.digest()),
-            incident: Some("INC-7".to_owned()),
-            decisions: Vec::new(),
-        };
-        let (waits, ended) = (waiting_id(rotation)?, past_id(rotation)?);
-        let request = |id: &RequestId, stage: Stage, past: Vec<Ask>| -> Result<Request, IdError> {
-            let (person, profile) = (live.person.id.clone(), offered_id(rotation / TEAM)?);
-            Ok(Request { id: id.clone(), person, profile, version: 1, rotation: rotation_id(rotation)?, stage, past })
-        };
-        let at = earlier(self.now, HOUR / 2);
-        let access = Access { from: earlier(at, HOUR / 3), until: at, until_known: at };
-        let over = Stage::Over { how: How::Ended, at, access: Some(access) };
-        let requests = vec![
-            request(&waits, Stage::Asked(ask(at)), Vec::new())?,
-            request(&ended, over, vec![ask(earlier(at, HOUR / 2))])?,
-        ];
-        let texts = [&waits, &ended].map(|id| (justification_name(id, 0), text.clone())).into();
-        let evidence = requests.iter().map(|request| draft("request.asked", json!({ "request": request.id })));
-        let evidence = evidence.collect();
-        Ok(PersonChange { requests, texts, evidence, ..PersonChange::nothing(live, self.now) })
-    }
-
-    fn block(&self, number: u32) -> Result<Block, CrowdError> {
-        Ok(Block {
-            id: format!("01JD{number:022}"),
-            denied: Denied::Person(person_id(number)?),
-            reach: Reach::Revoke,
-            author: person_id(0)?.to_string(),
-            from: self.now,
-            until: None,
-        })
-    }
 }
 
 /// The person with the head that the change has made: reading them again would take longer than writing them.
@@ -408,108 +201,4 @@ async fn changed(store: &Store, live: LivePerson, change: &PersonChange) -> Resu
         Committed::Done(head) => Ok(LivePerson { head, ..live }),
         Committed::Claimed(apps) => Err(CrowdError::Claimed(live.person.id, apps)),
     }
-}
-
-/// A person's address.
-#[must_use]
-pub fn address(number: u32) -> String {
-    format!("person.number.{number}@example.com")
-}
-
-/// A person.
-///
-/// # Errors
-/// None: it is an ID.
-pub fn person_id(number: u32) -> Result<PersonId, IdError> {
-    format!("per_01JD{number:022}").parse()
-}
-
-/// A rotation.
-///
-/// # Errors
-/// None: it is an ID.
-pub fn rotation_id(number: u32) -> Result<RotationId, IdError> {
-    format!("{SOURCE}:R{number:06}").parse()
-}
-
-/// The profile that the people on call of a rotation's team have.
-///
-/// # Errors
-/// None: it is an ID.
-pub fn given_to(rotation: u32) -> Result<ProfileId, IdError> {
-    given_id(rotation / TEAM)
-}
-
-/// The profile that the people on call of a rotation's team may ask for.
-///
-/// # Errors
-/// None: it is an ID.
-pub fn offered_to(rotation: u32) -> Result<ProfileId, IdError> {
-    offered_id(rotation / TEAM)
-}
-
-/// The request of the person on call in a rotation that waits to be decided.
-///
-/// # Errors
-/// None: it is an ID.
-pub fn waiting_id(rotation: u32) -> Result<RequestId, IdError> {
-    format!("req_01JD{:022}", 2 * rotation).parse()
-}
-
-fn past_id(rotation: u32) -> Result<RequestId, IdError> {
-    format!("req_01JD{:022}", 2 * rotation + 1).parse()
-}
-
-fn given_id(team: u32) -> Result<ProfileId, IdError> {
-    format!("team-{team}").parse()
-}
-
-fn offered_id(team: u32) -> Result<ProfileId, IdError> {
-    format!("team-{team}-trouble").parse()
-}
-
-fn user(number: u32) -> Result<UserId, IdError> {
-    format!("P{number:06}").parse()
-}
-
-fn account(number: u32) -> String {
-    format!("2819c223-7f76-453a-919d-{number:012}")
-}
-
-fn entitlement(team: u32, group: u32) -> Result<EntitlementRef, IdError> {
-    let id = format!("e9e30dba-f08f-4109-8486-{team:06}{group:06}");
-    Ok(EntitlementRef { app: APP.parse()?, kind: "group".to_owned(), id })
-}
-
-fn platform_user(number: u32) -> Result<PlatformUser, IdError> {
-    let name = Some(format!("Person Number {number}"));
-    Ok(PlatformUser { id: user(number)?, email: Some(address(number)), name, active: None })
-}
-
-fn profile(id: ProfileId, name: String, entitlements: Vec<EntitlementRef>) -> Profile {
-    Profile {
-        id,
-        version: 1,
-        name,
-        entitlements,
-        mode: Mode::Enforce,
-        enrollment: None,
-        self_service: None,
-        self_override: SelfOverride::Hold,
-        override_lock: Duration::ZERO,
-        break_glass: None,
-    }
-}
-
-fn sealed(text: &str) -> Sealed {
-    Sealed::new(text, [7; 32])
-}
-
-fn due(at: Timestamp, cause: &str) -> Option<Due> {
-    Some(Due { at, cause: cause.to_owned() })
-}
-
-fn draft(act: &str, subject: Value) -> Draft {
-    let (act, actor) = (act.to_owned(), "crowd".to_owned());
-    Draft { act, actor, subject, before: Value::Null, after: json!({ "known": true }), why: json!("it was filled") }
 }

@@ -15,9 +15,9 @@ use meter::Meter;
 
 #[tokio::test(start_paused = true)]
 async fn no_endpoint_scans_the_table_and_none_costs_more_in_a_larger_company_unless_it_answers_more() {
-    let plan = Plan { size: Size { people: 100, rotations: 10, holds: 1_000 }, samples: 1 };
+    let plan = Plan { size: Size { people: 100, rotations: 10, holds: 500 }, samples: 1 };
     let compared = compare(plan).await.unwrap();
-    assert!(compared.complaints.is_empty(), "{}\n{compared}", compared.complaints.join("\n"));
+    assert!(compared.complaints.is_empty(), "{compared}");
 }
 
 #[tokio::test]

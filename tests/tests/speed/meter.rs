@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use dutykey_embedded::Embedded;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What some requests have cost.
@@ -89,12 +90,18 @@ impl HttpConnector for Metered {
         let Self { inner, meter } = self.clone();
         HttpConnectorFuture::new(async move {
             let answer: HttpResponse = inner.call(request).await?;
-            let said = answer.body().bytes().and_then(|body| serde_json::from_slice::<Value>(body).ok());
-            let units = said.as_ref().and_then(|said| said.get("ConsumedCapacity")).map(units);
-            meter.count(&action, index.as_deref(), units.unwrap_or_default());
+            let said = answer.body().bytes().and_then(|body| serde_json::from_slice::<Said>(body).ok());
+            meter.count(&action, index.as_deref(), said.map(|said| units(&said.consumed)).unwrap_or_default());
             Ok(answer)
         })
     }
+}
+
+/// What an answer says of its own cost.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(rename = "ConsumedCapacity", default)]
+    consumed: Value,
 }
 
 /// One table's units, or those of a list of tables.
