@@ -24,12 +24,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use names::{SOURCE, platform_user, user};
-use things::{draft, sealed};
+use things::{asked, block, draft, sealed};
 
 pub use names::{address, given_to, offered_to, person_id, rotation_id, waiting_id};
 
-/// Now, for every company: the middle of a day.
-pub const NOW: &str = "2026-11-25T12:00:00Z";
+/// Now, for every company: 2026-11-25T12:00:00Z.
+pub const NOW: Timestamp = Timestamp::constant(1_795_608_000, 0);
 /// The group of those who approve requests.
 pub const LEADS: &str = "leads";
 /// The group of administrators.
@@ -83,7 +83,6 @@ pub struct Size {
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
     size: Size,
-    now: Timestamp,
 }
 
 impl Crowd {
@@ -92,15 +91,14 @@ impl Crowd {
     /// # Errors
     /// The sizes do not go together, or the table cannot be used.
     pub async fn fill(store: &Store, size: Size) -> Result<Self, CrowdError> {
-        let now = NOW.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let enough = size.rotations > 0 && size.people >= 3 * size.rotations;
         if !enough || size.holds > 200 * size.rotations {
             return Err(CrowdError::Size(size));
         }
-        let crowd = Self { size, now };
-        store.configure(0, &crowd.installation()?, crowd.began()).await?;
+        let crowd = Self { size };
+        store.configure(0, &crowd.installation()?, began()).await?;
         let users: Result<_, IdError> = (0..size.people).map(platform_user).collect();
-        let directory = Directory { read_at: Some(now), users: users?, ..Directory::default() };
+        let directory = Directory { read_at: Some(NOW), users: users?, ..Directory::default() };
         store.keep_directory(&SOURCE.parse()?, &directory).await?;
         for rotation in 0..size.rotations {
             store.change_rotation(&crowd.rotation_change(rotation)?).await?;
@@ -109,17 +107,11 @@ impl Crowd {
             crowd.person_lives(store, number).await?;
         }
         for number in 0..BLOCKS.min(size.people) {
-            let block = crowd.block(size.people - 1 - number)?;
-            store.place(&block, &sealed("laptop stolen"), now).await?;
+            let denial = block(size.people - 1 - number)?;
+            store.place(&denial, &sealed("laptop stolen"), NOW).await?;
         }
-        store.keep_pulse(&Pulse { ticked_at: Some(now), ..Pulse::default() }).await?;
+        store.keep_pulse(&Pulse { ticked_at: Some(NOW), ..Pulse::default() }).await?;
         Ok(crowd)
-    }
-
-    /// The instant at which everything is as it is.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.now
     }
 
     /// How large it is.
@@ -131,20 +123,8 @@ impl Crowd {
     /// The number of the person on call in a rotation.
     #[must_use]
     pub fn on_call(&self, rotation: u32) -> u32 {
-        let running = (0..TURNS).find(|turn| self.turn(rotation, *turn).contains(self.now));
+        let running = (0..TURNS).find(|turn| nth_turn(rotation, *turn).contains(NOW));
         self.member(rotation, running.unwrap_or_default())
-    }
-
-    /// When everything began: before the first turn.
-    fn began(&self) -> Timestamp {
-        earlier(self.now, 2 * DAY)
-    }
-
-    /// A turn of a rotation, by its number. Hand-offs are spread over eleven hours of the day.
-    fn turn(&self, rotation: u32, number: u32) -> Span {
-        let first = later(earlier(self.now, 36 * HOUR), HOUR * (1 + rotation % 11));
-        let start = later(first, TURN * number);
-        Span { start, end: later(start, TURN) }
     }
 
     /// Whose turn it is.
@@ -155,7 +135,7 @@ impl Crowd {
     /// The turns of a person.
     fn turns(&self, number: u32) -> impl Iterator<Item = Span> {
         let rotation = number % self.size.rotations;
-        (0..TURNS).filter(move |turn| self.member(rotation, *turn) == number).map(move |turn| self.turn(rotation, turn))
+        (0..TURNS).filter(move |turn| self.member(rotation, *turn) == number).map(move |turn| nth_turn(rotation, turn))
     }
 
     fn team(&self, number: u32) -> u32 {
@@ -172,7 +152,7 @@ impl Crowd {
             name: Some(format!("Person Number {number}")),
             fresh: fresh.clone(),
             said: false,
-            at: self.began(),
+            at: began(),
         };
         let _ = store.link_user(&link).await?;
         let live = store.load(&fresh).await?.ok_or(CrowdError::Lost(number))?;
@@ -182,17 +162,29 @@ impl Crowd {
         if number == self.on_call(rotation) {
             let holds: Result<Vec<Hold>, CrowdError> =
                 (0..self.size.holds / self.size.rotations).map(|group| self.held(number, group)).collect();
-            let asked = self.asked(&live, rotation)?;
-            let mut live = changed(store, live, &asked).await?;
+            let requests = asked(&live, rotation)?;
+            let mut live = changed(store, live, &requests).await?;
             for holds in holds?.chunks(MAX_HOLDS) {
                 let evidence = holds.iter().map(|hold| draft("hold.held", json!({ "hold": hold.key.to_string() })));
                 let evidence = evidence.collect();
-                let change = PersonChange { holds: holds.to_vec(), evidence, ..PersonChange::nothing(&live, self.now) };
+                let change = PersonChange { holds: holds.to_vec(), evidence, ..PersonChange::nothing(&live, NOW) };
                 live = changed(store, live, &change).await?;
             }
         }
         Ok(())
     }
+}
+
+/// A turn of a rotation, by its number. Hand-offs are spread over eleven hours of the day.
+fn nth_turn(rotation: u32, number: u32) -> Span {
+    let first = later(earlier(NOW, 36 * HOUR), HOUR * (1 + rotation % 11));
+    let start = later(first, TURN * number);
+    Span { start, end: later(start, TURN) }
+}
+
+/// When everything began: before the first turn.
+fn began() -> Timestamp {
+    earlier(NOW, 2 * DAY)
 }
 
 /// The person with the head that the change has made: reading them again would take longer than writing them.

@@ -5,12 +5,15 @@ mod compare;
 mod lines;
 mod meter;
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use dutykey_embedded::Embedded;
 use dutykey_store::Store;
 use dutykey_tests::crowd::Size;
 
-use compare::{Plan, compare};
+use compare::{Plan, compare, incomplete};
+use lines::LINES;
 use meter::Meter;
 
 #[tokio::test(start_paused = true)]
@@ -18,6 +21,16 @@ async fn no_endpoint_scans_the_table_and_none_costs_more_in_a_larger_company_unl
     let plan = Plan { size: Size { people: 100, rotations: 10, holds: 500 }, samples: 1 };
     let compared = compare(plan).await.unwrap();
     assert!(compared.complaints.is_empty(), "{compared}");
+}
+
+#[test]
+fn an_endpoint_that_nobody_asks_is_named() {
+    let mut described: BTreeSet<String> = LINES.iter().map(|line| line.endpoint.to_owned()).collect();
+    assert_eq!(incomplete(&described), Vec::<String>::new());
+    described.insert("GET /v1/news".to_owned());
+    described.remove("GET /v1/holds");
+    let said = incomplete(&described);
+    assert!(said.len() == 2 && said[0].contains("GET /v1/news") && said[1].contains("GET /v1/holds"), "{said:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ impl Crowd {
         for team in 0..teams {
             let rotations = team * TEAM..self.size.rotations.min((team + 1) * TEAM);
             let rotations: BTreeSet<RotationId> = rotations.map(rotation_id).collect::<Result<_, _>>()?;
-            profiles.extend([self.given(team, rotations.clone())?, self.offered(team, rotations)?]);
+            profiles.extend([self.given(team, rotations.clone())?, offered(team, rotations)?]);
         }
         let token = SecretRef::Env("NOBODY_ASKS".to_owned());
         let source = Source {
@@ -51,20 +51,20 @@ impl Crowd {
             (0..self.size.holds / self.size.rotations).map(|group| entitlement(team, group)).collect();
         Ok(Profile { enrollment: Some(rule), ..profile(given_id(team)?, format!("Team {team}"), entitlements?) })
     }
+}
 
-    /// What a team's people on call may ask for.
-    fn offered(&self, team: u32, rotations: BTreeSet<RotationId>) -> Result<Profile, CrowdError> {
-        let service = SelfService {
-            rotations,
-            max_duration: 4 * HOUR,
-            justification_required: true,
-            expires: HOUR,
-            steps: vec![Step { approvers: Approvers::Groups([LEADS.to_owned()].into()), any: 1 }],
-        };
-        let entitlements = vec![entitlement(team, 1_000)?];
-        let name = format!("Team {team}, in trouble");
-        Ok(Profile { self_service: Some(service), ..profile(offered_id(team)?, name, entitlements) })
-    }
+/// What a team's people on call may ask for.
+fn offered(team: u32, rotations: BTreeSet<RotationId>) -> Result<Profile, CrowdError> {
+    let service = SelfService {
+        rotations,
+        max_duration: 4 * HOUR,
+        justification_required: true,
+        expires: HOUR,
+        steps: vec![Step { approvers: Approvers::Groups([LEADS.to_owned()].into()), any: 1 }],
+    };
+    let entitlements = vec![entitlement(team, 1_000)?];
+    let name = format!("Team {team}, in trouble");
+    Ok(Profile { self_service: Some(service), ..profile(offered_id(team)?, name, entitlements) })
 }
 
 fn profile(id: ProfileId, name: String, entitlements: Vec<EntitlementRef>) -> Profile {

@@ -15,7 +15,7 @@ use dutykey_embedded::Embedded;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue, SendError};
 use dutykey_runtime::clock::{SeededChance, VirtualClock};
 use dutykey_store::Store;
-use dutykey_tests::crowd::{Crowd, Size, address};
+use dutykey_tests::crowd::{Crowd, NOW, Size, address};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -74,6 +74,8 @@ impl ReadKeys for NoKeys {
 /// A company whose API is asked.
 struct Site {
     crowd: Crowd,
+    /// How long it took to fill it.
+    filled: Duration,
     embedded: Embedded,
     meter: Meter,
     running: Router,
@@ -102,10 +104,12 @@ impl Site {
         let embedded = Embedded::memory()?;
         let store = Store::new(embedded.client(), TABLE);
         store.create_table("speed").await?;
+        let begun = Instant::now();
         let crowd = Crowd::fill(&store, size).await?;
+        let filled = begun.elapsed();
         let meter = Meter::default();
-        let running = process(&embedded, &meter, &crowd);
-        Ok(Self { crowd, embedded, meter, running, callers: RefCell::default() })
+        let running = process(&embedded, &meter);
+        Ok(Self { crowd, filled, embedded, meter, running, callers: RefCell::default() })
     }
 
     /// What a line costs. Whoever calls has called before, and so has everybody else where the process runs already.
@@ -120,7 +124,7 @@ impl Site {
             }
             let process = match line.process {
                 Process::Running => self.running.clone(),
-                Process::New => process(&self.embedded, &self.meter, &self.crowd),
+                Process::New => process(&self.embedded, &self.meter),
             };
             self.meter.take();
             let started = Instant::now();
@@ -172,9 +176,9 @@ impl Site {
     }
 }
 
-/// A process that serves the API of a company.
-fn process(embedded: &Embedded, meter: &Meter, crowd: &Crowd) -> Router {
-    let clock = Arc::new(VirtualClock::starting_at(crowd.now()));
+/// A process that serves the API.
+fn process(embedded: &Embedded, meter: &Meter) -> Router {
+    let clock = Arc::new(VirtualClock::starting_at(NOW));
     access_requests::router(Ports {
         store: Store::new(meter.client(embedded), TABLE),
         queues: Arc::new(NoQueues),
@@ -187,6 +191,8 @@ fn process(embedded: &Embedded, meter: &Meter, crowd: &Crowd) -> Router {
 
 /// Both companies, measured.
 pub(crate) struct Comparison {
+    /// How long it took to fill the two.
+    filled: [Duration; 2],
     rows: Vec<Row>,
     /// What breaks a rule.
     pub(crate) complaints: Vec<String>,
@@ -207,11 +213,11 @@ pub(crate) async fn compare(plan: Plan) -> Result<Comparison, Failed> {
     }
     complaints.extend(rows.iter().filter_map(Row::complaint));
     let mended = rows.iter().filter_map(Row::mended).collect();
-    Ok(Comparison { rows, complaints, mended })
+    Ok(Comparison { filled: [small.filled, big.filled], rows, complaints, mended })
 }
 
 /// Whether every `GET` has a line, and every line and name an endpoint.
-fn incomplete(described: &BTreeSet<String>) -> Vec<String> {
+pub(crate) fn incomplete(described: &BTreeSet<String>) -> Vec<String> {
     let asked: BTreeSet<&str> = LINES.iter().map(|line| line.endpoint).collect();
     let unasked =
         described.iter().filter(|endpoint| endpoint.starts_with("GET ") && !asked.contains(endpoint.as_str()));
@@ -240,6 +246,9 @@ impl Row {
         if small.spent.scans() + big.spent.scans() > 0 {
             return Some(format!("{name} scans: {}", big.spent));
         }
+        if small.things == Some(0) || big.things == Some(0) {
+            return Some(format!("{name} answers with none of its `{}`", self.line.things.unwrap_or_default()));
+        }
         let units = format!("{} → {} read units", small.spent.read, big.spent.read);
         if KNOWN_TO_GROW.contains(&name.as_str()) {
             return None;
@@ -267,9 +276,10 @@ impl Row {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heads = ["answer KiB", "things", "read units", "write units", "median ms"];
-        let heads = heads.map(|head| format!("{head:>22}")).join("");
-        writeln!(f, "{:<52}{heads}   requests to the table", "")?;
+        let [small, big] = self.filled.map(|filled| filled.as_secs_f64());
+        writeln!(f, "filled in {small:.1} s and {big:.1} s")?;
+        let heads = ["answer KiB", "things", "read units", "write units", "median ms"].map(str::to_owned);
+        writeln!(f, "{:<50}{}   requests to the table", "", columns(&heads))?;
         for Row { line, small, big } in &self.rows {
             let kib = |cost: &Cost| f64::from(u32::try_from(cost.bytes).unwrap_or(u32::MAX)) / 1_024.0;
             let things = |cost: &Cost| cost.things.and_then(|things| u32::try_from(things).ok()).map(f64::from);
@@ -282,11 +292,15 @@ impl fmt::Display for Comparison {
                 side_by_side(small.spent.written, big.spent.written),
                 side_by_side(milliseconds(small), milliseconds(big)),
             ];
-            let cells = cells.map(|cell| format!("{cell:>22}")).join("");
-            writeln!(f, "{:<52}{cells}   {}", line.name(), big.spent)?;
+            writeln!(f, "{:<50}{}   {}", line.name(), columns(&cells), big.spent)?;
         }
         self.complaints.iter().chain(&self.mended).try_for_each(|said| writeln!(f, "{said}"))
     }
+}
+
+fn columns(cells: &[String; 5]) -> String {
+    let [bytes, things, read, written, time] = cells;
+    format!("{bytes:>22}{things:>18}{read:>28}{written:>22}{time:>28}")
 }
 
 /// What the smaller and the larger company have, and how many times as much that is.

@@ -1,7 +1,7 @@
 //! What is asked of each endpoint. A `GET` of the API's description that has no line here is an error.
 
 use dutykey_policy::time::{earlier, later};
-use dutykey_tests::crowd::{self, ADMINS, AUDIT, Crowd, LEADS};
+use dutykey_tests::crowd::{self, ADMINS, AUDIT, Crowd, LEADS, NOW};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -135,15 +135,9 @@ pub(crate) const LINES: &[Line] = &[
         get(format!("/v1/rotations/{}/shifts", crowd::rotation_id(scene.rotation())?))
     }),
     Line::many("GET /v1/who", "now", "holds", |_| get("/v1/who")),
-    Line::many("GET /v1/who", "two hours ago", "holds", |scene| {
-        get(format!("/v1/who?at={}", earlier(scene.crowd.now(), 2 * HOUR)))
-    }),
-    Line::many("GET /v1/who", "in six hours", "holds", |scene| {
-        get(format!("/v1/who?at={}", later(scene.crowd.now(), 6 * HOUR)))
-    }),
-    Line::many("GET /v1/forecast", "of a day", "shifts", |scene| {
-        get(format!("/v1/forecast?to={}", later(scene.crowd.now(), 24 * HOUR)))
-    }),
+    Line::many("GET /v1/who", "two hours ago", "holds", |_| get(format!("/v1/who?at={}", earlier(NOW, 2 * HOUR)))),
+    Line::many("GET /v1/who", "in six hours", "holds", |_| get(format!("/v1/who?at={}", later(NOW, 6 * HOUR)))),
+    Line::many("GET /v1/forecast", "of a day", "shifts", |_| get(format!("/v1/forecast?to={}", later(NOW, 24 * HOUR)))),
     Line::many("GET /v1/holds", "a page", "holds", |scene| get(format!("/v1/holds?limit={}", scene.page))),
     Line::many("GET /v1/rotations", "a page", "rotations", |scene| get(format!("/v1/rotations?limit={}", scene.page))),
     Line::many("GET /v1/evidence", "of the system", "records", |scene| {
@@ -187,8 +181,10 @@ pub(crate) const ANSWER_GROWS: &[&str] = &[
 /// Lines that cost more in a larger company although their answer need not. Each is a fault, with what it comes from; one
 /// that was mended has to leave the list.
 pub(crate) const KNOWN_TO_GROW: &[&str] = &[
-    // It tells of every offer of every profile whether the caller could take it, with two queries for each rotation.
+    // `Requests::offers` finds out of every offer of every profile whether the caller could take it, with a query of the
+    // rotation's shifts for each, and `Requests::duties` asks each of these rotations again.
     "GET /v1/me",
-    // To know its issuer and groups, a process reads the installation with every profile in it.
+    // `Identify::caller` needs the issuer and two lists of groups, and reads the installation with every profile in it.
+    // A process keeps the profiles, so that only its first request pays.
     "GET /v1/profiles/{profile} by a new process",
 ];
