@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod calendar;
 pub mod company;
+pub mod crowd;
 pub mod events;
 pub mod issuer;
 pub mod pagerduty;

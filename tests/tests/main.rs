@@ -13,4 +13,6 @@ mod paths;
 #[cfg(test)]
 mod serve_kills;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod switch;
