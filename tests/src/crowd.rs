@@ -16,6 +16,8 @@ use dutykey_engine::ports::ledger::{
 };
 use dutykey_engine::ports::rota::{Directory, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Pulse, WritePulse as _, WriteRules as _};
+use dutykey_engine::ports::summary::KeepSummary as _;
+use dutykey_engine::summary::Summary;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AppId, IdError, PersonId};
 use dutykey_policy::time::{Span, earlier, later};
@@ -26,7 +28,7 @@ use serde_json::json;
 use names::{SOURCE, platform_user, user};
 use things::{asked, block, draft, sealed};
 
-pub use names::{address, given_to, offered_to, person_id, rotation_id, waiting_id};
+pub use names::{address, emergency_id, given_to, offered_to, person_id, rotation_id, waiting_id};
 
 /// Now, for every company: 2026-11-25T12:00:00Z.
 pub const NOW: Timestamp = Timestamp::constant(1_795_608_000, 0);
@@ -110,6 +112,9 @@ impl Crowd {
             let denial = block(size.people - 1 - number)?;
             store.place(&denial, &sealed("laptop stolen"), NOW).await?;
         }
+        let overview =
+            Summary { at: NOW, overdue: 0, oldest: HOUR, stale_sources: 0, brakes: 0, unmatched: 0, gaps: 0 };
+        store.keep_summary(&overview).await?;
         store.keep_pulse(&Pulse { ticked_at: Some(NOW), ..Pulse::default() }).await?;
         Ok(crowd)
     }
@@ -125,6 +130,18 @@ impl Crowd {
     pub fn on_call(&self, rotation: u32) -> u32 {
         let running = (0..TURNS).find(|turn| nth_turn(rotation, *turn).contains(NOW));
         self.member(rotation, running.unwrap_or_default())
+    }
+
+    /// The name of the shift that a rotation's person on call is in.
+    ///
+    /// # Errors
+    /// Nobody is on call.
+    pub fn shift_name(&self, rotation: u32) -> Result<String, CrowdError> {
+        let change = self.rotation_change(rotation)?;
+        let known = change.known.into_iter().flat_map(|known| known.shifts);
+        let mut running = known.filter(|known| known.shift.covers(NOW));
+        let running = running.next().ok_or(CrowdError::Lost(rotation))?;
+        Ok(running.shift.name(&change.head.id))
     }
 
     /// Whose turn it is.

@@ -82,8 +82,7 @@ pub(crate) struct Caller {
 
 impl Identify {
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let configured = self.rules.installation().await?;
-        let installation = configured.map(|configured| configured.installation).unwrap_or_default();
+        let installation = self.rules.settings().await?.unwrap_or_default();
         let now = self.clock.now();
         let (subject, address, groups, issued_at) = match (&installation.api.oidc, self.unconfigured) {
             (Some(oidc), _) => {

@@ -9,7 +9,7 @@ use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_policy::enrollment::Origin;
 use dutykey_policy::hold::{Act, Hold, Outcome, State as HoldState};
 use dutykey_policy::id::{PersonId, RotationId};
-use dutykey_policy::rota::KnownShift;
+use dutykey_policy::rota::{KnownShift, Shift};
 use dutykey_policy::time::{Span, instant_text, later};
 use dutykey_store::MAX_PAGE;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::caller::Anyone;
 use crate::query::excerpt;
-use crate::shifts::{ShiftView, name, named};
+use crate::shifts::ShiftView;
 use crate::views::{Context, HoldView, shown};
 use crate::{Api, Problem};
 
@@ -123,10 +123,10 @@ pub(crate) async fn report(
     Path(text): Path<String>,
 ) -> Result<Json<ReportView>, Problem> {
     let none = || Problem::NotFound(format!("shift {}", excerpt(&text)));
-    let (rotation, start) = named(&text).ok_or_else(none)?;
+    let (rotation, start) = Shift::named(&text).ok_or_else(none)?;
     let instant = Span::new(start, later(start, Duration::from_millis(1))).ok_or_else(none)?;
     let known = api.store.known(&rotation, instant).await?;
-    let known = known.into_iter().find(|known| name(&rotation, &known.shift) == text).ok_or_else(none)?;
+    let known = known.into_iter().find(|known| known.shift.name(&rotation) == text).ok_or_else(none)?;
     let users: Vec<_> = known.shift.user.iter().cloned().collect();
     let person = api.store.people(&rotation.source, &users).await?.into_values().next();
     let (mut shown_as, mut holds) = (None, Vec::new());

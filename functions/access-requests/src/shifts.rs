@@ -7,11 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_policy::id::RotationId;
-use dutykey_policy::rota::{KnownShift, Shift, hex};
+use dutykey_policy::rota::KnownShift;
 use dutykey_policy::time::{Span, instant_text, later};
 use jiff::Timestamp;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::caller::Anyone;
@@ -91,7 +90,7 @@ pub(crate) async fn shifts(
 impl ShiftView {
     pub(crate) fn new(rotation: &RotationId, known: &KnownShift, person: Option<PersonView>) -> Self {
         Self {
-            id: name(rotation, &known.shift),
+            id: known.shift.name(rotation),
             person,
             user: known.shift.user.as_ref().map(ToString::to_string),
             start: known.shift.start,
@@ -99,21 +98,6 @@ impl ShiftView {
             seen: known.seen,
         }
     }
-}
-
-/// A name for a shift that is fit for an address: its rotation, its beginning, and a digest of its user.
-pub(crate) fn name(rotation: &RotationId, shift: &Shift) -> String {
-    const BYTES: usize = 6;
-    let digest = Sha256::digest(shift.user.as_ref().map_or("", |user| user.as_str()));
-    let user = hex(digest.get(..BYTES).unwrap_or(&digest));
-    format!("{rotation}.{}.{user}", shift.start.as_millisecond())
-}
-
-/// The rotation and the beginning of a shift of this name.
-pub(crate) fn named(name: &str) -> Option<(RotationId, Timestamp)> {
-    let mut parts = name.rsplitn(3, '.').skip(1);
-    let start = parts.next()?.parse().ok()?;
-    Some((parts.next()?.parse().ok()?, Timestamp::from_millisecond(start).ok()?))
 }
 
 /// The stretch that is asked for: from now on for a week, where nothing else is said.

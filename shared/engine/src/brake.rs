@@ -167,7 +167,7 @@ impl Brakes {
         let heads = followed.into_iter().flat_map(|followed| followed.rotations);
         let mut rotations: Vec<_> = heads.filter_map(|head| head.held.clone().map(|held| (head, held))).collect();
         rotations.sort_by_key(|(_, held)| held.since);
-        let directory = self.rules.installation().await?.and_then(|configured| configured.installation.directory);
+        let directory = self.rules.settings().await?.and_then(|settings| settings.directory);
         Ok(Holding { rotations, people: directory.map(|directory| (directory, roll)) })
     }
 
@@ -227,7 +227,7 @@ impl Brakes {
         for _ in 0..RACES {
             let unknown = || BrakeError::Unknown(digest.to_owned());
             let now = self.clock.now();
-            let directory = self.rules.installation().await?.and_then(|it| it.installation.directory);
+            let directory = self.rules.settings().await?.and_then(|settings| settings.directory);
             let directory = directory.ok_or_else(unknown)?;
             let mut roll = self.rolls.roll(&directory).await?;
             if !digests(&roll).iter().any(|known| known == digest) {

@@ -113,6 +113,23 @@ pub struct Shift {
 }
 
 impl Shift {
+    /// A name that is fit for an address: its rotation, its beginning, and a digest of its user.
+    #[must_use]
+    pub fn name(&self, rotation: &RotationId) -> String {
+        const BYTES: usize = 6;
+        let digest = Sha256::digest(self.user.as_ref().map_or("", |user| user.as_str()));
+        let user = hex(digest.get(..BYTES).unwrap_or(&digest));
+        format!("{rotation}.{}.{user}", self.start.as_millisecond())
+    }
+
+    /// The rotation and the beginning of a shift of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<(RotationId, Timestamp)> {
+        let mut parts = name.rsplitn(3, '.').skip(1);
+        let start = parts.next()?.parse().ok()?;
+        Some((parts.next()?.parse().ok()?, Timestamp::from_millisecond(start).ok()?))
+    }
+
     /// Whether the user is on call at the instant.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {

@@ -136,8 +136,8 @@ fn signature(secret: &str, id: &str, timestamp: &str, body: &str) -> Result<Stri
 impl Notify for Notices {
     async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
         tracing::warn!(notice.id = %notice.id, notice.topic = ?notice.topic, "{}", notice.text);
-        let configured = self.rules.installation().await.map_err(|error| NotifyError(error.to_string()))?;
-        let channels = configured.map(|configured| configured.installation.notify).unwrap_or_default();
+        let settings = self.rules.settings().await.map_err(|error| NotifyError(error.to_string()))?;
+        let channels = settings.map(|settings| settings.notify).unwrap_or_default();
         let mut failed = None;
         for channel in channels.iter().filter(|channel| channel.on.contains(&notice.topic)) {
             failed = self.post(channel, notice).await.err().or(failed);

@@ -41,14 +41,13 @@ pub(crate) struct ConfigHead {
 #[async_trait]
 impl ReadRules for Store {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
-        for _ in 0..ATTEMPTS {
-            let Some(head) = self.config_head().await? else { return Ok(None) };
-            if let Some(mut installation) = self.installation_of(&head).await? {
-                installation.profiles = self.profile_versions(&head.profiles).await?;
-                return Ok(Some(Configured { version: head.version, installation, made: head.made }));
-            }
-        }
-        Err(missing(&keys::config()))
+        let Some((head, mut installation)) = self.configuration().await? else { return Ok(None) };
+        installation.profiles = self.profile_versions(&head.profiles).await?;
+        Ok(Some(Configured { version: head.version, installation, made: head.made }))
+    }
+
+    async fn settings(&self) -> Result<Option<Installation>, StoreError> {
+        Ok(self.configuration().await?.map(|(_, installation)| installation))
     }
 
     async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
@@ -111,6 +110,17 @@ impl Store {
     /// The head of the configuration; `None` before the first was applied.
     pub(crate) async fn config_head(&self) -> Result<Option<ConfigHead>, StoreError> {
         self.get(&keys::config()).await?.map(decode).transpose()
+    }
+
+    /// The head of the configuration and what it names, without the profiles; `None` before the first was applied.
+    async fn configuration(&self) -> Result<Option<(ConfigHead, Installation)>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Some(head) = self.config_head().await? else { return Ok(None) };
+            if let Some(installation) = self.installation_of(&head).await? {
+                return Ok(Some((head, installation)));
+            }
+        }
+        Err(missing(&keys::config()))
     }
 
     /// The installation, without its profiles; `None` where its document is gone because the head has moved meanwhile.

@@ -1,5 +1,7 @@
 //! Where people and administrators act: through the same code as the API.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,10 @@ pub(crate) struct Office {
     pub(crate) ledger: Store,
     /// What IDs are drawn from.
     pub(crate) chance: Arc<SeededChance>,
+    /// Until when people wait before they act again.
+    pub(crate) waiting: Rc<RefCell<Vec<Timestamp>>>,
+    /// How many are at work. Whoever waits is not.
+    pub(crate) busy: Rc<RefCell<usize>>,
 }
 
 fn long(seconds: Second) -> Duration {
@@ -96,7 +102,15 @@ impl Office {
     }
 
     async fn wait(&self, from: Timestamp, seconds: Second) {
-        self.world().clock.until(later(from, long(seconds))).await;
+        let until = later(from, long(seconds));
+        self.waiting.borrow_mut().push(until);
+        *self.busy.borrow_mut() -= 1;
+        self.world().clock.until(until).await;
+        *self.busy.borrow_mut() += 1;
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(place) = waiting.iter().position(|at| *at == until) {
+            waiting.swap_remove(place);
+        }
     }
 
     /// An administrator denies.

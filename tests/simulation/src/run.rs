@@ -171,6 +171,8 @@ struct Course {
     fleet: Rc<Fleet>,
     fleets: u64,
     busy: Rc<RefCell<usize>>,
+    /// Until when people wait before they act again.
+    waiting: Rc<RefCell<Vec<Timestamp>>>,
     ended: Rc<Notify>,
     profiles: Vec<Option<Profile>>,
     version: u64,
@@ -193,6 +195,7 @@ impl Course {
             options,
             fleets: 0,
             busy: Rc::default(),
+            waiting: Rc::default(),
             ended: Rc::new(Notify::new()),
             version: 0,
         }
@@ -259,7 +262,8 @@ impl Course {
             let event = events.peek().map_or(Timestamp::MAX, |(at, _)| *at);
             let message = if paused { None } else { self.ground.queues.next_at() };
             let read = if self.options.skip { reads.next(next_read) } else { next_read };
-            let wakes = event.min(read).min(message.unwrap_or(Timestamp::MAX)).min(end);
+            let acts = self.waiting.borrow().iter().min().copied().unwrap_or(Timestamp::MAX);
+            let wakes = event.min(read).min(message.unwrap_or(Timestamp::MAX)).min(acts).min(end);
             if self.options.skip && *self.busy.borrow() == 0 {
                 self.leave_out(&mut ticks, wakes).await;
             }
@@ -498,6 +502,12 @@ impl Course {
 
     /// Where people and administrators act.
     fn office(&self) -> Office {
-        Office { ground: self.ground.clone(), ledger: self.ledger.clone(), chance: self.chance.clone() }
+        Office {
+            ground: self.ground.clone(),
+            ledger: self.ledger.clone(),
+            chance: self.chance.clone(),
+            waiting: self.waiting.clone(),
+            busy: self.busy.clone(),
+        }
     }
 }

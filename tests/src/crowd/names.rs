@@ -1,6 +1,6 @@
 //! What people and things are called, by their numbers.
 
-use dutykey_policy::id::{EntitlementRef, IdError, PersonId, ProfileId, RequestId, RotationId, UserId};
+use dutykey_policy::id::{EmergencyId, EntitlementRef, IdError, PersonId, ProfileId, RequestId, RotationId, UserId};
 use dutykey_policy::rota::PlatformUser;
 
 use super::TEAM;
@@ -52,6 +52,14 @@ pub fn offered_to(rotation: u32) -> Result<ProfileId, IdError> {
 /// None: it is an ID.
 pub fn waiting_id(rotation: u32) -> Result<RequestId, IdError> {
     format!("req_01JD{:022}", 2 * rotation).parse()
+}
+
+/// What the person on call in a rotation has taken in an emergency.
+///
+/// # Errors
+/// None: it is an ID.
+pub fn emergency_id(rotation: u32) -> Result<EmergencyId, IdError> {
+    format!("emg_01JD{rotation:022}").parse()
 }
 
 pub(super) fn past_id(rotation: u32) -> Result<RequestId, IdError> {

@@ -4,6 +4,7 @@ use dutykey_engine::ports::ledger::{LivePerson, PersonChange};
 use dutykey_engine::ports::rota::{KnownChange, RotationChange, RotationHead};
 use dutykey_engine::request::justification_name;
 use dutykey_policy::block::{Block, Denied, Reach};
+use dutykey_policy::emergency::Emergency;
 use dutykey_policy::enrollment::{Enrollment, Origin, Period};
 use dutykey_policy::evidence::{Draft, Sealed};
 use dutykey_policy::hold::{Act, Hold, Outcome, State};
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::names::{
-    APP, account, entitlement, given_id, offered_id, past_id, person_id, rotation_id, user, waiting_id,
+    APP, account, emergency_id, entitlement, given_id, offered_id, past_id, person_id, rotation_id, user, waiting_id,
 };
 use super::{Crowd, CrowdError, DAY, HOUR, NOW, TEAM, TURNS, began, nth_turn};
 
@@ -130,7 +131,7 @@ impl Crowd {
     }
 }
 
-/// A request that waits, and one that is over.
+/// A request that waits, one that is over, and an emergency that waits for its review.
 pub(super) fn asked(live: &LivePerson, rotation: u32) -> Result<PersonChange, CrowdError> {
     let text = sealed("the disk is full and nobody can log in");
     let ask = |at: Timestamp| Ask {
@@ -156,7 +157,17 @@ pub(super) fn asked(live: &LivePerson, rotation: u32) -> Result<PersonChange, Cr
     let texts = [&waits, &ended].map(|id| (justification_name(id, 0), text.clone())).into();
     let evidence = requests.iter().map(|request| draft("request.asked", json!({ "request": request.id })));
     let evidence = evidence.collect();
-    Ok(PersonChange { requests, texts, evidence, ..PersonChange::nothing(live, NOW) })
+    let emergency = Some(Emergency {
+        id: emergency_id(rotation)?,
+        person: live.person.id.clone(),
+        profile: offered_id(rotation / TEAM)?,
+        version: 1,
+        access,
+        justification: text.digest(),
+        incident: None,
+        review: None,
+    });
+    Ok(PersonChange { requests, emergency, texts, evidence, ..PersonChange::nothing(live, NOW) })
 }
 
 pub(super) fn block(number: u32) -> Result<Block, CrowdError> {

@@ -147,6 +147,17 @@ pub(crate) const LINES: &[Line] = &[
         let person = crowd::person_id(scene.on_call())?;
         get(format!("/v1/evidence?chain=person/{person}&limit={}", scene.page))
     }),
+    Line::one("GET /v1/shifts/{shift}/report", "", |scene| {
+        get(format!("/v1/shifts/{}/report", scene.crowd.shift_name(scene.rotation())?))
+    }),
+    Line::one("GET /v1/overview", "", |_| get("/v1/overview")),
+    Line::one("GET /v1/brakes", "", |_| get("/v1/brakes")),
+    Line::many("GET /v1/break-glass", "a page", "emergencies", |scene| {
+        get(format!("/v1/break-glass?limit={}", scene.page))
+    }),
+    Line::one("GET /v1/break-glass/{emergency}", "", |scene| {
+        get(format!("/v1/break-glass/{}", crowd::emergency_id(scene.rotation())?))
+    }),
     Line::many("GET /v1/blocks", "", "blocks", |_| get("/v1/blocks")),
     Line::many("GET /v1/requests", "one's own", "requests", |scene| get(format!("/v1/requests?limit={}", scene.page))),
     Line::many("GET /v1/requests", "a page of those that wait", "requests", |scene| {
@@ -184,7 +195,6 @@ pub(crate) const KNOWN_TO_GROW: &[&str] = &[
     // `Requests::offers` finds out of every offer of every profile whether the caller could take it, with a query of the
     // rotation's shifts for each, and `Requests::duties` asks each of these rotations again.
     "GET /v1/me",
-    // `Identify::caller` needs the issuer and two lists of groups, and reads the installation with every profile in it.
-    // A process keeps the profiles, so that only its first request pays.
-    "GET /v1/profiles/{profile} by a new process",
+    // `Brakes::holding` reads the head of each rotation to find those of which something is held.
+    "GET /v1/brakes",
 ];

@@ -56,6 +56,11 @@ pub trait ReadRules: Send + Sync {
     /// The installation; `None` before the first one was applied.
     async fn installation(&self) -> Result<Option<Configured>, StoreError>;
 
+    /// The same without its profiles, for whoever needs none of them: a company may have hundreds.
+    async fn settings(&self) -> Result<Option<Installation>, StoreError> {
+        Ok(self.installation().await?.map(|it| Installation { profiles: Vec::new(), ..it.installation }))
+    }
+
     /// The current versions of these profiles; those that exist.
     async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError>;
 
