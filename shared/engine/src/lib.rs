@@ -8,6 +8,7 @@
 pub mod block;
 mod call;
 pub mod caller;
+pub mod catalog;
 mod directory;
 mod due;
 mod enroll;
