@@ -9,6 +9,7 @@ mod ahead;
 mod blocks;
 mod body;
 mod caller;
+mod entitlements;
 mod explained;
 mod health;
 mod lists;
@@ -118,6 +119,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(profiles::profiles))
         .routes(routes!(profiles::profile))
         .routes(routes!(profiles::enrollments))
+        .routes(routes!(entitlements::entitlements))
         .routes(routes!(shifts::shifts))
         .routes(routes!(lists::who))
         .routes(routes!(lists::forecast))
