@@ -4,6 +4,7 @@
 //! Everything but the size is the same in each: a rotation has as many people, somebody on call as many holds, a team as
 //! many rotations and profiles. What an answer about one thing costs may then not depend on the size.
 
+mod catalog;
 mod names;
 mod rules;
 mod things;
@@ -18,6 +19,7 @@ use dutykey_engine::ports::rota::{Directory, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Pulse, WritePulse as _, WriteRules as _};
 use dutykey_engine::ports::summary::KeepSummary as _;
 use dutykey_engine::summary::Summary;
+use dutykey_policy::catalog::LongId;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AppId, IdError, PersonId};
 use dutykey_policy::time::{Span, earlier, later};
@@ -59,6 +61,9 @@ pub enum CrowdError {
     /// A name that was made up here is none.
     #[error(transparent)]
     Id(#[from] IdError),
+    /// A name that was made up here is too long for the catalog.
+    #[error(transparent)]
+    Long(#[from] LongId),
     /// The sizes do not go together.
     #[error("a company needs a rotation, people for three turns of each, and at most 200 holds for each: {0:?}")]
     Size(Size),
@@ -112,6 +117,7 @@ impl Crowd {
             let denial = block(size.people - 1 - number)?;
             store.place(&denial, &sealed("laptop stolen"), NOW).await?;
         }
+        crowd.catalog(store).await?;
         let overview =
             Summary { at: NOW, overdue: 0, oldest: HOUR, stale_sources: 0, brakes: 0, unmatched: 0, gaps: 0 };
         store.keep_summary(&overview).await?;

@@ -10,6 +10,7 @@ mod blocks;
 mod body;
 mod caller;
 mod emergencies;
+mod entitlements;
 mod explained;
 mod health;
 mod lists;
@@ -150,6 +151,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(profiles::edits::preview))
         .routes(routes!(profiles::edits::confirm))
         .routes(routes!(profiles::enrollments))
+        .routes(routes!(entitlements::entitlements))
         .routes(routes!(shifts::shifts))
         .routes(routes!(report::report))
         .routes(routes!(lists::who))

@@ -240,6 +240,9 @@ async fn what_cannot_be_answered_is_a_problem_with_a_type_of_its_own() {
         ("GET", long.as_str(), 414, "query-too-long"),
         ("GET", "/v1/forecast?from=2026-11-23T00:00:00Z&to=2027-11-23T00:00:00Z", 400, "invalid-parameter"),
         ("GET", "/v1/evidence?chain=person/ann", 400, "invalid-parameter"),
+        ("GET", "/v1/entitlements?app=another", 400, "invalid-parameter"),
+        ("GET", "/v1/entitlements?q=--", 400, "invalid-parameter"),
+        ("GET", "/v1/entitlements?cursor=abcd", 400, "invalid-cursor"),
         ("GET", "/v1/nothing", 404, "not-found"),
         ("POST", "/v1/who", 405, "method-not-allowed"),
     ] {
@@ -328,7 +331,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 37, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 38, "each endpoint with each caller");
 }
 
 #[tokio::test]
@@ -464,4 +467,62 @@ async fn r2_r20_an_administrator_denies_and_another_lifts_what_would_give_the_fi
         assert_eq!(call("dan", "DELETE", &path, Value::Null).await.0, 404, "it is lifted");
     }
     assert_eq!(world.get("/v1/blocks").await["blocks"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_catalog_says_what_apps_have_which_profiles_give_it_and_how_fresh_that_is() {
+    use dutykey_engine::ports::catalog::{Catalog, CatalogFailure, WriteCatalogs as _};
+    use dutykey_policy::catalog::{CatalogEntry, Change};
+    use dutykey_policy::id::EntitlementRef;
+
+    let world = world().await;
+    let never = world.get("/v1/entitlements").await;
+    let nothing = serde_json::json!({
+        "entitlements": [], "apps": [{ "app": "toys", "refreshed_at": null, "failure": null }], "next": null, "unreadable": [],
+    });
+    assert_eq!(never, nothing, "nobody has read the app yet");
+
+    let entry = |kind: &str, id: &str, name: &str, why: Option<&str>| {
+        let entitlement = EntitlementRef { app: "toys".parse().unwrap(), kind: kind.to_owned(), id: id.to_owned() };
+        let after = CatalogEntry::new(entitlement, name, Some("as the app says"), why, at(1)).unwrap();
+        Change::Write { before: None, after }
+    };
+    let all = [
+        entry("group", "ops", "Production operators", None),
+        entry("group", "all", "Everybody in production", Some("it follows the directory")),
+        entry("role", "admin", "Operator", None),
+    ];
+    world.store.change_entries(&all).await.unwrap();
+    let failure = CatalogFailure { since: at(10), because: "the target cannot do it now: closed".to_owned() };
+    let kinds = ["group", "role"].map(str::to_owned).into();
+    let mut catalog = Catalog::new("toys".parse().unwrap());
+    (catalog.refreshed_at, catalog.kinds, catalog.failure) = (Some(at(9)), kinds, Some(failure));
+    world.store.keep_catalog(&catalog).await.unwrap();
+
+    let ids = async |query: &str| -> Vec<String> {
+        let page = world.get(&format!("/v1/entitlements{query}")).await;
+        let listed = page["entitlements"].as_array().unwrap();
+        listed.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("?q=prod").await, ["all", "ops"]);
+    assert_eq!(ids("?q=OPER&app=toys").await, ["ops", "admin"]);
+    assert_eq!(ids("?q=oper&kind=role").await, ["admin"]);
+    assert_eq!(ids("?q=prod%20op").await, ["ops"], "each of the words begins one of the name's");
+    assert_eq!(ids("?q=duction").await, Vec::<String>::new());
+    assert_eq!(ids("?kind=permission").await, Vec::<String>::new());
+    assert_eq!(ids("?q=").await, ["all", "ops", "admin"]);
+
+    let page = world.get("/v1/entitlements?limit=1").await;
+    let first = serde_json::json!({
+        "app": "toys", "kind": "group", "id": "all", "name": "Everybody in production", "description": "as the app says",
+        "manageable": false, "why_not": "it follows the directory", "profiles": [],
+    });
+    assert_eq!(page["entitlements"], serde_json::json!([first]));
+    assert_eq!(page["apps"][0]["refreshed_at"], "2026-11-23T09:00:00.000Z", "{page}");
+    assert_eq!(page["apps"][0]["failure"]["since"], "2026-11-23T10:00:00.000Z", "the last reading stands, and says so");
+    let next = page["next"].as_str().unwrap();
+    let page = world.get(&format!("/v1/entitlements?limit=1&cursor={next}")).await;
+    let second = &page["entitlements"][0];
+    let expected = (&"ops".into(), &true.into(), &serde_json::json!(["on-call"]));
+    assert_eq!((&second["id"], &second["manageable"], &second["profiles"]), expected, "{page}");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dutykey_engine::catalog::Catalogs;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::ledger::StoreError;
@@ -16,6 +17,7 @@ use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::hold::Side;
 use dutykey_policy::id::SourceId;
+use dutykey_policy::retry::HOURLY;
 use dutykey_policy::time::{later, millis_between};
 use dutykey_store::Store;
 use tokio::sync::{Semaphore, watch};
@@ -60,6 +62,7 @@ pub struct Process {
     syncer: Syncer,
     provisioning: Worker,
     revocation: Worker,
+    catalogs: Catalogs,
     ticker: Ticker,
     queues: LocalQueues,
     store: Store,
@@ -96,6 +99,13 @@ impl Process {
         Self {
             provisioning: worker(Side::Starts, "provisioning"),
             revocation: worker(Side::Ends, "revocation"),
+            catalogs: Catalogs {
+                catalogs: shared.clone(),
+                rules: shared.clone(),
+                targets,
+                queues: Arc::new(queues.clone()),
+                clock: clock.clone(),
+            },
             syncer: Syncer {
                 rota: shared.clone(),
                 ledger: shared.clone(),
@@ -167,13 +177,22 @@ impl Process {
         }
     }
 
+    /// Has what every app has to give read, now and each hour; for ever.
+    pub async fn catalogs(&self) {
+        loop {
+            agree::agreed(self.clock.as_ref()).await;
+            let _ = self.queues.send(Queue::Provisioning, vec![Message::catalog(None, "schedule")]).await;
+            agree::pause(self.clock.as_ref(), HOURLY).await;
+        }
+    }
+
     /// One message, by the function of its queue, once the clock is trusted. A failed message is sent again after a
     /// while, as SQS would.
     async fn handle(&self, queue: Queue, message: &Message) {
         agree::agreed(self.clock.as_ref()).await;
         let done = match queue {
             Queue::Sync => rotation_sync::take(&self.syncer, message).await,
-            Queue::Provisioning => provisioning::take(&self.provisioning, message).await,
+            Queue::Provisioning => provisioning::take_any(&self.provisioning, &self.catalogs, message).await,
             Queue::Revocation => revocation::take(&self.revocation, message).await,
         };
         if let Err(error) = done {

@@ -59,7 +59,7 @@ impl Drop for Taken {
 fn whole_source(queue: Queue, message: &Message) -> Option<&SourceId> {
     match &message.about {
         About::Rota { source, rotation: None } if queue == Queue::Sync => Some(source),
-        About::Rota { .. } | About::Person { .. } | About::Sweep { .. } => None,
+        About::Rota { .. } | About::Person { .. } | About::Sweep { .. } | About::Catalog { .. } => None,
     }
 }
 

@@ -91,6 +91,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     warn_of_development(&store).await?;
     tokio::select! {
         () = process.run(stop) => {}
+        () = process.catalogs() => {}
         () = reloads(hangup, options, &world, &store, process.queues()) => {}
     }
     if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
@@ -150,6 +151,7 @@ async fn reload(path: &Path, retire: bool, world: &World, store: &Store, queues:
     let sources = store.installation().await?.map(|configured| configured.installation.sources).unwrap_or_default();
     let reads = sources.into_iter().map(|source| Message::rota(source.id, None, "configuration"));
     queues.send(Queue::Sync, reads.collect()).await?;
+    queues.send(Queue::Provisioning, vec![Message::catalog(None, "configuration")]).await?;
     Ok(version)
 }
 

@@ -263,6 +263,11 @@ async fn r21_r22_what_the_server_refuses() {
         who["holds"][0]["state"] == "forecast" && who["holds"][0]["id"] == "g-oncall"
     })
     .await;
+    until("the catalog of the app", async || {
+        let found = server.json("/v1/entitlements?q=onc").await["entitlements"][0].clone();
+        found["id"] == "g-oncall" && found["profiles"][0] == "on-call"
+    })
+    .await;
     assert_eq!(server.stop().await, Some(0));
 }
 

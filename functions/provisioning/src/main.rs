@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use dutykey_engine::catalog::Catalogs;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::queue::Queue;
@@ -15,7 +16,7 @@ use dutykey_runtime::witness::Recorder;
 use dutykey_store::Store;
 use dutykey_targets::adapters::Adapters;
 use dutykey_targets::sandbox::SandboxWorld;
-use provisioning::NAME;
+use provisioning::{Function, NAME};
 
 fn main() -> ExitCode {
     lambda::main(async {
@@ -24,11 +25,20 @@ fn main() -> ExitCode {
     })
 }
 
-async fn start() -> Result<Looks, Failure> {
+async fn start() -> Result<Function, Failure> {
     let Start { environment, aws, clock, metrics, secrets } =
         Start::of(&[Queue::Provisioning, Queue::Revocation]).await?;
     let store = Arc::new(Store::new(aws.dynamodb_watched(&clock), &environment.table));
     let sandbox = SandboxWorld::new(clock.now(), clock.clone());
+    let targets = Arc::new(Adapters::new(secrets, clock.clone(), sandbox, environment.secret_ttl));
+    let queues = Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone()));
+    let catalogs = Catalogs {
+        catalogs: store.clone(),
+        rules: store.clone(),
+        targets: targets.clone(),
+        queues: queues.clone(),
+        clock: clock.clone(),
+    };
     let worker = Worker {
         side: Side::Starts,
         actor: NAME,
@@ -37,12 +47,12 @@ async fn start() -> Result<Looks, Failure> {
         rules: store.clone(),
         sweeps: store.clone(),
         turns: store.clone(),
-        targets: Arc::new(Adapters::new(secrets, clock.clone(), sandbox, environment.secret_ttl)),
-        queues: Arc::new(SqsQueues::new(aws.sqs(), environment.queues, clock.clone())),
+        targets,
+        queues,
         clock,
         chance: Arc::new(SystemChance),
         witness: Arc::new(Recorder::new(metrics.clone())),
     };
     aws::warm(store.installation_id()).await;
-    Ok(Looks { worker, metrics, environment: environment.name })
+    Ok(Function { looks: Looks { worker, metrics, environment: environment.name }, catalogs })
 }

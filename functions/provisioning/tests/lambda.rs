@@ -8,6 +8,7 @@ mod lambda {
     use dutykey_engine::ports::ledger::{LivePerson, ReadLedger};
     use dutykey_engine::ports::queue::Message;
     use dutykey_engine::ports::rules::WriteRules;
+    use dutykey_policy::catalog::Words;
     use dutykey_policy::hold::State;
     use dutykey_policy::id::PersonId;
     use dutykey_policy::installation::SecretRef;
@@ -88,6 +89,30 @@ mod lambda {
             assert_eq!(outcome, failed(&[1]), "{}", process.output());
         }
         assert_eq!(scim.requests(), [], "nothing is done that cannot be recorded");
+    }
+
+    #[tokio::test]
+    async fn r22_the_schedule_s_message_has_each_app_read_by_one_of_its_own() {
+        let (world, scim) = (surroundings().await, FakeScim::start().await);
+        scim.state(|scim| {
+            scim.add_group(GROUP, "Prod operators", &[]);
+            scim.add_group("g-logs", "Log readers", &[]);
+        });
+        world.aws.put_secret("dutykey/scim", TOKEN);
+        let (now, token) = (SystemClock.now(), SecretRef::Secret("dutykey/scim".to_owned()));
+        world.table.store.configure(0, &company::installation(scim.base_url(), token), now).await.unwrap();
+        let process = world.start();
+        let job = events::schedule("catalog", now, 1).to_string();
+        assert_eq!(world.invoke(&batch(&[job])).await, failed(&[]), "{}", process.output());
+        let sent = world.aws.messages("provisioning");
+        assert_eq!(sent.len(), 1, "one for each app: {sent:?}");
+        // Twice: the second finds what the first has read.
+        let twice = [sent[0].body.clone(), sent[0].body.clone()];
+        assert_eq!(world.invoke(&batch(&twice)).await, failed(&[]), "{}", process.output());
+        let place = [(company::APP.parse().unwrap(), "group".to_owned())];
+        let found = world.table.store.list_entitlements(&place, &Words::of("prod"), None, 50).await.unwrap().items;
+        assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["Prod operators"]);
+        assert!(!process.output().contains(TOKEN), "P13: the token is in the log");
     }
 
     #[tokio::test]

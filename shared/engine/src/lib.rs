@@ -10,6 +10,7 @@ pub mod block;
 pub mod brake;
 mod call;
 pub mod caller;
+pub mod catalog;
 mod directory;
 mod due;
 pub mod emergency;

@@ -102,8 +102,8 @@ impl Others {
 }
 
 impl Worker {
-    /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation is not for a
-    /// worker.
+    /// Takes a message: waits until its time, then looks, or goes on with a sweep. A message about a rotation or a catalog
+    /// is not for a worker.
     ///
     /// # Errors
     /// The table cannot be used.
@@ -112,7 +112,7 @@ impl Worker {
         match &message.about {
             About::Person { person } => self.look(person).await,
             About::Sweep { sweep } => self.sweep(sweep).await,
-            About::Rota { .. } => Ok(()),
+            About::Rota { .. } | About::Catalog { .. } => Ok(()),
         }
     }
 

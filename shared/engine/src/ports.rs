@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod callers;
+pub mod catalog;
 pub mod clock;
 pub mod emergencies;
 pub mod hints;

@@ -11,6 +11,7 @@
 pub mod block;
 pub mod brake;
 pub mod bug;
+pub mod catalog;
 pub mod clock;
 pub mod edit;
 pub mod effect;

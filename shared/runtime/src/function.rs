@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use dutykey_engine::look::Worker;
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Message, Queue};
 
 use crate::aws::Aws;
@@ -69,13 +70,25 @@ impl Looks {
     /// # Errors
     /// The event is not of a queue.
     pub async fn handle(&self, event: Event) -> Result<SqsBatchResponse, Failure> {
+        self.taking(event, |message| async move { self.worker.take(&message).await }).await
+    }
+
+    /// The same for a function whose queue has other messages too: `take` takes each of them.
+    ///
+    /// # Errors
+    /// The event is not of a queue.
+    pub async fn taking<F>(&self, event: Event, take: impl Fn(Message) -> F) -> Result<SqsBatchResponse, Failure>
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
         let name = self.worker.actor;
         let Event::Queue(records) = event else {
             let what = format_args!("{name} takes records of its queue and runs on no schedule");
             return Err(Failure::new(ErrorType::Input, what));
         };
-        let done = batch::each(records, SIDE_BY_SIDE, |message: Message| async move {
-            self.worker.take(&message).await.map_err(|error| Failure::new(ErrorType::Table, error))
+        let done = batch::each(records, SIDE_BY_SIDE, |message: Message| {
+            let taken = take(message);
+            async move { taken.await.map_err(|error| Failure::new(ErrorType::Table, error)) }
         });
         let done = done.await;
         self.metrics.publish(self.worker.clock.now(), &self.environment, name);

@@ -13,6 +13,9 @@
 //! | `BLOCK` | `BLOCK#<id>` | a block | query by prefix |
 //! | | `TEXT#<id>` | the reason of a block, which can be erased; of one on a person it lies with the person | get |
 //! | `ROLL#<directory>` | `ROLL` | whom a directory shows inactive, and whom of them the brake holds | get |
+//! | `CATALOG#<app>` | `HEAD` | how fresh the app's catalog is | batch get |
+//! | | `ENTRY#<kind>#<entitlement>` | an entitlement that the app has | query by prefix; batch get |
+//! | | `WORD#<kind>#<word>#<entitlement>` | that the word is one of its name | query by the word's beginning |
 //! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
 //! | `TURN#<app>#<key>` | `TURN#<number>` | who holds this turn, until when | query |
 //! | `PULSE` | `PULSE` | when Dutykey last ran | get |
@@ -60,7 +63,8 @@ use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{
-    AccountId, AppId, EmergencyId, HoldKey, PersonId, ProfileId, RequestId, RotationId, SourceId, UserId,
+    AccountId, AppId, EmergencyId, EntitlementRef, HoldKey, PersonId, ProfileId, RequestId, RotationId, SourceId,
+    UserId,
 };
 use dutykey_policy::rota::hex;
 use dutykey_policy::time::rfc3339;
@@ -248,6 +252,55 @@ pub fn roll(directory: &str) -> Key {
 #[must_use]
 pub fn active_list(id: &PersonId, asked: Timestamp) -> (String, String) {
     (shard(ACTIVE, id.as_str()), format!("{}#{id}", instant(asked)))
+}
+
+/// The partition of an app's catalog.
+#[must_use]
+pub fn catalog(app: &AppId) -> String {
+    format!("CATALOG#{app}")
+}
+
+/// The head of an app's catalog.
+#[must_use]
+pub fn catalog_head(app: &AppId) -> Key {
+    key(catalog(app), "HEAD")
+}
+
+/// The first part of the sort keys of what an app has.
+pub const ENTRIES: &str = "ENTRY#";
+
+/// The first part of the sort keys of what an app has of a kind.
+#[must_use]
+pub fn entries_of(kind: &str) -> String {
+    format!("{ENTRIES}{}#", part(kind))
+}
+
+/// An entitlement that an app has.
+#[must_use]
+pub fn entry(it: &EntitlementRef) -> Key {
+    key(catalog(&it.app), format!("{}{}", entries_of(&it.kind), part(&it.id)))
+}
+
+const WORDS: &str = "WORD#";
+
+/// The first part of the sort keys of the words that begin so, in names of a kind. Words are letters and digits only.
+#[must_use]
+pub fn words_of(kind: &str, beginning: &str) -> String {
+    format!("{WORDS}{}#{beginning}", part(kind))
+}
+
+/// That a word is one of an entitlement's name.
+#[must_use]
+pub fn word(it: &EntitlementRef, word: &str) -> Key {
+    key(catalog(&it.app), format!("{}#{}", words_of(&it.kind, word), part(&it.id)))
+}
+
+/// The word of such a key, and the entitlement whose name has it.
+#[must_use]
+pub fn entry_of_word(key: &Key) -> Option<(String, Key)> {
+    let (kind, rest) = key.sk.strip_prefix(WORDS)?.split_once('#')?;
+    let (word, id) = rest.split_once('#')?;
+    Some((word.to_owned(), Key { pk: key.pk.clone(), sk: format!("{ENTRIES}{kind}#{id}") }))
 }
 
 /// A sweep.

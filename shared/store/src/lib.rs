@@ -13,6 +13,7 @@
 
 mod block;
 mod caller;
+mod catalog;
 mod codec;
 mod commit;
 mod configure;

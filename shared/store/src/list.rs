@@ -61,7 +61,7 @@ pub struct Listed {
     pub head: PersonHead,
 }
 
-/// What a cursor says: the partition, by its place, and the last key on the page before, by the names of its attributes.
+/// What a cursor says: the query, by its place, and the last key on the page before, by the names of its attributes.
 #[derive(Default, Serialize, Deserialize)]
 struct Place {
     shard: usize,
@@ -184,21 +184,19 @@ impl Store {
     ) -> Result<Page<Hold>, StoreError> {
         let bound = |at: Timestamp| format!("{}{}", keys::ENDED, keys::instant(at));
         let query = Query::items(keys::person(person), Sort::Between(bound(within.start), bound(within.end)));
-        self.items(&query, cursor, limit).await
+        self.items(vec![query], cursor, limit).await
     }
 
-    /// A page of the items of a query.
+    /// A page of the items of some queries, one after the other.
     pub(crate) async fn items<T: DeserializeOwned>(
         &self,
-        query: &Query,
+        queries: Vec<Query>,
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<T>, StoreError> {
-        let place = Place::read(cursor)?;
-        let found = self.page(query, place.key(), Some(limit.clamp(1, MAX_PAGE))).await?;
-        let next = found.next.as_ref().map(|key| Place::after(0, Some(key)).cursor()).transpose()?;
+        let (found, next) = self.walk(queries, cursor, limit).await?;
         let mut page = Page { items: Vec::new(), next, unreadable: Vec::new() };
-        for item in found.items {
+        for item in found {
             read(item, &mut page.items, &mut page.unreadable);
         }
         Ok(page)
@@ -252,21 +250,32 @@ impl Store {
         cursor: Option<&Cursor>,
         limit: usize,
     ) -> Result<(Vec<Key>, Option<Cursor>), StoreError> {
+        let queries = partitions.into_iter().map(|partition| Query::index(LISTS, partition, Sort::All));
+        let (found, next) = self.walk(queries.collect(), cursor, limit).await?;
+        Ok((found.iter().map(key_of).collect(), next))
+    }
+
+    /// A page of what some queries find, one after the other.
+    pub(crate) async fn walk(
+        &self,
+        queries: Vec<Query>,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Item>, Option<Cursor>), StoreError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let mut place = Place::read(cursor)?;
-        let mut keys = Vec::new();
-        while let Some(partition) = partitions.get(place.shard) {
-            if keys.len() >= limit {
-                return Ok((keys, Some(place.cursor()?)));
+        let mut items = Vec::new();
+        while let Some(query) = queries.get(place.shard) {
+            if items.len() >= limit {
+                return Ok((items, Some(place.cursor()?)));
             }
-            let query = Query::index(LISTS, partition, Sort::All);
-            let found = self.page(&query, place.key(), Some(limit - keys.len())).await?;
-            keys.extend(found.items.iter().map(key_of));
+            let found = self.page(query, place.key(), Some(limit - items.len())).await?;
+            items.extend(found.items);
             place = match found.next {
                 Some(next) => Place::after(place.shard, Some(&next)),
                 None => Place::after(place.shard + 1, None),
             };
         }
-        Ok((keys, None))
+        Ok((items, None))
     }
 }

@@ -45,7 +45,7 @@ impl Store {
         limit: usize,
     ) -> Result<Page<Request>, StoreError> {
         let query = Query::items(keys::person(person), Sort::Begins(keys::PAST_REQUESTS.to_owned())).newest_first();
-        self.items(&query, cursor, limit).await
+        self.items(vec![query], cursor, limit).await
     }
 
     /// Every request that waits to be decided; in each shard the one that expires first comes first.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use dutykey_engine::ports::queue::Queue;
+use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_runtime::environment::{Environment, queue_variable};
 use dutykey_runtime::function::SIDE_BY_SIDE;
 use dutykey_runtime::lambda::{Event, Job, Task};
@@ -155,7 +155,12 @@ fn every_queue_fits_its_function_and_gives_up_to_dead_letters() {
 #[test]
 fn every_schedule_reaches_a_function_that_knows_its_job() {
     let schedules = template("schedules");
-    let jobs = [(Task::Handoff, "handoff"), (Task::Sync, "rotation-sync")];
+    // Where a job is done, how often, and by whom that is counted on.
+    let jobs = [
+        (Task::Handoff, "Handoff", "rate(1 minute)"),
+        (Task::Sync, "RotationSync", "rate(1 minute)"),
+        (Task::Catalog, "ProvisioningQueue", "rate(1 hour)"),
+    ];
     let mut begun = BTreeSet::new();
     for (name, schedule) in resources(&schedules, "AWS::Scheduler::Schedule") {
         let target = &schedule["Target"];
@@ -169,21 +174,26 @@ fn every_schedule_reaches_a_function_that_knows_its_job() {
         let Ok(Event::Schedule(Job { task, .. })) = event else {
             panic!("{name}: the functions don't read {input}: {event:?}")
         };
-        let (_, function) =
-            jobs.iter().find(|(job, _)| *job == task).unwrap_or_else(|| panic!("nobody has the job {task:?}"));
-        let deployed = template_of(function);
-        assert_eq!(referred(&target["Arn"]), deployed, "{name} runs the function of its job");
-        assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)", "{name}: both functions count on each minute");
+        let (_, place, often) =
+            jobs.iter().find(|(job, ..)| *job == task).unwrap_or_else(|| panic!("nobody has the job {task:?}"));
+        assert_eq!(referred(&target["Arn"]), *place, "{name} reaches whoever has its job");
+        if task == Task::Catalog {
+            let message: Message = serde_json::from_str(&input).expect("a message of the queue");
+            assert_eq!(message.about, Message::catalog(None, "test").about, "each app is read: {input}");
+        }
+        assert_eq!(schedule["ScheduleExpression"], *often, "{name}: the functions count on it");
         assert_eq!(schedule["FlexibleTimeWindow"]["Mode"], "OFF", "{name} is on time");
         assert_eq!(referred(&target["DeadLetterConfig"]["Arn"]), "SchedulesDeadLetters", "{name} loses no run unseen");
-        begun.insert(*function);
+        begun.insert(*place);
     }
-    assert_eq!(begun, jobs.iter().map(|(_, function)| *function).collect(), "every job is begun");
-}
-
-fn template_of(function: &str) -> String {
-    let template = template(ENTRY);
-    functions(&template)[function].0.to_owned()
+    assert_eq!(begun, jobs.iter().map(|(_, place, _)| *place).collect(), "every job is begun");
+    let role = &schedules["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+    let with = |action: &str| -> BTreeSet<&str> {
+        let these = role.as_array().unwrap().iter().filter(|statement| statement["Action"] == action);
+        these.flat_map(|statement| listed(&statement["Resource"])).map(referred).collect()
+    };
+    assert_eq!(with("lambda:InvokeFunction"), BTreeSet::from(["Handoff", "RotationSync"]));
+    assert_eq!(with("sqs:SendMessage"), BTreeSet::from(["ProvisioningQueue", "SchedulesDeadLetters"]));
 }
 
 #[test]

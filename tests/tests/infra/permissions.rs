@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use dutykey_engine::block::{Blocks, Denial};
+use dutykey_engine::catalog::Catalogs;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::hints::{Hint, WriteHints as _};
 use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
@@ -126,6 +127,7 @@ struct Deployed {
     syncer: Syncer,
     ticker: Ticker,
     workers: [Worker; 2],
+    catalogs: Catalogs,
 }
 
 impl Deployed {
@@ -151,6 +153,14 @@ impl Deployed {
             }
         };
         let workers = [worker(Side::Starts, "provisioning"), worker(Side::Ends, "revocation")];
+        let provisioned = store("provisioning");
+        let catalogs = Catalogs {
+            catalogs: provisioned.clone(),
+            rules: provisioned,
+            targets: world.targets.clone(),
+            queues: messages.clone(),
+            clock: world.clock.clone(),
+        };
         let (synced, ticked) = (store("rotation-sync"), store("handoff"));
         let syncer = Syncer {
             rota: synced.clone(),
@@ -170,7 +180,7 @@ impl Deployed {
             clock: world.clock.clone(),
             witness: world.record.clone(),
         };
-        Self { world, asked, messages, syncer, ticker, workers }
+        Self { world, asked, messages, syncer, ticker, workers, catalogs }
     }
 
     fn store(&self, function: &'static str) -> Store {
@@ -192,7 +202,10 @@ impl Deployed {
                 let Some((queue, message)) = taken else { break };
                 match queue {
                     Queue::Sync => self.syncer.take(&message).await.unwrap(),
-                    Queue::Provisioning => self.workers[0].take(&message).await.unwrap(),
+                    Queue::Provisioning => match &message.about {
+                        About::Catalog { app, .. } => self.catalogs.take(app.as_ref()).await.unwrap(),
+                        _ => self.workers[0].take(&message).await.unwrap(),
+                    },
                     Queue::Revocation => {
                         assert!(!matches!(message.about, About::Sweep { .. }), "revocation may not touch sweeps");
                         self.workers[1].take(&message).await.unwrap();
@@ -282,6 +295,8 @@ async fn people_call(deployed: &Deployed) {
         "/v1/profiles".to_owned(),
         "/v1/profiles/on-call".to_owned(),
         "/v1/profiles/on-call/enrollments".to_owned(),
+        "/v1/entitlements".to_owned(),
+        "/v1/entitlements?q=prod".to_owned(),
         format!("/v1/rotations/{}/shifts", rotation_id("primary")),
     ];
     for path in looks {
@@ -375,6 +390,7 @@ async fn lived() -> BTreeSet<Asked> {
     for function in ["rotation-sync", "webhook-ingest", "access-requests", "handoff", "provisioning", "revocation"] {
         deployed.store(function).installation_id().await.unwrap();
     }
+    deployed.messages.send(Queue::Provisioning, vec![Message::catalog(None, "test")]).await.unwrap();
     deployed.run(10).await;
     let (store, clock) = (Arc::new(deployed.world.store.clone()), deployed.world.clock.clone());
 

@@ -79,6 +79,7 @@ fn kinds() -> BTreeSet<String> {
         keys::config().pk,
         keys::profile(&"prod".parse().unwrap()),
         keys::block("b").pk,
+        keys::catalog(&app),
         keys::roll("directory").pk,
         keys::sweep("s").pk,
         keys::turns(&app, "t"),

@@ -4,6 +4,7 @@
 mod api;
 mod apps;
 mod blocks;
+mod catalog;
 mod clocks;
 mod crash;
 mod edits;

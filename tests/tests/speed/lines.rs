@@ -150,6 +150,12 @@ pub(crate) const LINES: &[Line] = &[
     Line::one("GET /v1/shifts/{shift}/report", "", |scene| {
         get(format!("/v1/shifts/{}/report", scene.crowd.shift_name(scene.rotation())?))
     }),
+    Line::many("GET /v1/entitlements", "a page", "entitlements", |scene| {
+        get(format!("/v1/entitlements?limit={}", scene.page))
+    }),
+    Line::many("GET /v1/entitlements", "by name", "entitlements", |scene| {
+        get(format!("/v1/entitlements?app=directory&q=prod&limit={}", scene.page))
+    }),
     Line::one("GET /v1/overview", "", |_| get("/v1/overview")),
     Line::one("GET /v1/brakes", "", |_| get("/v1/brakes")),
     Line::many("GET /v1/break-glass", "a page", "emergencies", |scene| {

@@ -1,7 +1,7 @@
 //! The three queues and their messages. A message never says what to do, only whom to look at.
 
 use async_trait::async_trait;
-use dutykey_policy::id::{PersonId, SourceId};
+use dutykey_policy::id::{AppId, PersonId, SourceId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,22 @@ pub enum About {
         /// Its ID.
         sweep: String,
     },
+    /// What apps have to give.
+    Catalog {
+        /// What is to be done.
+        job: CatalogJob,
+        /// Of which app; of each where it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        app: Option<AppId>,
+    },
+}
+
+/// The word by which a schedule's input and a message say that catalogs are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogJob {
+    /// Read what apps have to give.
+    Catalog,
 }
 
 impl Message {
@@ -77,6 +93,13 @@ impl Message {
     #[must_use]
     pub fn sweep(id: &str, cause: &str) -> Self {
         let about = About::Sweep { sweep: id.to_owned() };
+        Self { v: 1, about, not_before: None, cause: Some(cause.to_owned()), trace: None }
+    }
+
+    /// Read what an app has to give; every app where none is named.
+    #[must_use]
+    pub fn catalog(app: Option<AppId>, cause: &str) -> Self {
+        let about = About::Catalog { job: CatalogJob::Catalog, app };
         Self { v: 1, about, not_before: None, cause: Some(cause.to_owned()), trace: None }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod blocks;
+mod catalog;
 mod evidence;
 mod faults;
 mod harness;
