@@ -170,8 +170,8 @@ fn sought(parameters: &Parameters) -> Result<Words, Problem> {
 
 /// The apps that are asked for, of those that are configured and don't retire, in the order of their IDs.
 async fn apps(api: &Api, parameters: &Parameters) -> Result<Vec<AppId>, Problem> {
-    let configured = api.store.installation().await?;
-    let apps = configured.into_iter().flat_map(|configured| configured.installation.apps);
+    let settings = api.store.settings().await?;
+    let apps = settings.into_iter().flat_map(|settings| settings.apps);
     let mut apps: Vec<AppId> = apps.filter(|app| !app.retiring).map(|app| app.id).collect();
     apps.sort();
     let Some(named) = parameters.text("app") else { return Ok(apps) };

@@ -5,9 +5,11 @@
 //! platform or an app. `GET /v1/openapi.json` describes all of it.
 #![warn(missing_docs)]
 
+mod again;
 mod ahead;
 mod blocks;
 mod body;
+mod brakes;
 mod caller;
 mod emergencies;
 mod entitlements;
@@ -159,11 +161,11 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(lists::holds))
         .routes(routes!(lists::rotations))
         .routes(routes!(lists::evidence))
-        .routes(routes!(lists::again))
+        .routes(routes!(again::retry))
         .routes(routes!(overview::overview))
-        .routes(routes!(overview::brakes))
-        .routes(routes!(overview::release))
-        .routes(routes!(overview::discard))
+        .routes(routes!(brakes::list))
+        .routes(routes!(brakes::release))
+        .routes(routes!(brakes::discard))
         .routes(routes!(blocks::place, blocks::list))
         .routes(routes!(blocks::lift))
         .routes(routes!(me::give_back))

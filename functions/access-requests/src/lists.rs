@@ -1,10 +1,9 @@
 //! What each address answers that is only looked at.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, Uri};
+use axum::extract::State;
+use axum::http::Uri;
 use dutykey_policy::evidence::Chain;
-use dutykey_policy::hold::Hold;
 use dutykey_store::Page;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -63,28 +62,6 @@ pub(crate) async fn holds(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer
     let context = Context::of(&api.store, &page.items, api.clock.now()).await?;
     let holds = page.items.iter().map(|hold| context.show(hold)).collect();
     Ok(Json(HoldsView { holds, next: next(&page), unreadable: page.unreadable }))
-}
-
-/// Has a hold tried again at once, for whoever has it and for administrators.
-#[utoipa::path(
-    post, path = "/v1/holds/{hold}/retry", tag = "looking",
-    params(("hold" = String, Path, description = "The hold, as it names itself", pattern = "^per_[0-7][0-9A-HJKMNP-TV-Z]{25}[.][0-9a-f]{20}$")),
-    responses((status = 202, description = "It is tried again now; look at it to see how that went")),
-    extensions(("x-callers" = json!("holder"))),
-)]
-pub(crate) async fn again(
-    State(api): State<Api>,
-    Anyone(caller): Anyone,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let administers = caller.administers();
-    let by = caller.person()?.person;
-    let holder = Hold::holder(&name).ok_or_else(|| Problem::NotFound(format!("hold {}", excerpt(&name))))?;
-    if holder != by && !administers {
-        return Err(Problem::Forbidden("whoever has it, or an administrator"));
-    }
-    api.again.retry(&name, &by).await?;
-    Ok(StatusCode::ACCEPTED)
 }
 
 /// Every rotation, and how fresh what is known of it is.

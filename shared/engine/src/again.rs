@@ -10,9 +10,9 @@ use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::due::{announce, soonest};
+use crate::due::{commit, soonest};
 use crate::ports::clock::{Clock, trusted};
-use crate::ports::ledger::{Committed, LivePerson, PersonChange, StoreError, WriteLedger};
+use crate::ports::ledger::{LivePerson, PersonChange, StoreError, WriteLedger};
 use crate::ports::queue::Enqueue;
 
 /// How often a loser of a race reads again.
@@ -89,13 +89,7 @@ impl Again {
             evidence: vec![evidence],
             ..PersonChange::nothing(live, now)
         };
-        match self.ledger.commit(&change).await? {
-            Committed::Done(head) => {
-                announce(self.queues.as_ref(), &live.person.id, &live.head, &head, now, None).await;
-                Ok(())
-            }
-            Committed::Claimed(_) => Err(StoreError::Changed(format!("the person {}", live.person.id))),
-        }
+        commit(self.ledger.as_ref(), self.queues.as_ref(), live, &change).await
     }
 }
 

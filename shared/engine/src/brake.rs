@@ -98,16 +98,8 @@ impl By {
 pub struct Holding {
     /// Of rotations, the longest held first.
     pub rotations: Vec<(RotationHead, HeldChange)>,
-    /// Of people whom a directory shows inactive: the directory and its roll.
+    /// Of people whom a directory shows inactive: the directory and its roll; nothing where it holds none of them.
     pub people: Option<(String, Roll)>,
-}
-
-impl Holding {
-    /// The directory's roll, where the brake holds anybody.
-    #[must_use]
-    pub fn held_people(&self) -> Option<&(String, Roll)> {
-        self.people.as_ref().filter(|(_, roll)| !roll.held.is_empty())
-    }
 }
 
 /// What was done.
@@ -168,7 +160,8 @@ impl Brakes {
         let mut rotations: Vec<_> = heads.filter_map(|head| head.held.clone().map(|held| (head, held))).collect();
         rotations.sort_by_key(|(_, held)| held.since);
         let directory = self.rules.settings().await?.and_then(|settings| settings.directory);
-        Ok(Holding { rotations, people: directory.map(|directory| (directory, roll)) })
+        let people = directory.map(|directory| (directory, roll)).filter(|(_, roll)| !roll.held.is_empty());
+        Ok(Holding { rotations, people })
     }
 
     /// Says it of whatever a digest that begins like this names.
@@ -179,7 +172,7 @@ impl Brakes {
         let beginning = beginning.trim().to_ascii_lowercase();
         let holding = self.holding().await?;
         let of_rotations = holding.rotations.iter().map(|(_, held)| held.digest.as_str());
-        let of_people = holding.held_people().map(|(_, roll)| digests(roll)).unwrap_or_default();
+        let of_people = holding.people.as_ref().map(|(_, roll)| digests(roll)).unwrap_or_default();
         let digest = only(of_rotations.chain(of_people.iter().map(String::as_str)), &beginning)?.to_owned();
         if of_people.contains(&digest) {
             let count = self.say_of_people(&digest, word, by).await?;

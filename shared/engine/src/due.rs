@@ -9,7 +9,7 @@ use dutykey_policy::look::Due;
 use dutykey_policy::time::later;
 use jiff::Timestamp;
 
-use crate::ports::ledger::PersonHead;
+use crate::ports::ledger::{Committed, LivePerson, PersonChange, PersonHead, StoreError, WriteLedger};
 use crate::ports::queue::{Enqueue, Message, Queue};
 use crate::snapshot::is_near;
 
@@ -45,6 +45,25 @@ pub(crate) async fn announce(
         if moved && is_near(due.at, now) && !taken_here {
             send(queues, side, person, due.at, &due.cause).await;
         }
+    }
+}
+
+/// Makes a change that claims no account, and sends the messages of what has become due by it.
+///
+/// # Errors
+/// Somebody else was faster, or the table cannot be used.
+pub(crate) async fn commit(
+    ledger: &dyn WriteLedger,
+    queues: &dyn Enqueue,
+    live: &LivePerson,
+    change: &PersonChange,
+) -> Result<(), StoreError> {
+    match ledger.commit(change).await? {
+        Committed::Done(head) => {
+            announce(queues, &live.person.id, &live.head, &head, change.at, None).await;
+            Ok(())
+        }
+        Committed::Claimed(_) => Err(StoreError::Changed(format!("the person {}", live.person.id))),
     }
 }
 

@@ -16,11 +16,11 @@ use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
 
 use crate::block::denied;
-use crate::due::{announce, soonest};
+use crate::due::{commit, soonest};
 use crate::ids;
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::emergencies::ReadEmergencies;
-use crate::ports::ledger::{Committed, FindPeople, LivePerson, Notice, PersonChange, StoreError, WriteLedger};
+use crate::ports::ledger::{FindPeople, LivePerson, Notice, PersonChange, StoreError, WriteLedger};
 use crate::ports::queue::Enqueue;
 use crate::ports::rules::ReadRules;
 use crate::request::{Caller, LONGEST_INCIDENT, LONGEST_TEXT, Order, bounded};
@@ -250,13 +250,7 @@ impl Emergencies {
             notices: before.is_none().then(|| told(after, now)).into_iter().collect(),
             ..PersonChange::nothing(live, now)
         };
-        match self.ledger.commit(&change).await? {
-            Committed::Done(head) => {
-                announce(self.queues.as_ref(), &live.person.id, &live.head, &head, now, None).await;
-                Ok(())
-            }
-            Committed::Claimed(_) => Err(StoreError::Changed(format!("the person {}", live.person.id))),
-        }
+        commit(self.ledger.as_ref(), self.queues.as_ref(), live, &change).await
     }
 }
 

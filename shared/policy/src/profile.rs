@@ -170,16 +170,6 @@ impl Profile {
         approving.chain(taking).flatten()
     }
 
-    /// Every group that the profile names.
-    pub fn groups(&self) -> impl Iterator<Item = &String> {
-        let approving = self.steps().iter().filter_map(|step| match &step.approvers {
-            Approvers::Groups(groups) => Some(groups),
-            Approvers::OnCall(_) | Approvers::People(_) => None,
-        });
-        let taking = self.break_glass.iter().map(|rule| &rule.groups);
-        approving.chain(taking).flatten()
-    }
-
     /// What must pass before a request for it is approved, in order.
     #[must_use]
     pub fn steps(&self) -> &[Step] {

@@ -25,7 +25,7 @@ pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
     match command {
         BrakeCommand::List { data, json } => {
             let holding = open(data).await?.holding().await?;
-            let people = holding.held_people();
+            let people = holding.people.as_ref();
             if *json {
                 let rotations: Vec<Value> = holding.rotations.iter().map(document).collect();
                 print_json(&json!({"held": rotations, "people": people::document(people)}))?

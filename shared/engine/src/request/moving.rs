@@ -15,9 +15,9 @@ use jiff::Timestamp;
 
 use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, comment_name, justification_name, of};
 use crate::block::denied;
-use crate::due::{announce, soonest};
+use crate::due::{commit, soonest};
 use crate::ports::clock::trusted;
-use crate::ports::ledger::{Committed, LivePerson, Made, PersonChange, StoreError};
+use crate::ports::ledger::{LivePerson, Made, PersonChange, StoreError};
 use crate::settle::covers;
 
 /// How often a loser of a race reads again.
@@ -191,13 +191,7 @@ impl Requests {
             evidence: of_request(before.as_ref(), after, ACTOR),
             ..PersonChange::nothing(live, now)
         };
-        match self.ledger.commit(&change).await? {
-            Committed::Done(head) => {
-                announce(self.queues.as_ref(), &live.person.id, &live.head, &head, now, None).await;
-                Ok(())
-            }
-            Committed::Claimed(_) => Err(StoreError::Changed(format!("the person {}", live.person.id))),
-        }
+        commit(self.ledger.as_ref(), self.queues.as_ref(), live, &change).await
     }
 
     pub(super) async fn ground(

@@ -69,7 +69,7 @@ mod tests {
         let installation = Installation { directory: Some("okta".to_owned()), ..Installation::default() };
         store.configure(0, &installation, now).await.expect("a configuration");
         let brakes = super::super::brakes(store.clone(), Arc::new(VirtualClock::starting_at(now)));
-        let held = async || brakes.holding().await.expect("a table").held_people().cloned();
+        let held = async || brakes.holding().await.expect("a table").people;
         assert!(held().await.is_none(), "the brake holds nobody");
         let mut roll = Roll::default();
         for number in 1..=3 {
