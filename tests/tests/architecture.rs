@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("revocation", CALLS_APPS),
     ("dutykey", EVERYTHING),
     ("dutykey-tests", STANDS_IN),
+    ("dutykey-fuzz", TAKES_FROM_OUTSIDE),
     ("dutykey-simulation", RUNS_EVERYTHING),
 ];
 const INWARD: &[&str] = &["dutykey-engine", "dutykey-policy"];
@@ -63,6 +64,18 @@ const RUNS_EVERYTHING: &[&str] = &[
     "provisioning",
     "revocation",
     "rotation-sync",
+];
+/// Whatever takes something from outside, and a table for it.
+const TAKES_FROM_OUTSIDE: &[&str] = &[
+    "access-requests",
+    "dutykey-embedded",
+    "dutykey-engine",
+    "dutykey-platforms",
+    "dutykey-policy",
+    "dutykey-runtime",
+    "dutykey-store",
+    "dutykey-targets",
+    "webhook-ingest",
 ];
 /// What the tests of any crate may use besides; those of the whole system use everything.
 const TEST_TOOLS: &[&str] = &["dutykey-embedded", "dutykey-tests"];

@@ -28,7 +28,7 @@ struct Script {
 }
 
 /// The server, and the runtime that it shares with its client.
-pub struct Server {
+pub(crate) struct Server {
     runtime: Runtime,
     address: String,
     script: Arc<Mutex<Script>>,
@@ -45,8 +45,7 @@ impl Server {
     ///
     /// # Panics
     /// There is none.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let router = Router::new().fallback(answer).with_state(script.clone());
@@ -57,13 +56,12 @@ impl Server {
     }
 
     /// Where it is.
-    #[must_use]
-    pub fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Runs a call against these answers, with the request of this number refused; answers what was asked, too.
-    pub fn run<T>(&self, answers: &[Value], refuse: Option<usize>, call: impl Future<Output = T>) -> (T, Asked) {
+    pub(crate) fn run<T>(&self, answers: &[Value], refuse: Option<usize>, call: impl Future<Output = T>) -> (T, Asked) {
         let answers = answers.iter().map(|answer| (answer.clone(), false)).collect();
         *self.locked() = Script { answers, refuse, asked: Vec::new() };
         let done = self.runtime.block_on(call);
@@ -76,8 +74,7 @@ impl Server {
 }
 
 /// The server of this thread.
-#[must_use]
-pub fn server() -> Rc<Server> {
+pub(crate) fn server() -> Rc<Server> {
     thread_local!(static SERVER: RefCell<Option<Rc<Server>>> = const { RefCell::new(None) });
     SERVER.with_borrow_mut(|server| server.get_or_insert_with(|| Rc::new(Server::new())).clone())
 }

@@ -1,8 +1,9 @@
 //! Changes to JSON that leave it JSON: most changes of single bytes only make a text that no parser takes, and what comes
 //! behind the parser is never reached.
 
-use libfuzzer_sys::fuzzer_mutate;
 use serde_json::{Map, Number, Value};
+
+use crate::ChangeBytes;
 
 /// Text that something may take for something else.
 const TEXTS: [&str; 22] = [
@@ -31,36 +32,48 @@ const TEXTS: [&str; 22] = [
 ];
 
 /// Changes the JSON in `data[..size]` in a few places; what is no JSON, and now and then what is, byte by byte. Answers the
-/// new size. For [`libfuzzer_sys::fuzz_mutator`].
-pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
-    let mut chance = Chance(u64::from(seed) << 1 | 1);
+/// new size.
+pub(crate) fn change(data: &mut [u8], size: usize, most: usize, seed: u32, bytes: ChangeBytes) -> usize {
+    let mut chance = Chance { state: u64::from(seed) << 1 | 1, bytes };
     let parsed = serde_json::from_slice::<Value>(&data[..size]);
     if let (Ok(mut value), true) = (parsed, chance.below(16) > 0) {
         for _ in 0..=chance.below(3) {
-            change(&mut value, &mut chance);
+            change_node(&mut value, &mut chance);
         }
         let text = value.to_string();
-        if text.len() <= max_size.min(data.len()) {
+        if text.len() <= most.min(data.len()) {
             data[..text.len()].copy_from_slice(text.as_bytes());
             return text.len();
         }
     }
-    fuzzer_mutate(data, size, max_size)
+    bytes(data, size, most)
 }
 
-/// A xorshift: the seed is libFuzzer's, so that a run can be repeated.
-struct Chance(u64);
+/// A xorshift: the seed is the caller's, so that a run can be repeated.
+struct Chance {
+    state: u64,
+    bytes: ChangeBytes,
+}
 
 impl Chance {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 16).unwrap_or_default() % bound.max(1)
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        usize::try_from(self.state >> 16).unwrap_or_default() % bound.max(1)
+    }
+
+    /// The text changed byte by byte, by whoever looks for changes: a fuzzer has learnt from comparisons and dictionaries.
+    fn text(&self, text: &str) -> String {
+        let mut room = text.as_bytes().to_vec();
+        let size = room.len();
+        room.resize(size + 32, 0);
+        let size = (self.bytes)(&mut room, size, size + 32);
+        String::from_utf8_lossy(&room[..size]).into_owned()
     }
 }
 
-fn change(root: &mut Value, chance: &mut Chance) {
+fn change_node(root: &mut Value, chance: &mut Chance) {
     let nodes = count(root);
     let other = nth(root, &mut chance.below(nodes)).cloned().unwrap_or_default();
     let Some(node) = nth(root, &mut chance.below(nodes)) else { return };
@@ -69,7 +82,7 @@ fn change(root: &mut Value, chance: &mut Chance) {
         (1, node) => *node = scalar(chance),
         (_, Value::Object(fields)) => change_fields(fields, other, chance),
         (_, Value::Array(list)) => change_list(list, other, chance),
-        (_, Value::String(text)) => *text = bytes(text),
+        (_, Value::String(text)) => *text = chance.text(text),
         (_, Value::Number(number)) => {
             let near = [-1, 0, 1, 1_000][chance.below(4)];
             *number = Number::from(number.as_i64().unwrap_or_default().wrapping_add(near));
@@ -93,7 +106,7 @@ fn change_fields(fields: &mut Map<String, Value>, other: Value, chance: &mut Cha
         }
         _ => {
             let value = fields.remove(&name).unwrap_or_default();
-            fields.insert(bytes(&name), value);
+            fields.insert(chance.text(&name), value);
         }
     }
 }
@@ -122,15 +135,6 @@ fn scalar(chance: &mut Chance) -> Value {
         7 => Value::from("x".repeat([63, 64, 65, 200, 256, 600][chance.below(6)])),
         _ => Value::from(TEXTS[chance.below(TEXTS.len())]),
     }
-}
-
-/// The text changed byte by byte, with what libFuzzer has learnt from comparisons and dictionaries.
-fn bytes(text: &str) -> String {
-    let mut room = text.as_bytes().to_vec();
-    let size = room.len();
-    room.resize(size + 32, 0);
-    let size = fuzzer_mutate(&mut room, size, size + 32);
-    String::from_utf8_lossy(&room[..size]).into_owned()
 }
 
 fn count(value: &Value) -> usize {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 /// An item as the table has it.
-pub type Item = HashMap<String, AttributeValue>;
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 const NAME: &str = "dutykey";
 
@@ -20,9 +20,9 @@ static RELEASED: LazyLock<Vec<Value>> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../shared/store/tests/fixtures/v1.json")).unwrap());
 
 /// A table with what a released version wrote, and the runtime that reaches it.
-pub struct Table {
+pub(crate) struct Table {
     /// Runs what uses the table.
-    pub runtime: Runtime,
+    pub(crate) runtime: Runtime,
     client: Client,
     released: BTreeMap<(String, String), Item>,
 }
@@ -38,8 +38,7 @@ impl Table {
     ///
     /// # Panics
     /// The database cannot be started.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let client = Embedded::memory().unwrap().client();
         let mut table = Self { runtime, client, released: BTreeMap::new() };
@@ -53,13 +52,12 @@ impl Table {
     }
 
     /// The store over it, without memory of what another one has read.
-    #[must_use]
-    pub fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::new(self.client.clone(), NAME)
     }
 
     /// Puts an item as it is; `false` where DynamoDB takes no such item.
-    pub fn put(&self, item: Item) -> bool {
+    pub(crate) fn put(&self, item: Item) -> bool {
         let request = self.client.put_item().table_name(NAME).set_item(Some(item));
         self.runtime.block_on(request.send()).is_ok()
     }
@@ -68,8 +66,7 @@ impl Table {
     ///
     /// # Panics
     /// The table cannot be read.
-    #[must_use]
-    pub fn everything(&self) -> BTreeMap<(String, String), Item> {
+    pub(crate) fn everything(&self) -> BTreeMap<(String, String), Item> {
         let pages = self.client.scan().table_name(NAME).into_paginator().items();
         let items: Result<Vec<Item>, _> = self.runtime.block_on(pages.send().collect());
         items.unwrap().into_iter().map(|item| (key(&item), item)).collect()
@@ -79,7 +76,7 @@ impl Table {
     ///
     /// # Panics
     /// The table cannot be written.
-    pub fn restore(&self, everything: &BTreeMap<(String, String), Item>) {
+    pub(crate) fn restore(&self, everything: &BTreeMap<(String, String), Item>) {
         let mut requests = Vec::new();
         for (key, item) in &self.released {
             if everything.get(key) != Some(item) {
@@ -100,15 +97,13 @@ impl Table {
 }
 
 /// An item's key.
-#[must_use]
-pub fn key(item: &Item) -> (String, String) {
+pub(crate) fn key(item: &Item) -> (String, String) {
     let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     (part("pk"), part("sk"))
 }
 
 /// An item in the form of DynamoDB's own tools; `None` for what is none.
-#[must_use]
-pub fn item_of(value: &Value) -> Option<Item> {
+pub(crate) fn item_of(value: &Value) -> Option<Item> {
     value.as_object()?.iter().map(|(name, value)| Some((name.clone(), attribute(value)?))).collect()
 }
 

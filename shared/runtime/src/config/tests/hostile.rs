@@ -48,6 +48,8 @@ fn anchors_are_followed_within_narrow_limits() {
     assert!(found.len() == 1 && found[0].contains("not YAML that can be used"), "{}", found.join("\n"));
     let deep = format!("version: {}1{}\n", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(problems(&deep).len(), 1);
+    let both = format!("version: {}1{}\n", "{a: [".repeat(5_000), "]}".repeat(5_000));
+    assert_eq!(problems(&both).len(), 1, "no thread runs out of its stack");
     let many: String = (0..2_000).map(|n| format!("key{n}: 1\n")).collect();
     let found = problems(&many);
     assert!(found.len() <= 201 && found.last().is_some_and(|last| last.contains("more problems")), "{}", found.len());
@@ -65,7 +67,7 @@ fn limits_are_those_that_the_contract_names() {
     let at = "      - { app: toys, kind: role, name: operator }\n";
     sound(&WHOLE.replace(at, &more(198)));
     let found = problems(&WHOLE.replace(at, &more(199)));
-    assert_eq!(found, ["line 45: profiles[0].entitlements: are 201; a profile can have at most 200"]);
+    assert_eq!(found, ["line 46: profiles[0].entitlements: are 201; a profile can have at most 200"]);
 
     let profile = |n: usize| {
         format!(
@@ -75,7 +77,7 @@ fn limits_are_those_that_the_contract_names() {
     };
     sound(&format!("{WHOLE}{}", (0..498).map(profile).collect::<String>()));
     let found = problems(&format!("{WHOLE}{}", (0..499).map(profile).collect::<String>()));
-    assert_eq!(found, ["line 42: profiles: are 501; there can be at most 500"]);
+    assert_eq!(found, ["line 43: profiles: are 501; there can be at most 500"]);
 }
 
 proptest! {

@@ -2,7 +2,6 @@
 //! read and saved again loses nothing that this release does not know.
 //!
 //! An input is a list of items in the form of DynamoDB's own tools. They are put over those of a released version.
-#![no_main]
 
 use std::collections::BTreeMap;
 
@@ -12,15 +11,14 @@ use dutykey_engine::ports::roll::ReadRoll as _;
 use dutykey_engine::ports::rota::{KnownChange, ReadRota as _, RotationChange, WriteRota as _};
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _, WritePulse as _};
 use dutykey_engine::ports::sweep::WorkSweeps as _;
-use dutykey_fuzz::json;
-use dutykey_fuzz::table::{Item, Table, item_of, key};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::PersonId;
 use dutykey_policy::time::Span;
 use dutykey_store::{Store, keys};
 use jiff::Timestamp;
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;
+
+use crate::table::{Item, Table, item_of, key};
 
 /// What another release wrote beside what this one knows.
 const UNKNOWN: &str = "of_another_release";
@@ -28,9 +26,8 @@ const MOST: usize = 6;
 
 thread_local!(static TABLE: Table = Table::new());
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
-
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let Ok(Value::Array(values)) = serde_json::from_slice(data) else { return };
     let mut items: Vec<Item> = values.iter().filter_map(item_of).take(MOST).collect();
     if items.is_empty() {
@@ -52,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
         }
         table.restore(&after);
     });
-});
+}
 
 /// Where the item still is, it has what this release does not know.
 fn assert_nothing_lost(

@@ -1,14 +1,13 @@
 //! Calendars: an answer is a complete view, or an error that says where.
 //!
 //! An input is a byte that chooses how the calendar is understood and over which window, and the text.
-#![no_main]
 
-use dutykey_fuzz::{LONGEST, assert_fit_to_show, blown_up, busy, lot};
 use dutykey_platforms::icalendar::{CalendarFault, Problem, Settings, shifts, users};
 use dutykey_policy::installation::IdentifyBy;
 use dutykey_policy::rota::Shift;
 use dutykey_policy::time::Span;
-use libfuzzer_sys::fuzz_target;
+
+use crate::{LONGEST, assert_fit_to_show, blown_up, busy, lot};
 
 /// Begin, middle and end of windows: an ordinary fortnight, the two hours in which clocks change, and the ends of time.
 const WINDOWS: [[&str; 3]; 4] = [
@@ -18,7 +17,8 @@ const WINDOWS: [[&str; 3]; 4] = [
     ["-009999-01-02T01:59:59Z", "2026-01-01T00:00:00Z", "9999-12-30T22:00:00.999999999Z"],
 ];
 
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
     let identify_by = if choice & 1 == 0 { IdentifyBy::Attendee } else { IdentifyBy::Summary };
@@ -57,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let took = busy().saturating_sub(begun);
     assert!(took < LONGEST, "it took {took:?}");
-});
+}
 
 /// A line, but for what concerns the text as a whole.
 fn assert_says_where(fault: &CalendarFault) {

@@ -2,7 +2,6 @@
 //!
 //! An input is the address, a line feed, the signatures, a line feed and the body. In the signatures `{good}` stands for the
 //! body's true signature and `{other}` for one under a secret that is not of the source.
-#![no_main]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -22,7 +21,6 @@ use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::hex;
 use dutykey_runtime::clock::VirtualClock;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use libfuzzer_sys::fuzz_target;
 use sha2::Sha256;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
@@ -146,7 +144,8 @@ impl World {
 
 thread_local!(static WORLD: World = World::new());
 
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let mut parts = data.splitn(3, |byte| *byte == b'\n');
     let (Some(address), Some(signatures), Some(body)) = (parts.next(), parts.next(), parts.next()) else { return };
     let Ok(uri) = std::str::from_utf8(address).unwrap_or_default().parse::<Uri>() else { return };
@@ -179,4 +178,4 @@ fuzz_target!(|data: &[u8]| {
         }
         assert!(taken.lock().unwrap().is_empty() && sent.lock().unwrap().is_empty(), "taken without a signature");
     });
-});
+}

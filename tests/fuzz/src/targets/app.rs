@@ -1,27 +1,25 @@
 //! A SCIM server's answers, through the real adapter.
 //!
-//! An input is that of `dutykey_fuzz::answers`; it asks for `check`, `resolve`, `active`, `catalog`, `observe`, `grant` or
+//! An input is that of `crate::answers`; it asks for `check`, `resolve`, `active`, `catalog`, `observe`, `grant` or
 //! `revoke`.
-#![no_main]
 
 use std::collections::BTreeSet;
 
 use dutykey_engine::ports::secrets::Secret;
 use dutykey_engine::ports::target::{GrantOrder, RevokeOrder, Target as _, TargetError};
-use dutykey_fuzz::answers::{Server, server};
-use dutykey_fuzz::{assert_fit_to_show, json, lot};
 use dutykey_policy::hold::{Held, Observation, Owner};
 use dutykey_policy::id::{AccountId, Place};
 use dutykey_policy::wants::Shape;
 use dutykey_targets::scim::Scim;
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;
+
+use crate::answers::{Server, server};
+use crate::{assert_fit_to_show, lot};
 
 const TOKEN: &str = "key-of-the-server";
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
-
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Value>(data) else { return };
     let Some(answers) = input["answers"].as_array() else { return };
     let ask = input["ask"].as_str().unwrap_or_default();
@@ -46,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
         }
         Ok(()) => {}
     }
-});
+}
 
 /// Asks, with the request of that number refused, and looks at what comes.
 fn asked(

@@ -1,7 +1,6 @@
 //! Requests to the API, over a table in memory with what a released version wrote: never a fault of ours.
 //!
 //! An input is the method, a space, path and query, a line feed and the body.
-#![no_main]
 
 use std::sync::Arc;
 
@@ -10,12 +9,12 @@ use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Uri};
 use axum::{Router, middleware};
-use dutykey_fuzz::table::Table;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue, SendError};
 use dutykey_runtime::clock::{SeededChance, VirtualClock};
-use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tower::ServiceExt as _;
+
+use crate::table::Table;
 
 /// Nobody takes messages.
 struct NoQueues;
@@ -53,7 +52,8 @@ impl World {
 
 thread_local!(static WORLD: World = World::new());
 
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == b'\n');
     let line = std::str::from_utf8(parts.next().unwrap_or_default()).unwrap_or_default();
     let Some((method, address)) = line.split_once(' ') else { return };
@@ -83,4 +83,4 @@ fuzz_target!(|data: &[u8]| {
             assert!(!next.is_empty() && next.bytes().all(|byte| byte.is_ascii_hexdigit()), "a cursor: {next}");
         }
     });
-});
+}

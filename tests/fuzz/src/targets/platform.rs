@@ -1,26 +1,24 @@
 //! PagerDuty's answers, through the real adapter: a whole view or an error, never half of one.
 //!
-//! An input is that of `dutykey_fuzz::answers`; it asks for `check`, `users`, `teams`, `rotations` or the shifts of what it
+//! An input is that of `crate::answers`; it asks for `check`, `users`, `teams`, `rotations` or the shifts of what it
 //! names else.
-#![no_main]
 
 use std::collections::BTreeSet;
 
 use dutykey_engine::ports::platform::{Platform as _, PlatformError};
 use dutykey_engine::ports::secrets::Secret;
-use dutykey_fuzz::answers::{Server, server};
-use dutykey_fuzz::{assert_fit_to_show, json, lot};
 use dutykey_platforms::pagerduty::PagerDuty;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::time::Span;
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;
+
+use crate::answers::{Server, server};
+use crate::{assert_fit_to_show, lot};
 
 const TOKEN: &str = "key-of-the-account";
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { json::mutate(data, size, max_size, seed) });
-
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let Ok(input) = serde_json::from_slice::<Value>(data) else { return };
     let Some(answers) = input["answers"].as_array() else { return };
     let answers: Vec<Value> = answers.iter().filter(|answer| !is_waited_for(answer)).cloned().collect();
@@ -37,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(read.is_err(), "read as a whole although request {refused} of {asked:?} was refused");
         }
     }
-});
+}
 
 /// The adapter waits and asks again, and real time passes.
 fn is_waited_for(answer: &Value) -> bool {

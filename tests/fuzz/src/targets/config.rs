@@ -1,12 +1,11 @@
 //! Configuration files: an installation, or problems by line.
-#![no_main]
 
 use std::path::Path;
 
-use dutykey_fuzz::{LONGEST, assert_fit_to_show, blown_up, busy, lot};
 use dutykey_policy::installation::Installation;
 use dutykey_runtime::config::{ConfigProblem, parse};
-use libfuzzer_sys::fuzz_target;
+
+use crate::{LONGEST, assert_fit_to_show, blown_up, busy, lot};
 
 /// What a file brings, where it is sound; else what is wrong with it, which has been looked at.
 fn read(bytes: &[u8]) -> Option<Installation> {
@@ -22,7 +21,8 @@ fn read(bytes: &[u8]) -> Option<Installation> {
     document.pin(|named| Ok(named.key.clone())).map_err(problems).ok()
 }
 
-fuzz_target!(|data: &[u8]| {
+/// Takes one input.
+pub(crate) fn take(data: &[u8]) {
     let begun = busy();
     if let Some(installation) = read(data) {
         let stored = serde_json::to_string(&installation).expect("it can be stored");
@@ -41,4 +41,4 @@ fuzz_target!(|data: &[u8]| {
     }
     let took = busy().saturating_sub(begun);
     assert!(took < LONGEST, "it took {took:?}");
-});
+}
