@@ -51,11 +51,17 @@ pub enum Bug {
     TurnIgnored,
     /// What a read shows right after our own revocation is believed.
     StandingInsidePropagation,
+    /// Access that was asked for outlives the duty for which it was given.
+    RequestOutlivesDuty,
+    /// What is given back stays until it would have ended.
+    GivenBackKept,
+    /// What was approved grows with its profile.
+    ApprovalGrows,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -77,6 +83,9 @@ impl Bug {
         Self::SweepForgotten,
         Self::TurnIgnored,
         Self::StandingInsidePropagation,
+        Self::RequestOutlivesDuty,
+        Self::GivenBackKept,
+        Self::ApprovalGrows,
     ];
 
     /// Whether this thread is wrong in this way.

@@ -226,7 +226,8 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
         earliest(&mut wants.next_start, live.next_start);
         earliest(&mut wants.next_end, live.next_end);
         // What was asked for or taken never grows: it gives what is in both versions (R17).
-        let bound = enrollment.version.filter(|version| *version != profile.version);
+        let grows = Bug::ApprovalGrows.is_chosen();
+        let bound = enrollment.version.filter(|version| *version != profile.version && !grows);
         let then = bound.map(|version| rules.version(&profile.id, version).map_or(&[][..], |then| &then.entitlements));
         for entitlement in profile.entitlements.iter().filter(|one| then.is_none_or(|then| then.contains(one))) {
             if profile.mode == Mode::Observe {

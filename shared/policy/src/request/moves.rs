@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::ends::Offer;
 use super::{Access, Ask, Decision, How, Known, MAX_ASKS, MAX_DECISIONS, Refusal, Request, Stage, Verdict, Wish};
+use crate::bug::Bug;
 use crate::id::{PersonId, ProfileId, RequestId, RotationId};
 use crate::profile::Step;
 use crate::time::later;
@@ -215,7 +216,8 @@ impl Request {
     /// Over, and its access ended now at the latest.
     fn over(&self, how: How, known: &Known<'_>) -> Self {
         let ended = |access: Access| {
-            let early = known.now < access.until;
+            let kept = Bug::GivenBackKept.is_chosen() && how == How::GivenBack;
+            let early = known.now < access.until && !kept;
             if early { Access { until: known.now, until_known: known.now, ..access } } else { access }
         };
         let stage = Stage::Over { how, at: known.now, access: self.access().map(ended) };

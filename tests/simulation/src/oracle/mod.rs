@@ -360,10 +360,12 @@ impl Oracle {
         }
         let gives = matches!(event, Event::Granted(_));
         let Some(act) = (if gives { hold.granted } else { hold.revoked }) else { return };
-        // What a block, an edit or a lock has put off is late from its own end on.
+        // What a block, an edit or a lock has put off is late from its own end on; where nobody can be sure when that was, it
+        // says nothing.
         let state = self.seats.get(&seat);
         let since = state.and_then(|state| if gives { state.wanted_since } else { state.absent_since });
-        let begins = act.due.max(act.known).max(since.unwrap_or(Timestamp::MIN));
+        let Some(since) = since else { return };
+        let begins = act.due.max(act.known).max(since);
         if !self.is_disturbed(app, begins, now) {
             self.lags.push(millis_between(begins, act.turn_since.unwrap_or(act.started)).max(0));
         }
