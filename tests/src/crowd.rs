@@ -18,7 +18,7 @@ use dutykey_engine::ports::ledger::{
 use dutykey_engine::ports::rota::{Directory, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Pulse, WritePulse as _, WriteRules as _};
 use dutykey_engine::ports::summary::KeepSummary as _;
-use dutykey_engine::summary::Summary;
+use dutykey_engine::summary::{Lag, Summary};
 use dutykey_policy::catalog::LongId;
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AppId, IdError, PersonId};
@@ -118,9 +118,19 @@ impl Crowd {
             store.place(&denial, &sealed("laptop stolen"), NOW).await?;
         }
         crowd.catalog(store).await?;
-        let overview =
-            Summary { at: NOW, overdue: 0, oldest: HOUR, stale_sources: 0, brakes: 0, unmatched: 0, gaps: 0 };
-        store.keep_summary(&overview).await?;
+        store
+            .keep_summary(&Summary {
+                at: NOW,
+                overdue: 0,
+                oldest: HOUR,
+                stale_sources: 0,
+                brakes: 0,
+                unmatched: 0,
+                gaps: 0,
+                grants: None,
+                revocations: Some(Lag { p50_ms: 40, p99_ms: 900 }),
+            })
+            .await?;
         store.keep_pulse(&Pulse { ticked_at: Some(NOW), ..Pulse::default() }).await?;
         Ok(crowd)
     }

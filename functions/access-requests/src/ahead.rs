@@ -13,7 +13,7 @@ use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::KnownShift;
 use dutykey_policy::time::{Span, earlier, later};
-use dutykey_store::Store;
+use dutykey_store::{Cursor, Page, Store};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 /// The longest window of a forecast: the longest horizon.
@@ -32,20 +32,29 @@ type Users = BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>;
 /// # Errors
 /// The table cannot be used.
 pub async fn forecast(store: &Store, window: Span) -> Result<Forecast, StoreError> {
-    let Some(configured) = store.installation().await? else {
-        return Ok(forecast::forecast(&Input {
-            window,
-            shifts: &BTreeMap::new(),
-            users: &BTreeMap::new(),
-            profiles: &[],
-        }));
-    };
-    let installation = configured.installation;
+    let installation = store.installation().await?.map(|configured| configured.installation).unwrap_or_default();
     let rota = Rota::read(store, &installation, widened(window, &installation.profiles)).await?;
     Ok(rota.forecast(window, &installation.profiles))
 }
 
-/// What is stored of every rotation over a window, and who its people are.
+/// The same of one page of rotations, where the next page begins, and what of the page this release cannot read. What somebody
+/// holds through rotations of several pages stands on each, with the reasons of that page.
+///
+/// # Errors
+/// The table cannot be used, or the cursor is not one of this list.
+pub(crate) async fn page(
+    store: &Store,
+    window: Span,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> Result<(Forecast, Option<Cursor>, Vec<String>), StoreError> {
+    let installation = store.installation().await?.map(|configured| configured.installation).unwrap_or_default();
+    let Page { items, next, unreadable } = store.list_rotations(cursor, limit).await?;
+    let rota = Rota::of(store, &installation, items, widened(window, &installation.profiles)).await?;
+    Ok((rota.forecast(window, &installation.profiles), next, unreadable))
+}
+
+/// What is stored of rotations over a window, and who their people are.
 pub(crate) struct Rota {
     shifts: BTreeMap<RotationId, Vec<KnownShift>>,
     users: Users,
@@ -54,10 +63,32 @@ pub(crate) struct Rota {
 }
 
 impl Rota {
+    /// Of every rotation of every source that is not retiring.
     pub(crate) async fn read(store: &Store, installation: &Installation, wide: Span) -> Result<Self, StoreError> {
-        let mut rota = Self { shifts: BTreeMap::new(), users: BTreeMap::new(), reach: BTreeMap::new() };
+        let mut heads = Vec::new();
         for source in installation.sources.iter().filter(|source| !source.retiring) {
-            let heads = store.rotations(&source.id).await?;
+            heads.extend(store.rotations(&source.id).await?);
+        }
+        Self::of(store, installation, heads, wide).await
+    }
+
+    /// Of those of these rotations whose source is not retiring, and is there.
+    async fn of(
+        store: &Store,
+        installation: &Installation,
+        heads: Vec<RotationHead>,
+        wide: Span,
+    ) -> Result<Self, StoreError> {
+        let sources = installation.sources.iter().filter(|source| !source.retiring);
+        let mut by_source: BTreeMap<&SourceId, Vec<RotationHead>> =
+            sources.map(|source| (&source.id, Vec::new())).collect();
+        for head in heads {
+            if let Some(heads) = by_source.get_mut(&head.id.source) {
+                heads.push(head);
+            }
+        }
+        let mut rota = Self { shifts: BTreeMap::new(), users: BTreeMap::new(), reach: BTreeMap::new() };
+        for (source, heads) in by_source {
             let of = |head: RotationHead| async move {
                 let known = store.known(&head.id, wide).await?;
                 Ok::<_, StoreError>((head, known))
@@ -66,7 +97,7 @@ impl Rota {
                 stream::iter(heads.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
             let everybody: BTreeSet<UserId> =
                 read.iter().flat_map(|(_, known)| known).filter_map(|known| known.shift.user.clone()).collect();
-            rota.users.extend(identified(store, installation, &source.id, everybody).await?);
+            rota.users.extend(identified(store, installation, source, everybody).await?);
             for (head, known) in read {
                 rota.reach.insert(head.id.clone(), head.window);
                 rota.shifts.insert(head.id, known);

@@ -11,8 +11,10 @@ mod blocks;
 mod body;
 mod brakes;
 mod caller;
+mod cors;
 mod emergencies;
 mod entitlements;
+mod evidence;
 mod explained;
 mod health;
 mod lists;
@@ -46,6 +48,7 @@ use dutykey_engine::brake::Brakes;
 use dutykey_engine::emergency::Emergencies;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
+use dutykey_engine::ports::rules::ReadRules;
 use dutykey_engine::profile::Profiles;
 use dutykey_engine::request::Requests;
 use dutykey_store::Store;
@@ -151,6 +154,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(profiles::profiles))
         .routes(routes!(profiles::profile, profiles::edits::put, profiles::edits::delete))
         .routes(routes!(profiles::edits::preview))
+        .routes(routes!(profiles::edits::deletion))
         .routes(routes!(profiles::edits::confirm))
         .routes(routes!(profiles::enrollments))
         .routes(routes!(entitlements::entitlements))
@@ -160,7 +164,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(lists::forecast))
         .routes(routes!(lists::holds))
         .routes(routes!(lists::rotations))
-        .routes(routes!(lists::evidence))
+        .routes(routes!(evidence::evidence))
         .routes(routes!(again::retry))
         .routes(routes!(overview::overview))
         .routes(routes!(brakes::list))
@@ -182,10 +186,12 @@ fn endpoints() -> OpenApiRouter<Api> {
 pub fn router(ports: Ports) -> Router {
     let (router, described) = endpoints().split_for_parts();
     let document = Arc::new(openapi::completed(described));
+    let rules: Arc<dyn ReadRules> = Arc::new(ports.store.clone());
     router
         .route("/v1/openapi.json", get(move || openapi::answer(document.clone())))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::LONGEST))
+        .layer(middleware::from_fn_with_state(rules, cors::cors))
         .layer(middleware::from_fn(timely))
         .with_state(Api::from(ports))
 }

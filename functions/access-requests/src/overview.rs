@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use dutykey_engine::summary::Lag;
 use dutykey_policy::time::instant_text;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -33,6 +34,26 @@ pub(crate) struct Overview {
     unmatched: u64,
     /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
     gaps: usize,
+    /// How late access was begun, of what ended within the last 24 hours; `null` where nothing did.
+    grant_lag: Option<LagView>,
+    /// How late access was taken back, of what ended within the last 24 hours; `null` where nothing did.
+    revoke_lag: Option<LagView>,
+}
+
+/// How long after it was due and known the first call of an act left, without the wait for a turn.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lag)]
+struct LagView {
+    /// Half of them were no later.
+    p50_ms: i64,
+    /// 99 of 100 were no later.
+    p99_ms: i64,
+}
+
+impl From<Lag> for LagView {
+    fn from(Lag { p50_ms, p99_ms }: Lag) -> Self {
+        Self { p50_ms, p99_ms }
+    }
 }
 
 /// How Dutykey stands.
@@ -55,5 +76,7 @@ pub(crate) async fn overview(State(api): State<Api>, _: Anyone, uri: Uri) -> Res
         brakes: summary.brakes,
         unmatched: summary.unmatched,
         gaps: summary.gaps,
+        grant_lag: summary.grants.map(LagView::from),
+        revoke_lag: summary.revocations.map(LagView::from),
     }))
 }

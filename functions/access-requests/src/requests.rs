@@ -24,6 +24,8 @@ use crate::query::{Parameters, excerpt};
 use crate::views::{PersonView, shown};
 use crate::{Api, Problem};
 
+/// The header of an idempotency key.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest idempotency key, in characters.
 const LONGEST_KEY: usize = 200;
 
@@ -347,9 +349,9 @@ pub(crate) fn order(duration: &str, justification: Option<String>, incident: Opt
 
 /// The name under which something is asked for once, and the digest of everything that is asked.
 fn once(headers: &HeaderMap, new: &NewRequest) -> Result<Option<Once>, Problem> {
-    let Some(key) = crate::caller::only(headers, "idempotency-key")? else { return Ok(None) };
+    let Some(key) = crate::caller::only(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
     if key.is_empty() || key.chars().count() > LONGEST_KEY {
-        return Err(Problem::Parameter(format!("the header `idempotency-key` is not 1 to {LONGEST_KEY} characters")));
+        return Err(Problem::Parameter(format!("the header `{IDEMPOTENCY_KEY}` is not 1 to {LONGEST_KEY} characters")));
     }
     let NewRequest { profile, rotation, duration, justification, incident } = new;
     let asked = serde_json::json!([profile, rotation, duration, justification, incident]).to_string();

@@ -227,6 +227,48 @@ async fn p9_evidence_comes_as_the_text_that_its_hashes_are_of() {
 }
 
 #[tokio::test]
+async fn p9_the_pages_of_an_export_together_are_checked_elsewhere() {
+    let world = world().await;
+    let id = world.person(10, "ann", (10, 14), State::Held).await;
+    let live = world.store.load(&id).await.unwrap().unwrap();
+    let said = |act: &str| dutykey_policy::evidence::Draft {
+        act: act.to_owned(),
+        actor: "test".to_owned(),
+        subject: Value::Null,
+        before: Value::Null,
+        after: Value::Null,
+        why: Value::Null,
+    };
+    let evidence = vec![said("test.one"), said("test.two")];
+    world.store.commit(&PersonChange { evidence, ..PersonChange::nothing(&live, at(3)) }).await.unwrap();
+    let mut path = Some(format!("/v1/evidence?chain=person/{id}&limit=1"));
+    let (mut pages, mut lines) = (0, Vec::new());
+    while let Some(next) = path {
+        let request = HttpRequest::builder().uri(&next).header("accept", "application/jsonl");
+        let response = world.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let link = response.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.headers()["content-type"], "application/jsonl");
+        let text = String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
+        lines.extend(text.lines().map(str::to_owned));
+        path = link.map(|link| link.trim_start_matches('<').split_once('>').unwrap().0.to_owned());
+        pages += 1;
+    }
+    let verified = |lines: &[String]| {
+        let mut verifier = dutykey_policy::evidence::Verifier::default();
+        lines.iter().try_for_each(|line| verifier.line(line))?;
+        verifier.finish()
+    };
+    let records = verified(&lines).unwrap().records;
+    assert_eq!((records, records > 1), (pages, true), "each page has one record, the last one the end too");
+    lines.remove(lines.len() - 2);
+    assert!(verified(&lines).is_err(), "a record that is gone is missed");
+    let refused = HttpRequest::builder().uri("/v1/evidence?act=hold.").header("accept", "application/jsonl");
+    let refused = world.router.clone().oneshot(refused.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(refused.status().as_u16(), 400, "what is picked from could not be checked");
+}
+
+#[tokio::test]
 async fn what_cannot_be_answered_is_a_problem_with_a_type_of_its_own() {
     let world = world().await;
     let long = format!("/v1/holds?cursor={}", "a".repeat(5_000));
@@ -331,7 +373,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 38, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 39, "each endpoint with each caller");
 }
 
 #[tokio::test]

@@ -1,20 +1,20 @@
 //! Who holds what: now, at an instant that has passed, or at one to come.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::ledger::{LivePerson, ReadLedger as _, StoreError};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::explain::period;
 use dutykey_policy::hold::{Hold, Outcome, State};
-use dutykey_policy::id::{EntitlementRef, PersonId};
+use dutykey_policy::id::{EntitlementRef, PersonId, ProfileId};
 use dutykey_policy::profile::{Mode, Profile};
 use dutykey_policy::time::{Span, instant_text};
 use dutykey_store::{Cursor, MAX_PAGE, Page, Store};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::views::{Context, HoldView, ReasonView, shown};
 
@@ -22,11 +22,10 @@ use crate::views::{Context, HoldView, ReasonView, shown};
 const SIDE_BY_SIDE: usize = 16;
 
 /// Who holds what at an instant, by person, app and entitlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Who {
     /// The instant.
     #[serde(serialize_with = "instant_text::serialize")]
-    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What is held then.
     pub holds: Vec<HoldView>,
@@ -46,26 +45,72 @@ pub struct Who {
 /// # Errors
 /// The table cannot be used.
 pub async fn who(store: &Store, at: Timestamp, now: Timestamp) -> Result<Who, StoreError> {
-    let (mut holds, unreadable) = match at.cmp(&now) {
-        std::cmp::Ordering::Greater => planned(store, at).await?,
-        std::cmp::Ordering::Equal => {
+    let (holds, unreadable) = match at.cmp(&now) {
+        Ordering::Greater => {
+            let profiles = store.all_profiles().await?;
+            let (enrollments, unreadable) = enrolled(store, &profiles).await?;
+            (planned(store, &enrollments, &profiles, at).await?, unreadable)
+        }
+        Ordering::Equal => {
             let (open, unreadable) = open(store).await?;
             (show(store, &open, now).await?, unreadable)
         }
-        std::cmp::Ordering::Less => {
+        Ordering::Less => {
             let (open, mut unreadable) = open(store).await?;
-            let (ended, more) = ended(store, at).await?;
+            let (people, more) =
+                all(|cursor| async move { store.list_people(cursor.as_ref(), MAX_PAGE).await }).await?;
             unreadable.extend(more);
-            // A hold that ended between the two reads is in both.
-            let mut then: BTreeMap<_, Hold> = BTreeMap::new();
-            for hold in open.into_iter().chain(ended).filter_map(|hold| held_at(hold, at)) {
-                then.insert((hold.person.clone(), hold.key.clone()), hold);
-            }
-            (show(store, &then.into_values().collect::<Vec<_>>(), at).await?, unreadable)
+            let (ended, more) = ended(store, people.into_iter().map(|listed| listed.person.id), at).await?;
+            unreadable.extend(more);
+            (show(store, &held(open.into_iter().chain(ended), at), at).await?, unreadable)
         }
     };
+    Ok(Who { at, holds: sorted(holds), unreadable })
+}
+
+/// A page of the same, and where the next one begins: now of so many holds, the one that ends first in each part of the list
+/// first; before and later of so many people, with everything that each of them holds.
+///
+/// # Errors
+/// The table cannot be used, or the cursor is not one of this list.
+pub(crate) async fn page(
+    store: &Store,
+    at: Timestamp,
+    now: Timestamp,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> Result<(Who, Option<Cursor>), StoreError> {
+    if at == now {
+        let Page { items, next, unreadable } = store.list_open_holds(cursor, limit).await?;
+        return Ok((Who { at, holds: sorted(show(store, &items, now).await?), unreadable }, next));
+    }
+    let Page { items, next, mut unreadable } = store.list_people(cursor, limit).await?;
+    let people: Vec<PersonId> = items.into_iter().map(|listed| listed.person.id).collect();
+    let load = |id: PersonId| async move { store.load(&id).await };
+    let live: Vec<Option<LivePerson>> =
+        stream::iter(people.clone().into_iter().map(load)).buffered(SIDE_BY_SIDE).try_collect().await?;
+    let (mut holds, mut enrollments) = (Vec::new(), Vec::new());
+    for live in live.into_iter().flatten() {
+        holds.extend(live.holds);
+        enrollments.extend(live.enrollments);
+        unreadable.extend(live.unreadable);
+    }
+    let holds = if at > now {
+        let ids: BTreeSet<ProfileId> = enrollments.iter().map(|it| it.profile.clone()).collect();
+        let profiles = store.profiles(&ids.into_iter().collect::<Vec<_>>()).await?;
+        planned(store, &enrollments, &profiles, at).await?
+    } else {
+        let (ended, more) = ended(store, people, at).await?;
+        unreadable.extend(more);
+        show(store, &held(holds.into_iter().chain(ended), at), at).await?
+    };
+    Ok((Who { at, holds: sorted(holds), unreadable }, next))
+}
+
+/// By person, app and entitlement.
+fn sorted(mut holds: Vec<HoldView>) -> Vec<HoldView> {
     holds.sort_by(|a, b| (&a.person.email, &a.person, &a.app, &a.id).cmp(&(&b.person.email, &b.person, &b.app, &b.id)));
-    Ok(Who { at, holds, unreadable })
+    holds
 }
 
 async fn show(store: &Store, holds: &[Hold], at: Timestamp) -> Result<Vec<HoldView>, StoreError> {
@@ -94,25 +139,33 @@ async fn open(store: &Store) -> Result<(Vec<Hold>, Vec<String>), StoreError> {
     all(|cursor| async move { store.list_open_holds(cursor.as_ref(), MAX_PAGE).await }).await
 }
 
-/// Everybody's holds that ended at the instant or after it.
-async fn ended(store: &Store, at: Timestamp) -> Result<(Vec<Hold>, Vec<String>), StoreError> {
+/// Holds of these people that ended at the instant or after it.
+async fn ended(
+    store: &Store,
+    people: impl IntoIterator<Item = PersonId>,
+    at: Timestamp,
+) -> Result<(Vec<Hold>, Vec<String>), StoreError> {
     let since = Span { start: at, end: Timestamp::MAX };
-    let (people, mut unreadable) =
-        all(|cursor| async move { store.list_people(cursor.as_ref(), MAX_PAGE).await }).await?;
     let of = |id: PersonId| async move {
         let id = &id;
         all(|cursor| async move { store.list_ended_holds(id, since, cursor.as_ref(), MAX_PAGE).await }).await
     };
-    let each: Vec<_> = stream::iter(people.into_iter().map(|listed| of(listed.person.id)))
-        .buffer_unordered(SIDE_BY_SIDE)
-        .try_collect()
-        .await?;
-    let mut holds = Vec::new();
+    let each: Vec<_> = stream::iter(people.into_iter().map(of)).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+    let (mut holds, mut unreadable) = (Vec::new(), Vec::new());
     for (theirs, more) in each {
         holds.extend(theirs);
         unreadable.extend(more);
     }
     Ok((holds, unreadable))
+}
+
+/// What of these holds was in place at the instant. One that ended between two reads may come twice.
+fn held(holds: impl Iterator<Item = Hold>, at: Timestamp) -> Vec<Hold> {
+    let mut then: BTreeMap<_, Hold> = BTreeMap::new();
+    for hold in holds.filter_map(|hold| held_at(hold, at)) {
+        then.insert((hold.person.clone(), hold.key.clone()), hold);
+    }
+    then.into_values().collect()
 }
 
 /// The hold as it was at the instant, where it was in place then.
@@ -129,20 +182,33 @@ fn held_at(hold: Hold, at: Timestamp) -> Option<Hold> {
     (from <= at && gone.is_none_or(|gone| at < gone)).then_some(Hold { state, since: from, retry: None, ..hold })
 }
 
-/// What enrollments plan for the instant.
-async fn planned(store: &Store, at: Timestamp) -> Result<(Vec<HoldView>, Vec<String>), StoreError> {
-    let mut planned: BTreeMap<(PersonId, EntitlementRef), Vec<(ReasonView, &Profile)>> = BTreeMap::new();
-    let profiles = store.all_profiles().await?;
-    let mut unreadable = Vec::new();
-    for profile in profiles.iter().filter(|profile| profile.mode == Mode::Enforce) {
-        let id = &profile.id;
+/// Everybody's enrollments in profiles that act.
+async fn enrolled(store: &Store, profiles: &[Profile]) -> Result<(Vec<Enrollment>, Vec<String>), StoreError> {
+    let (mut enrollments, mut unreadable) = (Vec::new(), Vec::new());
+    for Profile { id, .. } in profiles.iter().filter(|profile| profile.mode == Mode::Enforce) {
         let listed = all(|cursor| async move { store.list_enrollments(id, cursor.as_ref(), MAX_PAGE).await }).await?;
+        enrollments.extend(listed.0);
         unreadable.extend(listed.1);
-        for (enrollment, reason) in listed.0.iter().filter_map(|it| Some((it, reason(it, profile, at)?))) {
-            for entitlement in &profile.entitlements {
-                let key = (enrollment.person.clone(), entitlement.clone());
-                planned.entry(key).or_default().push((reason.clone(), profile));
-            }
+    }
+    Ok((enrollments, unreadable))
+}
+
+/// What enrollments plan for the instant, where their profiles act.
+async fn planned(
+    store: &Store,
+    enrollments: &[Enrollment],
+    profiles: &[Profile],
+    at: Timestamp,
+) -> Result<Vec<HoldView>, StoreError> {
+    let acting = profiles.iter().filter(|profile| profile.mode == Mode::Enforce);
+    let acting: BTreeMap<&ProfileId, &Profile> = acting.map(|profile| (&profile.id, profile)).collect();
+    let mut planned: BTreeMap<(PersonId, EntitlementRef), Vec<(ReasonView, &Profile)>> = BTreeMap::new();
+    for enrollment in enrollments {
+        let Some(&profile) = acting.get(&enrollment.profile) else { continue };
+        let Some(reason) = reason(enrollment, profile, at) else { continue };
+        for entitlement in &profile.entitlements {
+            let key = (enrollment.person.clone(), entitlement.clone());
+            planned.entry(key).or_default().push((reason.clone(), profile));
         }
     }
     let mut ids: Vec<PersonId> = planned.keys().map(|(person, _)| person.clone()).collect();
@@ -168,7 +234,7 @@ async fn planned(store: &Store, at: Timestamp) -> Result<(Vec<HoldView>, Vec<Str
             again: None,
         })
     };
-    Ok((planned.into_iter().filter_map(view).collect(), unreadable))
+    Ok(planned.into_iter().filter_map(view).collect())
 }
 
 fn reason(enrollment: &Enrollment, profile: &Profile, at: Timestamp) -> Option<ReasonView> {

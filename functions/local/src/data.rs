@@ -45,17 +45,21 @@ pub(crate) async fn open_if_there(data: &cli::Data) -> anyhow::Result<Option<Sto
     Ok(Some(store))
 }
 
-/// The table. A data file is made where it does not exist yet; a table in an account is made by its deployment.
+/// The table. A data file is made where it does not exist yet; a table in an account is made by its deployment, and gets its
+/// ID here.
 ///
 /// # Errors
-/// The data file cannot be made or used.
+/// The data file cannot be made, or the table cannot be used.
 pub(crate) async fn open_or_create(data: &cli::Data, clock: &dyn Clock) -> anyhow::Result<Store> {
-    if data.table.is_some() {
-        return open(data).await;
-    }
-    let store = Store::new(Embedded::open(&data.data)?.client(), TABLE);
     let random = SystemChance.bytes().iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
     let millis = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
-    store.create_table(&ulid::Ulid::from_parts(millis, random).to_string()).await?;
+    let id = ulid::Ulid::from_parts(millis, random).to_string();
+    if data.table.is_some() {
+        let store = open(data).await?;
+        store.give_id(&id).await?;
+        return Ok(store);
+    }
+    let store = Store::new(Embedded::open(&data.data)?.client(), TABLE);
+    store.create_table(&id).await?;
     Ok(store)
 }

@@ -7,16 +7,39 @@ use dutykey_policy::look::TELL_OVERDUE;
 use dutykey_policy::roll::{Roll, Word};
 use dutykey_policy::time::{earlier, later};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::ports::ledger::StoreError;
 use crate::ports::rota::RotationHead;
-use crate::ports::summary::{Followed, ReadSummary};
+use crate::ports::summary::{Followed, Lags, ReadSummary};
 use crate::view::GAP_AHEAD;
 
 /// At most this many holds that are past due are read.
 pub const MOST_OVERDUE: usize = 2_000;
+/// Lags are of access that has ended within this time.
+pub const LAGS_OF: Duration = Duration::from_secs(86_400);
 /// A source is stale when a view of it has missed so many reads.
 const MISSED: u32 = 3;
+
+/// How late acts were: after they were due and known, whichever came later, without the wait for a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// At most this late, in milliseconds, was half of them.
+    pub p50_ms: i64,
+    /// At most this late, in milliseconds, were 99 of 100.
+    pub p99_ms: i64,
+}
+
+impl Lag {
+    /// Of these acts; `None` where there are none. `O(n log n)`.
+    #[must_use]
+    pub fn of(mut acts: Vec<i64>) -> Option<Self> {
+        acts.sort_unstable();
+        // The nearest rank: the least that so many are not above.
+        let at = |percent: usize| acts.get((acts.len() * percent).div_ceil(100).checked_sub(1)?).copied();
+        Some(Self { p50_ms: at(50)?, p99_ms: at(99)? })
+    }
+}
 
 /// How Dutykey stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +58,10 @@ pub struct Summary {
     pub unmatched: u64,
     /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
     pub gaps: usize,
+    /// How late grants were of what ended within [`LAGS_OF`]; `None` where there were none.
+    pub grants: Option<Lag>,
+    /// How late revocations were of what ended within [`LAGS_OF`]; `None` where there were none.
+    pub revocations: Option<Lag>,
 }
 
 /// What a summary is counted from, as read at one instant.
@@ -43,12 +70,15 @@ pub(crate) struct Standing {
     followed: Vec<Followed>,
     past_due: Vec<Hold>,
     roll: Roll,
+    lags: Lags,
 }
 
 impl Standing {
     pub(crate) async fn read<T: ReadSummary + ?Sized>(table: &T, now: Timestamp) -> Result<Self, StoreError> {
         let (followed, roll) = table.followed().await?;
-        Ok(Self { now, followed, past_due: table.past_due(now, MOST_OVERDUE).await?, roll })
+        let past_due = table.past_due(now, MOST_OVERDUE).await?;
+        let lags = table.lags(earlier(now, LAGS_OF)).await?;
+        Ok(Self { now, followed, past_due, roll, lags })
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -66,6 +96,8 @@ impl Standing {
                 + usize::from(self.roll.group(Word::Waiting).is_some()),
             unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
             gaps: near.count(),
+            grants: Lag::of(self.lags.granted.clone()),
+            revocations: Lag::of(self.lags.revoked.clone()),
         }
     }
 
@@ -81,4 +113,20 @@ fn stale(followed: &Followed, now: Timestamp) -> bool {
     let since = earlier(now, followed.source.every * MISSED);
     let old = |head: &RotationHead| head.fresh_at.is_none_or(|fresh| fresh < since);
     followed.rotations.iter().any(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lag;
+
+    #[test]
+    fn p12_half_and_all_but_one_in_a_hundred_are_no_later() {
+        assert_eq!(Lag::of(vec![]), None);
+        assert_eq!(Lag::of(vec![7]), Some(Lag { p50_ms: 7, p99_ms: 7 }));
+        assert_eq!(Lag::of(vec![30, 10, 20]), Some(Lag { p50_ms: 20, p99_ms: 30 }));
+        let hundred = (1..=100).rev().collect();
+        assert_eq!(Lag::of(hundred), Some(Lag { p50_ms: 50, p99_ms: 99 }), "the one slow act of a hundred is left out");
+        let two_hundred = (1..=200).collect();
+        assert_eq!(Lag::of(two_hundred), Some(Lag { p50_ms: 100, p99_ms: 198 }));
+    }
 }

@@ -227,6 +227,9 @@ pub struct ApiSettings {
     /// Who says who a caller is.
     #[serde(default)]
     pub oidc: Option<Oidc>,
+    /// Origins of web pages that may call (RFC 6454, 6.2), none of them without an issuer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
     /// Groups of administrators.
     #[serde(default)]
     pub administrators: Vec<String>,

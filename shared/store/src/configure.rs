@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::ReadRota;
+use dutykey_engine::ports::sweep::{Among, Sweep};
 use dutykey_policy::evidence::{Chain, Draft};
 use dutykey_policy::id::{ProfileId, RotationId};
 use dutykey_policy::installation::Installation;
@@ -22,10 +23,15 @@ use crate::io::{Query, Sort};
 use crate::keys;
 use crate::rota::planned_again;
 use crate::rules::ConfigHead;
+use crate::sweep::sweep_write;
 use crate::write::{Condition, Write};
 
 /// At most so many rotations are marked in the transaction that moves the head; others are marked before it.
 const MARKED_AT_ONCE: usize = 80;
+/// Whoever is in one of so many profiles that change is looked at; where more of them change, everybody.
+const MOST_SWEEPS: usize = 10;
+/// The parts of the document by which anybody's access may end.
+const CONCERN_EVERYBODY: [&str; 4] = ["apps", "directory", "links", "sources"];
 /// How often the last transaction is tried again where a rotation was read meanwhile.
 const ATTEMPTS: usize = 5;
 
@@ -40,6 +46,32 @@ struct Plan {
     sections: BTreeSet<String>,
     /// Rotations whose people must be planned again.
     rotations: BTreeSet<RotationId>,
+}
+
+impl Plan {
+    /// Has those whom it concerns looked at (R9): whoever applies a configuration to a table may be nowhere near its queues.
+    fn sweeps(&self) -> Result<Writes, StoreError> {
+        let ConfigHead { version, at, .. } = self.head;
+        let edited = self.changed.iter().filter(|(_, before)| **before > 0).map(|(id, _)| id).chain(self.ended.keys());
+        let edited: BTreeSet<&ProfileId> = edited.collect();
+        let concerns = |section: &&str| self.sections.contains(*section);
+        let everybody = edited.len() > MOST_SWEEPS || CONCERN_EVERYBODY.iter().any(concerns);
+        let among: Vec<Among> = match (version, everybody) {
+            // Nobody holds anything yet.
+            (1, _) => Vec::new(),
+            (_, true) => vec![Among::Everybody],
+            (_, false) => edited.into_iter().cloned().map(Among::Profile).collect(),
+        };
+        let sweep = |among: Among| {
+            let id = match &among {
+                Among::Everybody => format!("configuration/{version}"),
+                Among::Profile(id) => format!("configuration/{version}/{id}"),
+            };
+            let write = sweep_write(&Sweep::new(id, among, "configuration", at))?;
+            Ok((For::Record, write.when(Condition::known_version())))
+        };
+        among.into_iter().map(sweep).collect()
+    }
 }
 
 /// One step of the configuration, from the version that is expected to the next head.
@@ -77,7 +109,8 @@ impl Store {
             return Ok(expected);
         }
         let (head, rotations, draft) = (&plan.head, &plan.rotations, &draft(expected, &plan));
-        let step = Move { expected, head, rotations, chain: &Chain::System, draft, also: Writes::new() };
+        let also = plan.sweeps()?;
+        let step = Move { expected, head, rotations, chain: &Chain::System, draft, also };
         let moved = self.move_head(step).await;
         if moved.is_err() {
             self.abandon_document(&keys::config(), &plan.head.document).await?;

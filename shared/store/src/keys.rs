@@ -50,7 +50,7 @@
 //! |---|---|---|---|
 //! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `emergencies#N`, `reviewed#N`, `profile#<profile>` | pages of things |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `emergencies#N`, `reviewed#N`, `profile#<profile>`, `lags` | pages of things; how late acts were |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -126,6 +126,9 @@ pub const EMERGENCIES: &str = "emergencies";
 pub const REVIEWED: &str = "reviewed";
 /// In the lists: holds that are not over.
 pub const HOLDS: &str = "holds";
+/// In the lists: holds that are over and for which something was done, by when they ended. One shard: fewer than a
+/// thousand end in a second, and it is read as a whole.
+pub const LAGS: &str = "lags";
 
 /// An item's key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -430,6 +433,23 @@ pub fn hold_list(it: &Hold) -> (String, String) {
 #[must_use]
 pub fn ended_hold(it: &Hold) -> Key {
     key(person(&it.person), format!("{ENDED}{}#{}", instant(it.since), hold_key(&it.key)))
+}
+
+/// The place of a hold that is over in the list of lags, which says them itself: of the grant and of the revocation, in
+/// milliseconds. `None` where nothing was done for it.
+#[must_use]
+pub fn lag_list(it: &Hold) -> Option<(String, String)> {
+    let [granted, revoked] = [it.granted, it.revoked].map(|act| act.map(|act| act.lag_ms().max(0)));
+    granted.or(revoked)?;
+    let word = |lag: Option<i64>| lag.map_or_else(String::new, |lag| lag.to_string());
+    Some((LAGS.to_owned(), format!("{}#{}#{}", instant(it.since), word(granted), word(revoked))))
+}
+
+/// The lags that such a place says: of the grant and of the revocation, in milliseconds.
+#[must_use]
+pub fn lags(place: &str) -> [Option<i64>; 2] {
+    let mut words = place.split('#').skip(1);
+    [(); 2].map(|()| words.next()?.parse().ok())
 }
 
 /// The first part of the sort keys of a person's requests that are not over.

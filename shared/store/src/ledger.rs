@@ -189,7 +189,7 @@ impl Store {
                 writes.push((For::Record, write.when(Condition::known_version())));
                 continue;
             }
-            writes.extend(moved(before.remove(&key), key, keys::ended_hold(hold), hold, at)?);
+            writes.extend(moved(before.remove(&key), key, keys::ended_hold(hold), keys::lag_list(hold), hold, at)?);
         }
         Ok(writes)
     }
@@ -206,7 +206,7 @@ impl Store {
             writes.push((For::Record, owner.when(Condition::known_version())));
             if request.is_over() {
                 let past = keys::past_request(&request.person, &request.id);
-                writes.extend(moved(before.remove(&key), key, past, request, at)?);
+                writes.extend(moved(before.remove(&key), key, past, None, request, at)?);
                 continue;
             }
             let write = Write::save(key, request)?;
@@ -223,11 +223,13 @@ impl Store {
     }
 }
 
-/// Moves what is over out of the live items, with everything that its item has, what this release does not know included.
+/// Moves what is over out of the live items, with everything that its item has, what this release does not know included,
+/// and to another place in the lists, if it has one.
 fn moved<'de, T: Serialize + Deserialize<'de>>(
     before: Option<Item>,
     from: Key,
     to: Key,
+    place: Option<(String, String)>,
     value: &T,
     at: Timestamp,
 ) -> Result<Writes, StoreError> {
@@ -237,6 +239,10 @@ fn moved<'de, T: Serialize + Deserialize<'de>>(
     }
     item.extend(attributes(&from, value)?);
     let over = Write::put(to, item).with(keys::TTL, number(expiry(at)));
+    let over = match place {
+        Some((list, place)) => listed(over, keys::LISTS, list, place),
+        None => over,
+    };
     Ok(vec![(For::Record, over), (For::Record, Write::delete(from).when(Condition::known_version()))])
 }
 

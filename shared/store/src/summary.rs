@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::roll::ReadRoll as _;
 use dutykey_engine::ports::rota::ReadRota as _;
-use dutykey_engine::ports::summary::{Followed, KeepSummary, ReadSummary};
-use dutykey_engine::summary::Summary;
+use dutykey_engine::ports::summary::{Followed, KeepSummary, Lags, ReadSummary};
+use dutykey_engine::summary::{Lag, Summary};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::roll::Roll;
 use jiff::Timestamp;
@@ -55,6 +55,17 @@ impl ReadSummary for Store {
         }
         Ok(holds)
     }
+
+    async fn lags(&self, since: Timestamp) -> Result<Lags, StoreError> {
+        let range = Sort::Between(keys::instant(since), keys::AFTER_INSTANTS.to_owned());
+        let mut lags = Lags::default();
+        for item in self.query(&Query::index(LISTS, keys::LAGS, range)).await? {
+            let [granted, revoked] = text_of(&item, LISTS.sort).map(keys::lags).unwrap_or_default();
+            lags.granted.extend(granted);
+            lags.revoked.extend(revoked);
+        }
+        Ok(lags)
+    }
 }
 
 /// A summary as it is kept.
@@ -67,13 +78,18 @@ struct Kept {
     brakes: usize,
     unmatched: u64,
     gaps: usize,
+    #[serde(default)]
+    grants: Option<Lag>,
+    #[serde(default)]
+    revocations: Option<Lag>,
 }
 
 #[async_trait]
 impl KeepSummary for Store {
     async fn keep_summary(&self, summary: &Summary) -> Result<(), StoreError> {
-        let Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps } = *summary;
-        let kept = Kept { at, overdue, oldest_s: oldest.as_secs(), stale_sources, brakes, unmatched, gaps };
+        let Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps, grants, revocations } = *summary;
+        let oldest_s = oldest.as_secs();
+        let kept = Kept { at, overdue, oldest_s, stale_sources, brakes, unmatched, gaps, grants, revocations };
         let write = Write::save(keys::summary(), &kept)?;
         self.write(write).await.map_err(|refused| refused.changed("the summary"))
     }
@@ -86,8 +102,8 @@ impl Store {
     /// The table cannot be used, or the record cannot be read.
     pub async fn last_summary(&self) -> Result<Option<Summary>, StoreError> {
         let Some(item) = self.get(&keys::summary()).await? else { return Ok(None) };
-        let Kept { at, overdue, oldest_s, stale_sources, brakes, unmatched, gaps } = decode(item)?;
+        let Kept { at, overdue, oldest_s, stale_sources, brakes, unmatched, gaps, grants, revocations } = decode(item)?;
         let oldest = Duration::from_secs(oldest_s);
-        Ok(Some(Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps }))
+        Ok(Some(Summary { at, overdue, oldest, stale_sources, brakes, unmatched, gaps, grants, revocations }))
     }
 }

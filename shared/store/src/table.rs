@@ -53,6 +53,14 @@ impl Store {
         }
         self.ready().await?;
         self.expire().await?;
+        self.give_id(id).await
+    }
+
+    /// Gives the table an ID, where it has none: a table that was made by other means.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn give_id(&self, id: &str) -> Result<(), StoreError> {
         let item = Item::from([("id".to_owned(), text(id))]);
         match self.write(Write::put(keys::installation(), item).when(Condition::new())).await {
             Ok(()) | Err(Refused::Conditions(_)) => Ok(()),

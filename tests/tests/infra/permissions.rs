@@ -323,6 +323,7 @@ async fn people_call(deployed: &Deployed) {
     });
     assert_eq!(call("eve", "POST", "/v1/profiles/watch/preview", watch.clone()).await.0, 200);
     assert_eq!(call("eve", "PUT", "/v1/profiles/watch", watch).await.0, 201);
+    assert_eq!(call("eve", "GET", "/v1/profiles/watch/deletion", Value::Null).await.0, 200);
     let joe = deployed.world.person("joe").await.expect("the rota has shown him");
     for (denies, id) in [("person", joe.as_str()), ("profile", "on-call"), ("app", "directory")] {
         let denial =

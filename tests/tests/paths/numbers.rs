@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
 use dutykey_engine::ports::rules::ReadRules;
-use dutykey_engine::ports::summary::{Followed, KeepSummary, ReadSummary};
+use dutykey_engine::ports::summary::{Followed, KeepSummary, Lags, ReadSummary};
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_engine::summary::Summary;
 use dutykey_engine::tick::Ticker;
@@ -61,6 +61,9 @@ async fn p1_p6_p7_p8_what_somebody_must_look_at_is_counted_each_minute() {
     world.run_until(m(25)).await;
     assert_eq!((counted(&world).overdue, counted(&world).gaps), (0, 0), "{:?}", counted(&world));
 
+    let (granted, revoked) = (counted(&world).grants, counted(&world).revocations);
+    assert!(granted.is_some() && revoked.is_some(), "P12: of what has ended: {granted:?}, {revoked:?}");
+
     world.run_until(m(80)).await;
     assert_eq!(counted(&world).brakes, 1, "P7: {:?}", counted(&world));
     world.platform.inject(Fault { from: world.at(m(80)), ..Fault::always(FaultKind::Outage) });
@@ -95,6 +98,9 @@ impl ReadSummary for Silent {
         std::future::pending().await
     }
     async fn past_due(&self, _: Timestamp, _: usize) -> Result<Vec<Hold>, StoreError> {
+        Err(StoreError::Unavailable("it is down".to_owned()))
+    }
+    async fn lags(&self, _: Timestamp) -> Result<Lags, StoreError> {
         Err(StoreError::Unavailable("it is down".to_owned()))
     }
 }

@@ -151,6 +151,17 @@ async fn r17_an_edit_over_http_ends_what_it_drops_and_begins_what_it_adds() {
     assert!(office.world.has("ann", "logs"), "R17: what is added begins now");
     assert_eq!(office.world.changes("ann", "prod").len(), 1, "R17: the rest is left alone");
 
+    let (status, _, loss) = office.call("root", "GET", "/v1/profiles/prod/deletion", UNSAID, Value::Null).await;
+    let ends = loss["ends_now"].as_array().unwrap().iter();
+    let ends: Vec<&str> = ends.map(|ending| ending["id"].as_str().unwrap()).collect();
+    assert_eq!((status, ends), (200, vec!["logs", "prod"]), "R17: what Ann would lose at once: {loss}");
+    assert_eq!(
+        loss["losses"].as_array().map(Vec::len),
+        Some(4),
+        "Bob, who comes after her, would have neither: {loss}"
+    );
+    assert!(office.world.has("ann", "logs"), "looking changes nothing");
+
     let (_, etag, _) = office.get("prod").await;
     let gone = office.call("root", "DELETE", "/v1/profiles/prod", version(&etag), Value::Null).await;
     assert_eq!(gone.0, 204, "{gone:?}");

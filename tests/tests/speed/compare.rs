@@ -20,7 +20,7 @@ use jsonwebtoken::jwk::JwkSet;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::lines::{ANSWER_GROWS, Call, Failed, KNOWN_TO_GROW, LINES, Line, Process, Scene};
+use super::lines::{Call, Failed, KNOWN_TO_GROW, LINES, Line, Process, Scene};
 use super::meter::{Meter, Spent};
 
 /// The table's name.
@@ -225,17 +225,9 @@ pub(crate) fn incomplete(described: &BTreeSet<String>) -> Vec<String> {
     let gone = asked.iter().filter(|endpoint| !described.contains(**endpoint));
     let gone = gone.map(|endpoint| format!("{endpoint} has a line in LINES and is not in the description"));
     let names: BTreeSet<String> = LINES.iter().map(Line::name).collect();
-    let strange = ANSWER_GROWS.iter().chain(KNOWN_TO_GROW).filter(|name| !names.contains(**name));
+    let strange = KNOWN_TO_GROW.iter().filter(|name| !names.contains(**name));
     let strange = strange.map(|name| format!("`{name}` is on a list, and no line is called so"));
     unasked.chain(gone).chain(strange).collect()
-}
-
-impl Cost {
-    /// Read units for each thing that the answer lists.
-    fn each(&self) -> Option<f64> {
-        let things = u32::try_from(self.things?).ok().filter(|things| *things > 0)?;
-        Some(self.spent.read / f64::from(things))
-    }
 }
 
 impl Row {
@@ -252,11 +244,6 @@ impl Row {
         let units = format!("{} → {} read units", small.spent.read, big.spent.read);
         if KNOWN_TO_GROW.contains(&name.as_str()) {
             return None;
-        }
-        if ANSWER_GROWS.contains(&name.as_str()) {
-            let (few, many) = (small.each(), big.each());
-            let less = few.zip(many).is_some_and(|(few, many)| many <= few * FACTOR);
-            return (!less).then(|| format!("{name} costs more for each thing: {few:?} → {many:?} ({units})"));
         }
         self.grows().then(|| format!("{name} costs more in a larger company: {units}, by {}", big.spent))
     }

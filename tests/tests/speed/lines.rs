@@ -127,6 +127,9 @@ pub(crate) const LINES: &[Line] = &[
     Line::one("GET /v1/profiles/{profile}", "", |scene| {
         get(format!("/v1/profiles/{}", crowd::given_to(scene.rotation())?))
     }),
+    Line::one("GET /v1/profiles/{profile}/deletion", "", |scene| {
+        get(format!("/v1/profiles/{}/deletion", crowd::given_to(scene.rotation())?))
+    }),
     Line::many("GET /v1/profiles/{profile}/enrollments", "a page", "enrollments", |scene| {
         let profile = crowd::given_to(scene.rotation())?;
         get(format!("/v1/profiles/{profile}/enrollments?limit={}", scene.page))
@@ -134,10 +137,16 @@ pub(crate) const LINES: &[Line] = &[
     Line::many("GET /v1/rotations/{rotation}/shifts", "a week", "shifts", |scene| {
         get(format!("/v1/rotations/{}/shifts", crowd::rotation_id(scene.rotation())?))
     }),
-    Line::many("GET /v1/who", "now", "holds", |_| get("/v1/who")),
-    Line::many("GET /v1/who", "two hours ago", "holds", |_| get(format!("/v1/who?at={}", earlier(NOW, 2 * HOUR)))),
-    Line::many("GET /v1/who", "in six hours", "holds", |_| get(format!("/v1/who?at={}", later(NOW, 6 * HOUR)))),
-    Line::many("GET /v1/forecast", "of a day", "shifts", |_| get(format!("/v1/forecast?to={}", later(NOW, 24 * HOUR)))),
+    Line::many("GET /v1/who", "now", "holds", |scene| get(format!("/v1/who?limit={}", scene.page))),
+    Line::one("GET /v1/who", "two hours ago", |scene| {
+        get(format!("/v1/who?at={}&limit={}", earlier(NOW, 2 * HOUR), scene.page))
+    }),
+    Line::one("GET /v1/who", "in six hours", |scene| {
+        get(format!("/v1/who?at={}&limit={}", later(NOW, 6 * HOUR), scene.page))
+    }),
+    Line::many("GET /v1/forecast", "of a day", "shifts", |scene| {
+        get(format!("/v1/forecast?to={}&limit={}", later(NOW, 24 * HOUR), scene.page))
+    }),
     Line::many("GET /v1/holds", "a page", "holds", |scene| get(format!("/v1/holds?limit={}", scene.page))),
     Line::many("GET /v1/rotations", "a page", "rotations", |scene| get(format!("/v1/rotations?limit={}", scene.page))),
     Line::many("GET /v1/evidence", "of the system", "records", |scene| {
@@ -183,18 +192,6 @@ pub(crate) const LINES: &[Line] = &[
     }),
 ];
 
-/// Lines whose answer is about everybody: they may cost more in a larger company, but no more for each thing in it.
-pub(crate) const ANSWER_GROWS: &[&str] = &[
-    // Every hold that is not over.
-    "GET /v1/who now",
-    // The same, with what has ended since.
-    "GET /v1/who two hours ago",
-    // Everybody who will be on call.
-    "GET /v1/who in six hours",
-    // Every shift of every rotation.
-    "GET /v1/forecast of a day",
-];
-
 /// Lines that cost more in a larger company although their answer need not. Each is a fault, with what it comes from; one
 /// that was mended has to leave the list.
 pub(crate) const KNOWN_TO_GROW: &[&str] = &[
@@ -203,4 +200,7 @@ pub(crate) const KNOWN_TO_GROW: &[&str] = &[
     "GET /v1/me",
     // `Brakes::holding` reads the head of each rotation to find those of which something is held.
     "GET /v1/brakes",
+    // `judge_deletion` foresees the whole rota with and without the profile, though only the rotations of profiles that give
+    // the same can matter.
+    "GET /v1/profiles/{profile}/deletion",
 ];

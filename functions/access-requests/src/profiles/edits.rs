@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::judged::{Judged, judge};
+use super::judged::{Effect, Judged, judge, judge_deletion};
 use super::{found, named};
 use crate::body::Body;
 use crate::caller::{Administrator, Author, only};
@@ -57,6 +57,17 @@ impl ToSchema for Definition {
 pub(crate) struct PreviewView {
     /// Names the change: what is wanted, on which configuration, and what it gives whoever asks.
     digest: String,
+    /// What it would mean for people.
+    #[serde(flatten)]
+    effect: EffectView,
+    /// Whether another administrator must confirm it, for it gives whoever asks more than they have.
+    needs_another: bool,
+}
+
+/// What a change would mean for people.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Effect)]
+pub(crate) struct EffectView {
     /// Who would have what within the next seven days that they would not have otherwise; at most 200.
     gains: Vec<StretchView>,
     /// Who would not have what they would have otherwise; at most 200.
@@ -65,8 +76,18 @@ pub(crate) struct PreviewView {
     ends_now: Vec<EndingView>,
     /// How many more there are than are listed.
     more: MoreView,
-    /// Whether another administrator must confirm it, for it gives whoever asks more than they have.
-    needs_another: bool,
+}
+
+impl From<Effect> for EffectView {
+    fn from(Effect { gains, losses, ends_now }: Effect) -> Self {
+        let more = |all: usize| all.saturating_sub(LISTED);
+        Self {
+            more: MoreView { gains: more(gains.len()), losses: more(losses.len()), ends_now: more(ends_now.len()) },
+            gains: gains.into_iter().take(LISTED).map(StretchView::from).collect(),
+            losses: losses.into_iter().take(LISTED).map(StretchView::from).collect(),
+            ends_now: ends_now.into_iter().take(LISTED).map(EndingView::from).collect(),
+        }
+    }
 }
 
 /// How many more there are than are listed.
@@ -176,16 +197,24 @@ pub(crate) async fn preview(
     Path(text): Path<String>,
     Body(Definition(said)): Body<Definition>,
 ) -> Result<Json<PreviewView>, Problem> {
-    let Judged { wanted, on, gains, losses, ends_now, gain } = judge(&api, &caller, &named(&text)?, said).await?;
-    let more = |all: usize| all.saturating_sub(LISTED);
-    Ok(Json(PreviewView {
-        digest: digest(&wanted, on, &gain),
-        more: MoreView { gains: more(gains.len()), losses: more(losses.len()), ends_now: more(ends_now.len()) },
-        gains: gains.into_iter().take(LISTED).map(StretchView::from).collect(),
-        losses: losses.into_iter().take(LISTED).map(StretchView::from).collect(),
-        ends_now: ends_now.into_iter().take(LISTED).map(EndingView::from).collect(),
-        needs_another: !gain.is_empty(),
-    }))
+    let Judged { wanted, on, effect, gain } = judge(&api, &caller, &named(&text)?, said).await?;
+    let (digest, needs_another) = (digest(&wanted, on, &gain), !gain.is_empty());
+    Ok(Json(PreviewView { digest, effect: effect.into(), needs_another }))
+}
+
+/// Shows what the deletion of a profile would mean. Nothing is changed.
+#[utoipa::path(
+    get, path = "/v1/profiles/{profile}/deletion", tag = "profiles",
+    params(("profile" = String, Path, description = "The profile", pattern = "^[a-z0-9-]{1,40}$")),
+    responses((status = 200, description = "By what is stored of the rota", body = EffectView)),
+    extensions(("x-callers" = json!("administrator"))),
+)]
+pub(crate) async fn deletion(
+    State(api): State<Api>,
+    _: Author,
+    Path(text): Path<String>,
+) -> Result<Json<EffectView>, Problem> {
+    Ok(Json(judge_deletion(&api, &named(&text)?).await?.into()))
 }
 
 /// Makes a profile, or changes it. What gives its author more waits for another administrator.

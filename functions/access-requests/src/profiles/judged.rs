@@ -39,14 +39,19 @@ pub(super) struct Judged {
     pub(super) wanted: Profile,
     /// The version of the configuration on which it was judged.
     pub(super) on: u64,
+    pub(super) effect: Effect,
+    /// What it would give its author.
+    pub(super) gain: BTreeSet<Power>,
+}
+
+/// What a change would mean for people.
+pub(super) struct Effect {
     /// Who would have what within the next days that they would not have otherwise.
     pub(super) gains: Vec<Stretch>,
     /// Who would not have what they would have otherwise.
     pub(super) losses: Vec<Stretch>,
     /// Who has something now and would lose it at once.
     pub(super) ends_now: Vec<Ending>,
-    /// What it would give its author.
-    pub(super) gain: BTreeSet<Power>,
 }
 
 /// Judges what an author wants a profile to be.
@@ -55,8 +60,7 @@ pub(super) struct Judged {
 /// that nobody grants to themselves by waiting.
 pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Value) -> Result<Judged, Problem> {
     let store = &api.store;
-    let none = || Problem::Unavailable("no configuration was applied yet".to_owned());
-    let Configured { version: on, installation, .. } = store.installation().await?.ok_or_else(none)?;
+    let Configured { version: on, installation, .. } = configured(store).await?;
     let wanted = config::profile(said, id, &installation).map_err(|faults| unusable(&faults))?;
     let before = installation.profiles.iter().find(|profile| profile.id == *id);
     let others = installation.profiles.iter().filter(|profile| profile.id != *id);
@@ -72,14 +76,30 @@ pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Valu
     let author = Author { unseen, ..author(store, &installation, caller, before, &wanted).await? };
     let gain = gain(&author, before, &wanted, &gains);
     let shown = later(now, AHEAD);
-    Ok(Judged {
-        gains: until(gains, shown),
-        losses: until(gained(&will, &was), shown),
-        ends_now: endings(store, id, &next).await?,
-        gain,
-        wanted,
-        on,
-    })
+    let losses = until(gained(&will, &was), shown);
+    let effect = Effect { gains: until(gains, shown), losses, ends_now: endings(store, id, &next).await? };
+    Ok(Judged { wanted, on, effect, gain })
+}
+
+/// Judges what the deletion of a profile would mean. It gives nobody more.
+pub(super) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, Problem> {
+    let store = &api.store;
+    let installation = configured(store).await?.installation;
+    let (gone, next): (Vec<Profile>, Vec<Profile>) =
+        installation.profiles.iter().cloned().partition(|profile| profile.id == *id);
+    if gone.is_empty() {
+        return Err(Problem::NotFound(format!("profile {id}")));
+    }
+    let now = api.clock.now();
+    let ahead = Span { start: now, end: later(now, AHEAD) };
+    let rota = Rota::read(store, &installation, widened(ahead, &installation.profiles)).await?;
+    let losses = gained(&rota.forecast(ahead, &next), &rota.forecast(ahead, &installation.profiles));
+    Ok(Effect { gains: Vec::new(), losses, ends_now: endings(store, id, &next).await? })
+}
+
+async fn configured(store: &Store) -> Result<Configured, Problem> {
+    let none = || Problem::Unavailable("no configuration was applied yet".to_owned());
+    store.installation().await?.ok_or_else(none)
 }
 
 fn unusable(faults: &[ConfigProblem]) -> Problem {

@@ -1,9 +1,9 @@
 //! What people, reviewers and administrators do beside requests.
 
 use dutykey_engine::ports::rota::{HeldChange, RotationChange, RotationHead};
-use dutykey_engine::ports::rules::ReadDue as _;
+use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
 use dutykey_policy::hold::{Retry, Side};
-use dutykey_policy::installation::Topic;
+use dutykey_policy::installation::{ApiSettings, Installation, Oidc, Topic};
 use dutykey_policy::rota::{Cause, Difference, Shift};
 use serde_json::json;
 
@@ -122,17 +122,20 @@ async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_
 #[tokio::test]
 async fn the_overview_is_what_was_last_counted_and_says_how_old_it_is() {
     use dutykey_engine::ports::summary::KeepSummary as _;
-    use dutykey_engine::summary::Summary;
+    use dutykey_engine::summary::{Lag, Summary};
 
     let world = world().await;
     assert_eq!(world.ask("GET", "/v1/overview").await.0, 404, "nothing was counted");
     let oldest = Duration::from_secs(600);
-    let counted = Summary { at: at(11), overdue: 2, oldest, stale_sources: 1, brakes: 3, unmatched: 4, gaps: 5 };
+    let (grants, revocations) = (None, Some(Lag { p50_ms: 40, p99_ms: 900 }));
+    let (overdue, stale_sources, brakes, unmatched, gaps) = (2, 1, 3, 4, 5);
+    let counted = Summary { at: at(11), overdue, oldest, stale_sources, brakes, unmatched, gaps, grants, revocations };
     world.store.keep_summary(&counted).await.unwrap();
     let overview = world.get("/v1/overview").await;
     let expected = json!({
         "at": "2026-11-23T11:00:00.000Z", "age_s": 3_600, "overdue": 2, "oldest_overdue_s": 600,
         "stale_sources": 1, "brakes": 3, "unmatched": 4, "gaps": 5,
+        "grant_lag": null, "revoke_lag": { "p50_ms": 40, "p99_ms": 900 },
     });
     assert_eq!(overview, expected);
 }
@@ -169,4 +172,40 @@ async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
     assert_eq!(reported["revoked"]["read_back"], "2026-11-23T10:00:00.000Z", "P5: {report}");
     assert_eq!((&reported["outcome"], &reported["hold"]["profile"]), (&"proven".into(), &"on-call".into()), "{report}");
     assert_eq!(world.ask("GET", "/v1/shifts/rota:primary.1.00/report").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reads_answers_only_where_the_configuration_lets_it() {
+    let world = world().await;
+    let ask = async |method: &str, origin: &str| {
+        let request = HttpRequest::builder().method(method).uri("/v1/me").header("origin", origin);
+        let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
+        let (parts, _) = world.router.clone().oneshot(request).await.unwrap().into_parts();
+        let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_lowercase());
+        (parts.status.as_u16(), said("access-control-allow-origin"), said("access-control-allow-headers"))
+    };
+    let console = "https://console.example.com";
+    assert_eq!(ask("OPTIONS", console).await, (405, None, None), "off unless configured");
+
+    let configured = world.store.installation().await.unwrap().unwrap();
+    let oidc = Oidc {
+        issuer: "https://id.example.com".to_owned(),
+        audience: "dutykey".to_owned(),
+        subject_claim: "sub".to_owned(),
+        email_claim: "email".to_owned(),
+        groups_claim: "groups".to_owned(),
+    };
+    let api = ApiSettings { oidc: Some(oidc), origins: vec![console.to_owned()], ..configured.installation.api };
+    let installation = Installation { api, ..configured.installation };
+    world.store.configure(configured.version, &installation, at(12)).await.unwrap();
+    let (status, origin, headers) = ask("OPTIONS", console).await;
+    assert_eq!((status, origin.as_deref()), (200, Some(console)), "a browser asks first");
+    let headers = headers.unwrap_or_default();
+    assert!(headers.contains("authorization") && headers.contains("idempotency-key"), "{headers}");
+    assert!(!headers.contains(DEVELOPER), "R21: no page says who its developer is: {headers}");
+    assert_eq!(ask("GET", console).await, (401, Some(console.to_owned()), None), "and reads why it is refused");
+    for other in ["https://console.example.com.evil.example", "http://console.example.com", "null"] {
+        assert_eq!(ask("OPTIONS", other).await, (405, None, None), "{other}");
+        assert_eq!(ask("GET", other).await.1, None, "{other}");
+    }
 }

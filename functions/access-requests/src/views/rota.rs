@@ -1,4 +1,4 @@
-//! Rotations, forecasts, evidence and pages of holds as the API shows them. Instants are RFC 3339 in UTC with milliseconds.
+//! Rotations, forecasts and pages of holds as the API shows them. Instants are RFC 3339 in UTC with milliseconds.
 
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_policy::forecast::{Forecast, Forecasted, Gap, Turn, Unmatched};
@@ -8,6 +8,22 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{HoldView, PersonView, ReasonView};
+
+/// A page of who holds what at an instant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Who)]
+pub(crate) struct WhoView {
+    /// The instant.
+    #[serde(serialize_with = "instant_text::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: Timestamp,
+    /// What is held then, on each page by person, app and entitlement.
+    pub(crate) holds: Vec<HoldView>,
+    /// The cursor of the next page, if there is one.
+    pub(crate) next: Option<String>,
+    /// Records on this page that this release cannot read.
+    pub(crate) unreadable: Vec<String>,
+}
 
 /// A page of holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,17 +118,6 @@ impl From<&RotationHead> for RotationView {
     }
 }
 
-/// Records of a chain of evidence.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Evidence)]
-pub(crate) struct EvidenceView {
-    pub(crate) chain: String,
-    /// Each in the canonical text of which its hash is.
-    pub(crate) records: Vec<String>,
-    /// From which record on there may be more.
-    pub(crate) next_seq: Option<u64>,
-}
-
 /// Who will hold what.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Forecast)]
@@ -131,6 +136,10 @@ pub(crate) struct ForecastView {
     unmatched: Vec<UnmatchedView>,
     /// Every shift that touches the window.
     shifts: Vec<TurnView>,
+    /// The cursor of the next page, if there is one.
+    next: Option<String>,
+    /// Records on this page that this release cannot read.
+    unreadable: Vec<String>,
 }
 
 /// What somebody will hold.
@@ -208,9 +217,12 @@ struct TurnView {
     end: Option<Timestamp>,
 }
 
-impl From<Forecast> for ForecastView {
-    fn from(Forecast { from, to, holds, gaps, unmatched, shifts }: Forecast) -> Self {
+impl ForecastView {
+    pub(crate) fn new(forecast: Forecast, next: Option<String>, unreadable: Vec<String>) -> Self {
+        let Forecast { from, to, holds, gaps, unmatched, shifts } = forecast;
         Self {
+            next,
+            unreadable,
             from,
             to,
             holds: holds.into_iter().map(ForecastedView::from).collect(),

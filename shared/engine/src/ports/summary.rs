@@ -19,8 +19,17 @@ pub struct Followed {
     pub rotations: Vec<RotationHead>,
 }
 
+/// How late each act was, in milliseconds, in no order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lags {
+    /// Grants.
+    pub granted: Vec<i64>,
+    /// Revocations.
+    pub revoked: Vec<i64>,
+}
+
 /// The power to read what a summary is counted from, at a price that each minute can pay: one query for each source, one
-/// item, and no hold but those whose time is over.
+/// item, the keys of what has ended within a day, and no hold but those whose time is over.
 #[async_trait]
 pub trait ReadSummary: Send + Sync {
     /// Every configured source that is not retiring, with its rotations; the roll of the configured directory, which is
@@ -30,6 +39,9 @@ pub trait ReadSummary: Send + Sync {
     /// Open holds that were due before `now`, the oldest first, and no more than `most` of them. The index only finds
     /// candidates; the holds themselves are read consistently.
     async fn past_due(&self, now: Timestamp, most: usize) -> Result<Vec<Hold>, StoreError>;
+
+    /// How late what was done for holds was that have ended since the instant.
+    async fn lags(&self, since: Timestamp) -> Result<Lags, StoreError>;
 }
 
 /// The power to keep a summary, for whoever asks how Dutykey stands.

@@ -43,6 +43,9 @@ mappings! {
     struct RawApi {
         /// The OpenID Connect issuer that says who a caller is.
         oidc: Option<At<RawOidc>>,
+        /// Origins of web pages that may call the API with the tokens of their users, like `https://console.example.com`.
+        /// Default: none.
+        origins: Option<At<Vec<At<String>>>>,
         /// Who may change the configuration.
         administrators: Option<At<RawGroups>>,
         /// Who may read everything.

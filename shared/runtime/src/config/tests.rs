@@ -41,7 +41,7 @@ fn broken(from: &str, to: &str) -> String {
 fn every_key_means_what_it_says() {
     let document = sound(WHOLE);
     let names: Vec<_> = document.named().map(|n| (n.app.as_str(), n.kind.as_str(), n.name.as_str(), n.line)).collect();
-    assert_eq!(names, [("directory", "group", "prod-oncall", 46), ("toys", "role", "operator", 48)]);
+    assert_eq!(names, [("directory", "group", "prod-oncall", 47), ("toys", "role", "operator", 49)]);
     let installation = document.pin(|named| Ok(format!("id-of-{}", named.name))).expect("both names are known");
 
     assert_eq!(installation.verified_domains, ["example.com", "example.org"]);
@@ -50,6 +50,7 @@ fn every_key_means_what_it_says() {
     assert_eq!((installation.brake.rotation, installation.brake.source), (40, 20));
     let oidc = installation.api.oidc.expect("an issuer");
     assert_eq!((oidc.subject_claim.as_str(), oidc.groups_claim.as_str()), ("sub", "roles"));
+    assert_eq!(installation.api.origins, ["https://console.example.com", "http://localhost:5173"]);
     assert_eq!(installation.notify[0].on, [Topic::Overdue, Topic::Brake]);
 
     let [pd, rota, feed, toy] = installation.sources.as_slice() else { panic!("four sources, in order") };
@@ -167,6 +168,21 @@ fn each_fault_is_named_with_its_line_and_key() {
             "profiles[0].enrollment.leed: is not a key here; there are rotations, lead, grace, lease",
         ),
         ("audience: dutykey, ", "", "api.oidc.audience: is missing"),
+        (
+            "https://console.example.com, ",
+            "https://console.example.com/, ",
+            "api.origins[0]: is not an origin like https://console.example.com: `https`, a host, no path",
+        ),
+        (
+            "[https://console.example.com, ",
+            "['*', ",
+            "api.origins[0]: is not an origin like https://console.example.com: `https`, a host, no path",
+        ),
+        (
+            "  oidc: { issuer: https://id.example.com, audience: dutykey, claims: { groups: roles } }\n",
+            "",
+            "line 7: api.origins: is of no use without `oidc`: a web page calls with the token of an issuer",
+        ),
         ("mode: observe", "mode:", "profiles[1].mode: has no value; give it one or remove the key"),
         ("mode: observe", "mode: dry-run", "profiles[1].mode: must be one of: enforce observe"),
         ("platform: sandbox", "platform: toy", "sources[3].platform: must be one of: pagerduty icalendar sandbox"),
@@ -253,18 +269,18 @@ fn each_fault_is_named_with_its_line_and_key() {
             "people.links[1].apps.tools: `tools` is none of the apps of this file",
         ),
         // Twice.
-        ("id: watch", "id: on-call", "profiles[1].id: `on-call` is already in line 43; each may be there once"),
+        ("id: watch", "id: on-call", "profiles[1].id: `on-call` is already in line 44; each may be there once"),
         // R5: an account belongs to one person.
         (
             "apps: { toys: c1 }",
             "apps: { directory: 2819c223-7f76-453a-919d-413861904646 }",
-            "people.links[1].apps.directory: belongs to the person in line 40 already, and can belong to one only",
+            "people.links[1].apps.directory: belongs to the person in line 41 already, and can belong to one only",
         ),
         // Ways in.
         (
             "    self_service: { rotations: [\"toy:any\"], max_duration: 1h, policy: auto_approve }\n",
             "",
-            "line 65: profiles[1]: gives access to nobody; it needs enrollment, self_service or break_glass",
+            "line 66: profiles[1]: gives access to nobody; it needs enrollment, self_service or break_glass",
         ),
         ("kind: role, id: viewer", "kind: role", "profiles[1].entitlements[0]: needs an id or a name"),
         (
@@ -341,7 +357,7 @@ fn a_default_lease_that_is_too_short_for_its_source_is_refused_too() {
     let text = WHOLE.replace("    every: 10m\n", "    every: 30m\n").replace("      lease: 2h\n", "");
     let found = problems(&text);
     let expected =
-        "line 49: profiles[0].enrollment.lease: 4h is shorter than 12 reads of `pd`, which is read every 30m";
+        "line 50: profiles[0].enrollment.lease: 4h is shorter than 12 reads of `pd`, which is read every 30m";
     assert!(found.len() == 1 && found[0].starts_with(expected), "{}", found.join("\n"));
 }
 
@@ -355,9 +371,9 @@ fn a_name_that_cannot_be_pinned_is_named_at_its_line() {
     assert_eq!(
         found,
         [
-            "line 46: profiles[0].entitlements[0].name: is directory/group/6c5bb468-14b2-4183-baf2-06d523e03bd3, which \
+            "line 47: profiles[0].entitlements[0].name: is directory/group/6c5bb468-14b2-4183-baf2-06d523e03bd3, which \
              this profile already gives",
-            "line 48: profiles[0].entitlements[2].name: there is no operator",
+            "line 49: profiles[0].entitlements[2].name: there is no operator",
         ]
     );
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::summary::ReadSummary;
 use dutykey_policy::evidence::Chain;
+use dutykey_policy::hold::{Act, Hold};
 use dutykey_policy::time::Span;
 use dutykey_store::{Cursor, MAX_PAGE};
 
@@ -92,4 +93,26 @@ async fn p1_holds_that_are_past_due_are_found_without_the_others_and_the_oldest_
     assert_eq!(found("2026-11-23T12:30:00Z", 100).await, ["10", "11", "12"]);
     assert_eq!(found("2026-11-23T18:30:00Z", 2).await, ["10", "11"], "no more than asked for");
     assert_eq!(found("2026-11-23T10:00:00Z", 100).await, Vec::<String>::new(), "what is due now is not past due");
+}
+
+#[tokio::test]
+async fn p12_how_late_acts_were_is_found_by_when_what_they_were_for_ended() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let mut next = change(&ann, &world.live(&ann).await.head);
+    let act = |due: &str, started: &str| {
+        let (due, started) = (at(due), at(started));
+        Some(Act { due, known: due, started, turn_since: None, done: Some(started) })
+    };
+    for (hour, revoked_late) in [("10", "00.250"), ("12", "01"), ("13", "00")] {
+        let ended = at(&format!("2026-11-23T{hour}:00:05Z"));
+        let granted = act("2026-11-23T08:00:00Z", "2026-11-23T08:00:00.040Z");
+        let revoked = act(&format!("2026-11-23T{hour}:00:00Z"), &format!("2026-11-23T{hour}:00:{revoked_late}Z"));
+        next.holds.push(Hold { since: ended, granted, revoked, ..over(hold(&ann, hour)) });
+    }
+    let untouched = Hold { granted: None, revoked: None, ..over(hold(&ann, "untouched")) };
+    next.holds.push(Hold { since: at("2026-11-23T14:00:00Z"), ..untouched });
+    world.committed(&next).await;
+    let lags = world.store.lags(at("2026-11-23T11:00:00Z")).await.unwrap();
+    assert_eq!((lags.granted, lags.revoked), (vec![40, 40], vec![1_000, 0]), "of the two that ended since");
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dutykey_engine::ports::rota::{ReadRota, RotationChange, RotationHead, WriteRota};
-use dutykey_engine::ports::rules::{Pulse, ReadRules, WritePulse, WriteRules};
+use dutykey_engine::ports::rules::{Pulse, ReadDue as _, ReadRules, WritePulse, WriteRules};
+use dutykey_engine::ports::sweep::Among;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{Installation, Link};
@@ -60,6 +61,35 @@ async fn rotations(world: &World, ids: impl IntoIterator<Item = String>) {
     }
 }
 
+/// What has people looked at.
+async fn swept(world: &World) -> Vec<(String, Among)> {
+    let mut due: Vec<_> = world.store.due_sweeps(nine()).await.unwrap();
+    due.sort_by(|a, b| a.id.cmp(&b.id));
+    due.into_iter().map(|sweep| (sweep.id, sweep.among)).collect()
+}
+
+#[tokio::test]
+async fn r9_a_configuration_has_everybody_looked_at_whom_it_may_concern() {
+    let world = world().await;
+    let ids: Vec<String> = (0..11).map(|number| format!("p{number}")).collect();
+    let mut wanted = installation(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    world.store.configure(0, &wanted, nine()).await.unwrap();
+    assert!(swept(&world).await.is_empty(), "nobody holds anything yet");
+    wanted.profiles.push(profile("new"));
+    world.store.configure(1, &wanted, nine()).await.unwrap();
+    assert!(swept(&world).await.is_empty(), "a new profile takes nothing from anybody");
+    wanted.directory = Some("directory".to_owned());
+    world.store.configure(2, &wanted, nine()).await.unwrap();
+    wanted.profiles.iter_mut().for_each(|profile| profile.name = "changed".to_owned());
+    world.store.configure(3, &wanted, nine()).await.unwrap();
+    let everybody = |version: u64| (format!("configuration/{version}"), Among::Everybody);
+    assert_eq!(
+        swept(&world).await,
+        [everybody(3), everybody(4)],
+        "who is active, and many profiles, may concern anybody"
+    );
+}
+
 #[tokio::test]
 async fn r17_what_changes_gets_a_version_and_its_people_are_planned_again() {
     let world = world().await;
@@ -83,6 +113,9 @@ async fn r17_what_changes_gets_a_version_and_its_people_are_planned_again() {
     assert_eq!(planned(&world, "a").await, "", "changed: planned again");
     assert_eq!(planned(&world, "b").await, "digest", "unchanged");
     assert_eq!(planned(&world, "c").await, "", "dropped: planned again");
+
+    let of = |id: &str| (format!("configuration/2/{id}"), Among::Profile(id.parse().unwrap()));
+    assert_eq!(swept(&world).await, [of("a"), of("c")], "R9: whoever is in what has changed is looked at");
 
     let (same, requests) = world.requests_of(world.store.configure(2, &wanted, nine())).await;
     assert_eq!(same, Ok(2), "what is in force already is no change");

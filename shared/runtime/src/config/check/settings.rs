@@ -8,7 +8,7 @@ use super::super::problem::Problems;
 use super::super::raw::{RawApi, RawBrake, RawChannel, RawGroups, RawSync, RawTopic};
 use super::super::read::{At, Percent};
 use super::systems::secret;
-use super::{DAY, Known, MINUTE, base_url, duration, is_domain, list, not_empty, seconds, unique};
+use super::{DAY, Known, MINUTE, base_url, duration, is_domain, is_private, list, not_empty, seconds, unique};
 
 pub(super) fn domains(raw: &At<Vec<At<String>>>, problems: &mut Problems) -> Vec<String> {
     let mut seen = BTreeMap::new();
@@ -60,7 +60,27 @@ pub(super) fn api(raw: Option<&At<RawApi>>, problems: &mut Problems) -> ApiSetti
         let groups = groups.as_ref().and_then(At::get).and_then(|groups| groups.groups.get());
         groups.into_iter().flatten().filter_map(|group| group.get().cloned()).collect()
     };
-    ApiSettings { oidc, administrators: groups(&raw.administrators), auditors: groups(&raw.auditors) }
+    let origins = raw.origins.as_ref().map(|at| origins(at, problems)).unwrap_or_default();
+    if let (Some(at), None) = (&raw.origins, &raw.oidc) {
+        at.problem(problems, "is of no use without `oidc`: a web page calls with the token of an issuer");
+    }
+    ApiSettings { oidc, origins, administrators: groups(&raw.administrators), auditors: groups(&raw.auditors) }
+}
+
+/// Origins as browsers send them (RFC 6454, 6.2): they are compared letter by letter.
+fn origins(raw: &At<Vec<At<String>>>, problems: &mut Problems) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    let mut origins = Vec::new();
+    for at in raw.get().into_iter().flatten() {
+        let Some(text) = at.get() else { continue };
+        let url = url::Url::parse(text).ok().filter(is_private);
+        if url.is_none_or(|url| url.origin().ascii_serialization() != *text) {
+            at.problem(problems, "is not an origin like https://console.example.com: `https`, a host, no path");
+        }
+        unique(at, &mut seen, problems);
+        origins.push(text.clone());
+    }
+    origins
 }
 
 pub(super) fn sync(raw: Option<&At<RawSync>>, problems: &mut Problems) -> SyncSettings {
