@@ -147,3 +147,15 @@ fn every_alarm_tells_and_has_its_section_in_the_runbook() {
         }
     }
 }
+
+#[test]
+fn what_rolls_an_update_back_is_an_alarm_that_there_is() {
+    let script = file("rollback");
+    let listed = script.lines().find_map(|line| line.strip_prefix("ALARMS = ")).expect("infra/rollback lists alarms");
+    let watched: BTreeSet<String> = serde_json::from_str(listed).expect("the list is one line");
+    let template = template("alarms");
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm").into_iter();
+    let alarms: BTreeSet<String> = alarms.map(|(_, alarm)| named(&alarm["AlarmName"]).to_owned()).collect();
+    assert!(!watched.is_empty() && watched.len() <= 5, "CloudFormation takes one to five: {watched:?}");
+    assert!(watched.is_subset(&alarms), "left: infra/rollback; right: alarms.yaml: {watched:?}, {alarms:?}");
+}
