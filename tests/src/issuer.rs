@@ -58,9 +58,14 @@ impl Key {
 
 impl Issuer {
     /// Starts an issuer with one key.
-    #[expect(clippy::expect_used, reason = "a test without its server has failed")]
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// Starts an issuer with one key at an address.
+    #[expect(clippy::expect_used, reason = "a test without its server has failed")]
+    pub async fn start_at(address: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind(address).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
         let url = format!("http://{address}");
         let shared = Arc::new(Mutex::new(Shared { keys: vec![Key::new("first")], reads: 0 }));

@@ -201,15 +201,20 @@ impl FakeScim {
     }
 
     /// Starts an empty server of a dialect.
-    #[expect(clippy::expect_used, reason = "a test without its server has failed")]
     pub async fn start_as(dialect: Dialect) -> Self {
+        Self::start_at(dialect, "127.0.0.1:0").await
+    }
+
+    /// Starts an empty server of a dialect at an address.
+    #[expect(clippy::expect_used, reason = "a test without its server has failed")]
+    pub async fn start_at(dialect: Dialect, address: &str) -> Self {
         let inner = Inner { world: World::new(dialect), requests: Vec::new(), planned: Vec::new() };
         let shared = Arc::new(Mutex::new(inner));
         let router = axum::Router::new()
             .route("/scim/v2/{endpoint}", any(handle))
             .route("/scim/v2/{endpoint}/{id}", any(handle))
             .with_state(Arc::clone(&shared));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let listener = tokio::net::TcpListener::bind(address).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
