@@ -9,7 +9,7 @@ use crate::caller::Anyone;
 use crate::query::Parameters;
 use crate::views::Context;
 use crate::views::rota::{ForecastView, HoldsView, RotationView, RotationsView, WhoView};
-use crate::{Api, Problem, Who};
+use crate::{Api, Problem};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -29,8 +29,8 @@ pub(crate) async fn who(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<W
     let now = api.clock.now();
     let at = parameters.instant("at")?.unwrap_or(now);
     let page = crate::who::page(&api.store, at, now, parameters.cursor()?.as_ref(), parameters.limit()?).await;
-    let (Who { at, holds, unreadable }, next) = page.map_err(|error| listing(error, &parameters))?;
-    Ok(Json(WhoView { at, holds, next: next.map(|next| next.as_str().to_owned()), unreadable }))
+    let page = page.map_err(|error| listing(error, &parameters))?;
+    Ok(Json(WhoView { at, next: next(&page), holds: page.items, unreadable: page.unreadable }))
 }
 
 /// Who will hold what. A page is of so many rotations: what somebody will hold through rotations of several pages stands on each,

@@ -79,10 +79,10 @@ pub(crate) async fn page(
     now: Timestamp,
     cursor: Option<&Cursor>,
     limit: usize,
-) -> Result<(Who, Option<Cursor>), StoreError> {
+) -> Result<Page<HoldView>, StoreError> {
     if at == now {
         let Page { items, next, unreadable } = store.list_open_holds(cursor, limit).await?;
-        return Ok((Who { at, holds: sorted(show(store, &items, now).await?), unreadable }, next));
+        return Ok(Page { items: sorted(show(store, &items, now).await?), next, unreadable });
     }
     let Page { items, next, mut unreadable } = store.list_people(cursor, limit).await?;
     let people: Vec<PersonId> = items.into_iter().map(|listed| listed.person.id).collect();
@@ -104,7 +104,7 @@ pub(crate) async fn page(
         unreadable.extend(more);
         show(store, &held(holds.into_iter().chain(ended), at), at).await?
     };
-    Ok((Who { at, holds: sorted(holds), unreadable }, next))
+    Ok(Page { items: sorted(holds), next, unreadable })
 }
 
 /// By person, app and entitlement.

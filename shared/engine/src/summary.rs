@@ -70,15 +70,16 @@ pub(crate) struct Standing {
     followed: Vec<Followed>,
     past_due: Vec<Hold>,
     roll: Roll,
-    lags: Lags,
+    grants: Option<Lag>,
+    revocations: Option<Lag>,
 }
 
 impl Standing {
     pub(crate) async fn read<T: ReadSummary + ?Sized>(table: &T, now: Timestamp) -> Result<Self, StoreError> {
         let (followed, roll) = table.followed().await?;
         let past_due = table.past_due(now, MOST_OVERDUE).await?;
-        let lags = table.lags(earlier(now, LAGS_OF)).await?;
-        Ok(Self { now, followed, past_due, roll, lags })
+        let Lags { granted, revoked } = table.lags(earlier(now, LAGS_OF)).await?;
+        Ok(Self { now, followed, past_due, roll, grants: Lag::of(granted), revocations: Lag::of(revoked) })
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -96,8 +97,8 @@ impl Standing {
                 + usize::from(self.roll.group(Word::Waiting).is_some()),
             unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
             gaps: near.count(),
-            grants: Lag::of(self.lags.granted.clone()),
-            revocations: Lag::of(self.lags.revoked.clone()),
+            grants: self.grants,
+            revocations: self.revocations,
         }
     }
 

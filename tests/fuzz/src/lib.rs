@@ -38,7 +38,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 7] = [
     Target { name: "api", form: Form::Bytes, take: api::take },
     Target { name: "app", form: Form::Json, take: app::take },
     Target { name: "calendar", form: Form::Bytes, take: calendar::take },
@@ -64,7 +64,7 @@ impl Target {
     }
 
     /// Changes the input in `data[..size]` to at most so many bytes, in a way that may reach further than the one before;
-    /// answers how many there are then. The same seed changes the same.
+    /// answers how many there are then. The seed is for the form; whatever changes bytes has chances of its own.
     pub fn change(&self, data: &mut [u8], size: usize, most: usize, seed: u32, bytes: ChangeBytes) -> usize {
         match self.form {
             Form::Bytes => bytes(data, size, most),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dutykey_fuzz::Target;
 
-/// How many changes of each input are tried.
+/// How many changes are tried from each input on, each of the one before.
 const CHANGES: u32 = 12;
 /// How many bytes a change may add.
 const ROOM: usize = 200;
@@ -20,18 +20,14 @@ fn take_all(name: &str) {
     inputs.sort();
     assert!(!inputs.is_empty(), "{} has no input", corpus.display());
     for path in inputs {
-        let input = fs::read(&path).unwrap();
-        let changed = |seed: u32| {
-            let mut data = input.clone();
-            data.resize(input.len() + ROOM, 0);
-            let most = data.len();
-            let size = target.change(&mut data, input.len(), most, seed, change_bytes);
-            data.truncate(size);
-            data
-        };
-        for input in std::iter::once(input.clone()).chain((1..=CHANGES).map(changed)) {
+        let mut input = fs::read(&path).unwrap();
+        for seed in 1..=CHANGES {
             let taken = catch_unwind(AssertUnwindSafe(|| target.take(&input)));
             assert!(taken.is_ok(), "{name}, on {} or a change of it: {}", path.display(), input.escape_ascii());
+            let (size, most) = (input.len(), input.len() + ROOM);
+            input.resize(most, 0);
+            let size = target.change(&mut input, size, most, seed, change_bytes);
+            input.truncate(size);
         }
     }
 }
