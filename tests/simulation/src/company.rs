@@ -82,7 +82,7 @@ fn of(plan: &Plan, profile: &plan::Profile) -> anyhow::Result<Profile> {
         name: profile.id.clone(),
         entitlements,
         mode: Default::default(),
-        enrollment: Some(Automatic {
+        enrollment: profile.enrolls.then(|| Automatic {
             rotations,
             lead: long(profile.lead),
             grace: long(profile.grace),

@@ -10,7 +10,7 @@ use dutykey_policy::time::{earlier, later};
 use dutykey_store::keys;
 use jiff::Timestamp;
 
-use crate::plan::{Happening, Plan, Second};
+use crate::plan::{DEFAULT_LEASE, Happening, Plan, Profile, Second};
 use crate::world::table::TABLE;
 
 /// How often a tick runs.
@@ -96,8 +96,6 @@ pub(crate) struct Reads {
     longest: Duration,
 }
 
-/// The lease of a rotation that no profile enrolls from.
-const DEFAULT_LEASE: Second = 4 * 3_600;
 /// So long before half of the shortest lease has passed a platform is read again, at the next of its turns.
 const BEFORE_HALF: Second = 330;
 
@@ -109,7 +107,7 @@ impl Reads {
             Happening::Edit { to, .. } => to.as_ref(),
             _ => None,
         });
-        let leases = plan.profiles.iter().chain(edited).map(|profile| profile.lease);
+        let leases = plan.profiles.iter().chain(edited).map(Profile::leased);
         let half = leases.min().unwrap_or(DEFAULT_LEASE) / 2;
         let mut spans = Vec::new();
         let mut span = |from: u32, to: u32, after: u32| {

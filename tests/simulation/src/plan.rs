@@ -164,7 +164,7 @@ pub struct Profile {
     pub id: String,
     /// What it gives.
     pub gives: Vec<Gives>,
-    /// The numbers of the rotations that give it.
+    /// The numbers of the rotations whose people get it, or may.
     pub rotations: BTreeSet<usize>,
     /// Lead, in seconds.
     pub lead: Second,
@@ -174,9 +174,32 @@ pub struct Profile {
     pub lease: Second,
     /// The lock on changes of the forecast, in seconds.
     pub lock: Second,
+    /// Whether those rotations give it without asking.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enrolls: bool,
     /// What people may do with it themselves.
     #[serde(default)]
     pub offer: Offer,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_yes(enrolls: &bool) -> bool {
+    *enrolls
+}
+
+/// The lease of a rotation that no profile enrolls from, in seconds.
+pub const DEFAULT_LEASE: Second = 4 * 3_600;
+
+impl Profile {
+    /// For how long a view may stand for it, in seconds.
+    #[must_use]
+    pub fn leased(&self) -> Second {
+        if self.enrolls { self.lease } else { DEFAULT_LEASE }
+    }
 }
 
 /// What people may do with a profile themselves.

@@ -237,7 +237,7 @@ impl Course {
                 troubles = counted;
                 reads.add(now, later(now, EVERY * 3));
                 for profile in self.plan().profiles.iter().filter(|_| self.world.braked()) {
-                    let over = later(now, Duration::from_secs(profile.lease.into()));
+                    let over = later(now, Duration::from_secs(profile.leased().into()));
                     reads.add(over, later(over, EVERY * 4));
                 }
             }

@@ -51,6 +51,7 @@ pub fn plan() -> Plan {
             grace: 0,
             lease: 14_400,
             lock: 0,
+            enrolls: true,
             offer: Default::default(),
         }],
         directory: false,

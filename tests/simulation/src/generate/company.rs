@@ -110,6 +110,7 @@ pub(super) fn profile(chance: &mut fastrand::Rng, plan: &Plan, number: usize, li
         grace: pick(chance, &[0, 0, 0, 60, 60, 600, 600, 3_600]),
         lease: like.map_or(lease, |first| if one_in(chance, 4) { 24 * 3_600 } else { first.lease }),
         lock: pick(chance, &[0, 0, 600, 1_800]),
+        enrolls: true,
         offer: like.map_or(Offer::None, |first| first.offer),
     }
 }

@@ -1,8 +1,10 @@
 //! What people do themselves: they ask, take and give back. Drawn from a chance of its own, so that everything else of a seed
 //! stays as it is.
 
+use std::collections::BTreeSet;
+
 use super::{one_in, troubles};
-use crate::plan::{Happening, LONGEST, Offer, Plan, Second};
+use crate::plan::{App, Gives, Happening, LONGEST, Offer, Override, Plan, Profile, Second, What};
 
 /// Lets people of one company in two act on their own.
 pub(super) fn act(chance: &mut fastrand::Rng, plan: &mut Plan) {
@@ -21,9 +23,29 @@ pub(super) fn act(chance: &mut fastrand::Rng, plan: &mut Plan) {
         }
     }
     let weeks = plan.lasts.div_ceil(7 * 86_400).max(1);
-    for _ in 0..chance.u32(1..=4) * weeks {
+    for _ in 0..chance.u32(2..=6) * weeks {
         let acts = if one_in(chance, 3) { takes(chance, plan) } else { asks(chance, plan) };
         plan.happens.extend(acts);
+    }
+    // What nobody has without asking shows what asking gives.
+    for profile in &mut plan.profiles {
+        profile.enrolls = !one_in(chance, 2);
+    }
+    let asked: Vec<Happening> =
+        plan.happens.iter().filter(|one| matches!(one, Happening::Asks { .. })).cloned().collect();
+    for asks in &asked {
+        stands_in(chance, plan, asks);
+    }
+    for _ in 0..2 * weeks {
+        let grown = grows(chance, plan);
+        plan.happens.extend(grown.into_iter().flatten());
+    }
+    for happening in &mut plan.happens {
+        if let Happening::Edit { profile, to: Some(to), .. } = happening
+            && let Some(before) = plan.profiles.get(*profile)
+        {
+            to.enrolls = before.enrolls;
+        }
     }
     let blocks: Vec<Second> = plan.happens.iter().filter_map(blocked).collect();
     for at in blocks {
@@ -31,6 +53,46 @@ pub(super) fn act(chance: &mut fastrand::Rng, plan: &mut Plan) {
             plan.happens.push(Happening::Lift { at: at + chance.u32(1..=1_800) });
         }
     }
+}
+
+/// Another one may stand in for whoever has asked.
+fn stands_in(chance: &mut fastrand::Rng, plan: &mut Plan, asks: &Happening) {
+    let Happening::Asks { at, person, rotation, .. } = asks else { return };
+    let people = plan.people.len();
+    if people < 2 || !one_in(chance, 3) {
+        return;
+    }
+    let user = (person + chance.usize(1..people)) % people;
+    let at = at + chance.u32(600..=1_800);
+    let stands_in =
+        Override { user, from: at, to: at + chance.u32(3_600..=14_400), by: None, announced: at, withdrawn: None };
+    if let Some(rotation) = plan.rotations.get_mut(*rotation) {
+        rotation.overrides.push(stands_in);
+    }
+}
+
+/// Somebody asks early in a long shift for what nobody has without asking, and then the profile becomes larger.
+fn grows(chance: &mut fastrand::Rng, plan: &Plan) -> Option<[Happening; 2]> {
+    let (rotation, shift) = troubles::shift(chance, plan)?;
+    let person = shift.user?;
+    let at = shift.from + chance.u32(300..=900);
+    let asked = |number: &usize| {
+        let profile = plan.profiles.get(*number);
+        profile.is_some_and(|profile| !profile.enrolls && profile.rotations.contains(&rotation))
+    };
+    let number = chance.choice((0..plan.profiles.len()).filter(asked).collect::<Vec<_>>())?;
+    let before = plan.profiles.get(number)?.clone();
+    let gives: BTreeSet<Gives> = before.gives.iter().cloned().chain(everything(plan)).collect();
+    let to = Some(Profile { gives: gives.into_iter().collect(), ..before });
+    let (decided, more, back) = (Some((60, true)), None, None);
+    let asks = Happening::Asks { at, person, profile: number, rotation, lasts: LONGEST, decided, more, back };
+    Some([asks, Happening::Edit { at: at + chance.u32(600..=1_800), profile: number, to }])
+}
+
+/// Every group of every app.
+fn everything(plan: &Plan) -> Vec<Gives> {
+    let groups = |app: usize, known: &App| (0..known.groups.len()).map(move |n| Gives { app, what: What::Group(n) });
+    plan.apps.iter().enumerate().flat_map(|(app, known)| groups(app, known)).collect()
 }
 
 fn blocked(happening: &Happening) -> Option<Second> {

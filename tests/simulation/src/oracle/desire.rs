@@ -28,8 +28,12 @@ impl Oracle {
     }
 
     fn gives(&self, person: usize, profile: &Profile, at: Timestamp) -> Sure {
-        let rotas = profile.rotations.iter().filter_map(|number| self.rotas.get(*number));
-        rotas.map(|rota| rota.on_call(person, at, &Terms::from(profile))).max().unwrap_or_default()
+        self.enrolling(profile).map(|rota| rota.on_call(person, at, &Terms::from(profile))).max().unwrap_or_default()
+    }
+
+    /// The rotations that give the profile without asking.
+    fn enrolling<'a>(&'a self, profile: &'a Profile) -> impl Iterator<Item = &'a Rota> {
+        profile.rotations.iter().filter(|_| profile.enrolls).filter_map(|number| self.rotas.get(*number))
     }
 
     /// Whether nothing but changes of the forecast that wait for a lock speaks for the seat at `at`.
@@ -53,7 +57,7 @@ impl Oracle {
                 if self.in_edit(number, at) {
                     return false;
                 }
-                for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
+                for rota in self.enrolling(profile) {
                     if rota.only_waits(person, at, &Terms::from(profile)) {
                         waiting = true;
                     } else if rota.on_call(person, at, &Terms::from(profile)) != Sure::No {
@@ -84,8 +88,7 @@ impl Oracle {
 
     /// Whether the profile lets something of the person begin within its grace.
     fn begins_soon(&self, person: usize, profile: &Profile, at: Timestamp) -> bool {
-        let rotas = profile.rotations.iter().filter_map(|number| self.rotas.get(*number));
-        rotas.into_iter().any(|rota| rota.begins_within(person, at, profile.grace.into(), &Terms::from(profile)))
+        self.enrolling(profile).any(|rota| rota.begins_within(person, at, profile.grace.into(), &Terms::from(profile)))
     }
 
     /// Whether the profile has been edited so shortly ago that nothing of it is sure.

@@ -23,7 +23,7 @@ use dutykey_policy::time::{Span, millis_between, rfc3339};
 use dutykey_targets::sandbox::SandboxTarget;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::plan::{Denies, Happening, Plan, Profile};
+use crate::plan::{DEFAULT_LEASE, Denies, Happening, Plan, Profile};
 use given::Given;
 use rota::{Duty, Elsewhere, Rota};
 use seats::{InFlight, Seat, SeatState};
@@ -292,8 +292,8 @@ impl Oracle {
 
     fn shortest_lease(&self, rotation: usize, at: Timestamp) -> i64 {
         let leases = (0..self.profiles.len()).filter_map(|number| self.profile_at(number, at));
-        let enrolling = leases.filter(|profile| profile.rotations.contains(&rotation));
-        enrolling.map(|profile| i64::from(profile.lease)).min().unwrap_or(4 * 3_600)
+        let enrolling = leases.filter(|profile| profile.enrolls && profile.rotations.contains(&rotation));
+        enrolling.map(|profile| i64::from(profile.lease)).min().unwrap_or(DEFAULT_LEASE.into())
     }
 
     fn profile_at(&self, number: usize, at: Timestamp) -> Option<&Profile> {

@@ -51,7 +51,7 @@ impl From<&Profile> for Terms {
     fn from(profile: &Profile) -> Self {
         Self {
             lead: profile.lead.into(),
-            grace: profile.grace.into(),
+            grace: if profile.enrolls { profile.grace.into() } else { 0 },
             lease: profile.lease.into(),
             lock: profile.lock.into(),
         }
