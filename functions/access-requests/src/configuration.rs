@@ -270,8 +270,8 @@ pub(crate) async fn preview(
     Ok(Json(judge(&api, &caller, said).await?.into()))
 }
 
-/// Puts a configuration of at most 1 MiB in force. The profiles that the API made stay. What gives its author more waits for another
-/// administrator.
+/// Puts a configuration of at most 1 MiB in force. The profiles that the API made stay. What gives its author more waits for
+/// another administrator.
 #[utoipa::path(
     put, path = "/v1/configuration", tag = "configuration", request_body = Definition,
     params(
