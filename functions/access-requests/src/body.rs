@@ -1,27 +1,28 @@
-//! Bodies: JSON, small, and with no field that nobody knows.
+//! Bodies: JSON, bounded, and with no field that nobody knows.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
 
-/// The longest body, in bytes.
+/// The longest body where nothing else is said, in bytes.
 pub(crate) const LONGEST: usize = 64 * 1_024;
 
-/// What a request brings.
-pub(crate) struct Body<T>(pub(crate) T);
+/// What a request brings, in at most `MOST` bytes.
+pub(crate) struct Body<T, const MOST: usize = LONGEST>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, Problem> {
+        DefaultBodyLimit::max(MOST).apply(&mut request);
         match Json::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
             Err(JsonRejection::JsonDataError(error)) => Err(Problem::Field(error.body_text())),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::MediaType),
-            Err(error) if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::TooLarge),
+            Err(error) if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::TooLarge(MOST)),
             Err(_) => Err(Problem::Json),
         }
     }

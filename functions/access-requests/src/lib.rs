@@ -11,6 +11,7 @@ mod blocks;
 mod body;
 mod brakes;
 mod caller;
+mod configuration;
 mod cors;
 mod emergencies;
 mod entitlements;
@@ -45,6 +46,7 @@ use axum::routing::get;
 use dutykey_engine::again::Again;
 use dutykey_engine::block::Blocks;
 use dutykey_engine::brake::Brakes;
+use dutykey_engine::configuration::Configurations;
 use dutykey_engine::emergency::Emergencies;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
@@ -59,6 +61,7 @@ use caller::Identify;
 
 pub use ahead::{MAX_WINDOW, forecast};
 pub use caller::{DEVELOPER, DEVELOPER_GROUPS, KeysError, PublishedKeys, ReadKeys, TokenError, Unconfigured};
+pub use configuration::open_holds;
 pub use explained::{Shifts, explaining};
 pub use health::health;
 pub use problem::Problem;
@@ -101,6 +104,7 @@ pub(crate) struct Api {
     pub(crate) again: Again,
     pub(crate) brakes: Brakes,
     pub(crate) profiles: Profiles,
+    pub(crate) configurations: Configurations,
     pub(crate) identify: Arc<Identify>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -130,6 +134,8 @@ impl From<Ports> for Api {
         };
         let profiles =
             Profiles { profiles: shared.clone(), rules: shared.clone(), queues: queues.clone(), clock: clock.clone() };
+        let configurations =
+            Configurations { configuration: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let requests = Requests {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -141,7 +147,8 @@ impl From<Ports> for Api {
         };
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
-        Self { store, requests, blocks, profiles, emergencies, again, brakes, identify: Arc::new(identify), clock }
+        let identify = Arc::new(identify);
+        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, identify, clock }
     }
 }
 
@@ -157,6 +164,9 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(profiles::edits::deletion))
         .routes(routes!(profiles::edits::confirm))
         .routes(routes!(profiles::enrollments))
+        .routes(routes!(configuration::configuration, configuration::put))
+        .routes(routes!(configuration::preview))
+        .routes(routes!(configuration::confirm))
         .routes(routes!(entitlements::entitlements))
         .routes(routes!(shifts::shifts))
         .routes(routes!(report::report))

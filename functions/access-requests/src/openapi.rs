@@ -8,6 +8,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
+use crate::configuration::CONFIGURATION;
 use crate::problem::ProblemView;
 use crate::profiles::edits::DEFINITION;
 
@@ -31,8 +32,8 @@ pub(crate) fn described() -> utoipa::openapi::OpenApi {
     Described::openapi()
 }
 
-/// The document of these operations: each needs a token, and may answer with a problem. How a profile is said is the
-/// configuration file's own schema.
+/// The document of these operations: each needs a token, and may answer with a problem. How profiles and whole
+/// configurations are said is the configuration file's own schema.
 pub(crate) fn completed(mut document: utoipa::openapi::OpenApi) -> serde_json::Value {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
@@ -43,6 +44,7 @@ pub(crate) fn completed(mut document: utoipa::openapi::OpenApi) -> serde_json::V
     }
     let mut document = serde_json::json!(document);
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(serde_json::Value::as_object_mut) {
+        schemas.insert(CONFIGURATION.to_owned(), dutykey_runtime::config::configuration_schema());
         schemas.insert(DEFINITION.to_owned(), dutykey_runtime::config::profile_schema());
     }
     document

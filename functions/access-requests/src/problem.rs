@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use dutykey_engine::again::AgainError;
 use dutykey_engine::block::BlockError;
 use dutykey_engine::brake::BrakeError;
+use dutykey_engine::configuration::ConfigurationError;
 use dutykey_engine::emergency::EmergencyError;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::profile::ProfileError;
@@ -33,8 +34,8 @@ pub enum Problem {
     Json,
     /// The body does not say that it is JSON.
     MediaType,
-    /// The body is too long.
-    TooLarge,
+    /// The body is longer than so many bytes.
+    TooLarge(usize),
     /// A field of the body is missing, unknown, or cannot be used.
     Field(String),
     /// Nothing is at this address.
@@ -81,6 +82,10 @@ pub enum Problem {
     PreviewAgain(String),
     /// There are as many profiles as there can be.
     TooManyProfiles,
+    /// A configuration cannot come into force beside what is there.
+    Unfit(String),
+    /// A configuration drops what somebody still holds something of, and does not say that this is meant.
+    Retires(String),
     /// The idempotency key was used for something else.
     KeyReused,
     /// What is known of a rotation is too old to decide by.
@@ -127,7 +132,7 @@ impl Problem {
             Self::QueryTooLong => Kind(StatusCode::URI_TOO_LONG, "query-too-long", "The query is too long"),
             Self::Json => Kind(StatusCode::BAD_REQUEST, "malformed-body", "The body cannot be read"),
             Self::MediaType => Kind(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong-media-type", "The body is not JSON"),
-            Self::TooLarge => Kind(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "The body is too long"),
+            Self::TooLarge(_) => Kind(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "The body is too long"),
             Self::Field(_) => Kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", "A field cannot be used"),
             Self::NotFound(_) => Kind(StatusCode::NOT_FOUND, "not-found", "Nothing is here"),
             Self::MethodNotAllowed => {
@@ -162,6 +167,8 @@ impl Problem {
             }
             Self::PreviewAgain(_) => Kind(StatusCode::CONFLICT, "preview-again", "Something has changed since"),
             Self::TooManyProfiles => Kind(StatusCode::CONFLICT, "too-many-profiles", "There can be no more profiles"),
+            Self::Unfit(_) => Kind(StatusCode::CONFLICT, "unfit-configuration", "The configuration does not fit"),
+            Self::Retires(_) => Kind(StatusCode::CONFLICT, "retires", "Something would retire"),
             Self::KeyReused => {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "The idempotency key was used before")
             }
@@ -186,6 +193,8 @@ impl Problem {
             | Self::SaidAlready(what)
             | Self::FileOwned(what)
             | Self::PreviewAgain(what)
+            | Self::Unfit(what)
+            | Self::Retires(what)
             | Self::StaleRota(what)
             | Self::Unavailable(what)
             | Self::Unreadable(what) => what,
@@ -194,7 +203,7 @@ impl Problem {
             Self::QueryTooLong => format!("at most {} characters", crate::query::LONGEST),
             Self::Json => "the body is not JSON".to_owned(),
             Self::MediaType => "send the header `content-type: application/json`".to_owned(),
-            Self::TooLarge => format!("at most {} bytes", crate::body::LONGEST),
+            Self::TooLarge(most) => format!("at most {most} bytes"),
             Self::MethodNotAllowed => "see the `Allow` header".to_owned(),
             Self::Host => "ask for localhost, 127.0.0.1 or [::1]".to_owned(),
             Self::NoIssuer => {
@@ -339,13 +348,33 @@ impl From<ProfileError> for Problem {
         match error {
             ProfileError::NoProfile(id) => Self::NotFound(format!("profile {id}")),
             ProfileError::NothingWaits(id) => Self::NotFound(format!("change of profile {id} that waits")),
-            ProfileError::Refused(EditRefusal::FileOwned) => Self::FileOwned(error.to_string()),
-            ProfileError::Refused(EditRefusal::Unsaid) => Self::Precondition(Precondition::Missing),
-            ProfileError::Refused(EditRefusal::Stale) => Self::Precondition(Precondition::Failed),
+            ProfileError::Refused(refusal) => refusal.into(),
             ProfileError::TooMany => Self::TooManyProfiles,
             ProfileError::OwnGain => Self::OwnGain(error.to_string()),
             ProfileError::Moved => Self::PreviewAgain(error.to_string()),
             ProfileError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConfigurationError> for Problem {
+    fn from(error: ConfigurationError) -> Self {
+        match error {
+            ConfigurationError::NothingWaits => Self::NotFound("change of the configuration that waits".to_owned()),
+            ConfigurationError::Refused(refusal) => refusal.into(),
+            ConfigurationError::OwnGain => Self::OwnGain(error.to_string()),
+            ConfigurationError::Moved => Self::PreviewAgain(error.to_string()),
+            ConfigurationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EditRefusal> for Problem {
+    fn from(refusal: EditRefusal) -> Self {
+        match refusal {
+            EditRefusal::FileOwned => Self::FileOwned(refusal.to_string()),
+            EditRefusal::Unsaid => Self::Precondition(Precondition::Missing),
+            EditRefusal::Stale => Self::Precondition(Precondition::Failed),
         }
     }
 }

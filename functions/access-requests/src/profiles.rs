@@ -1,7 +1,7 @@
 //! Profiles, and who is in them.
 
 pub(crate) mod edits;
-mod judged;
+pub(crate) mod judged;
 
 use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ pub(crate) struct ProfileView {
 /// What a profile belongs to.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum OwnerView {
+pub(crate) enum OwnerView {
     /// The configuration file.
     File,
     /// This API.
@@ -133,7 +133,7 @@ pub(crate) async fn profiles(State(api): State<Api>, _: Anyone, uri: Uri) -> Res
     Ok(Json(ProfilesView { profiles: profiles.into_iter().map(view).collect() }))
 }
 
-fn owner(made: &BTreeSet<ProfileId>, id: &ProfileId) -> OwnerView {
+pub(crate) fn owner(made: &BTreeSet<ProfileId>, id: &ProfileId) -> OwnerView {
     if made.contains(id) { OwnerView::Api } else { OwnerView::File }
 }
 

@@ -35,6 +35,7 @@ profiles:
 "#;
 
 mod acting;
+mod configuring;
 
 /// An hour of the day.
 fn at(hour: u8) -> Timestamp {
@@ -373,7 +374,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 39, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 43, "each endpoint with each caller");
 }
 
 #[tokio::test]
@@ -385,6 +386,10 @@ async fn the_description_and_the_routes_are_the_same() {
     assert_eq!(said["$ref"], "#/components/schemas/ProfileDefinition");
     let definition = &document["components"]["schemas"]["ProfileDefinition"]["properties"];
     assert!(definition["entitlements"].is_object() && definition["id"].is_null(), "the file's own words: {definition}");
+    let whole = &document["paths"]["/v1/configuration"]["put"]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(whole["$ref"], "#/components/schemas/ConfigurationDefinition");
+    let definition = &document["components"]["schemas"]["ConfigurationDefinition"]["properties"];
+    assert!(definition["sources"].is_object(), "the file's own words: {definition}");
     for (path, item) in document["paths"].as_object().unwrap() {
         let described: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         let address = address(path);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use reqwest::Url;
 
 /// Keeps access in step with the on-call rota.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ pub enum Command {
     Plan(Plan),
     /// Makes a configuration so.
     Apply(Apply),
+    /// Confirms a configuration that another administrator has applied and that gives them more than they had.
+    Confirm(Confirm),
     /// Shows who holds what, and why.
     Who(Who),
     /// Says why a person holds a profile, why not, or what is missing.
@@ -122,6 +125,9 @@ pub struct Plan {
     /// The table that it would change.
     #[command(flatten)]
     pub data: Data,
+    /// The API of the installation that it would change, instead of its table; the environment's DUTYKEY_TOKEN is yours.
+    #[arg(long, conflicts_with_all = ["data", "table"])]
+    pub api: Option<Url>,
 }
 
 /// Options of applying.
@@ -133,12 +139,36 @@ pub struct Apply {
     /// The table that it changes.
     #[command(flatten)]
     pub data: Data,
+    /// The API of the installation that it changes, instead of its table; the environment's DUTYKEY_TOKEN is yours. What
+    /// waits there for another administrator is not in force: it exits with 1.
+    #[arg(long, conflicts_with_all = ["data", "table", "directly"])]
+    pub api: Option<Url>,
+    /// Writes the table although its API could be asked: no second administrator looks at it, and the evidence names nobody.
+    #[arg(long)]
+    pub directly: bool,
     /// Goes on where people lose access and nobody can be asked.
     #[arg(long)]
     pub yes: bool,
     /// Lets sources and apps that have left the file retire.
     #[arg(long)]
     pub retire: bool,
+}
+
+/// Options of confirming.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// The API of the installation; the environment's DUTYKEY_TOKEN is yours.
+    #[arg(long)]
+    pub api: Url,
+    /// What is confirmed, as `apply` has said it.
+    #[arg(long)]
+    pub digest: String,
+    /// Goes on where nobody can be asked.
+    #[arg(long)]
+    pub yes: bool,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of who.

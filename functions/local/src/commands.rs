@@ -12,11 +12,11 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod brake;
 pub(crate) mod check;
-mod difference;
 pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;
 mod reads;
+pub(crate) mod remote;
 pub(crate) mod retire;
 
 use std::io::Write as _;

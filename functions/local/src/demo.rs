@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access_requests::open_holds;
 use anyhow::Context as _;
 use dutykey_embedded::Embedded;
 use dutykey_engine::ports::clock::Clock;
@@ -28,7 +29,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::adapters::{Adapters, adapters, environment_secrets};
 use crate::cli;
-use crate::commands::retire::open_holds;
 use crate::notices::LogNotices;
 use crate::process::{Parts, Process};
 use asking::Asking;

@@ -13,6 +13,7 @@ mod output;
 mod pin;
 pub mod process;
 pub mod queue;
+mod remote;
 mod serve;
 mod who;
 
@@ -55,6 +56,7 @@ async fn answer(command: Command) -> anyhow::Result<bool> {
         Command::Forecast(options) => commands::forecast::run(&options).await,
         Command::Plan(options) => commands::plan::run(&options).await,
         Command::Apply(options) => commands::apply::run(&options).await,
+        Command::Confirm(options) => commands::remote::confirm(&options).await,
         Command::Brake(options) => commands::brake::run(&options.command).await,
         Command::Audit(options) => commands::audit::run(&options.command).await,
         Command::Init(options) => commands::files::init(&options),

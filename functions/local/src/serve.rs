@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_requests::{DEVELOPER, PublishedKeys, Unconfigured};
+use access_requests::{DEVELOPER, PublishedKeys, Unconfigured, open_holds};
 use anyhow::{Context as _, bail};
 use dutykey_embedded::sole_server;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
 use dutykey_engine::ports::rules::{ReadRules as _, WritePulse as _, WriteRules as _};
 use dutykey_engine::ports::secrets::ReadSecret;
+use dutykey_policy::retire::keep;
 use dutykey_runtime::clock::SystemChance;
 use dutykey_runtime::metrics::Metrics;
 use dutykey_runtime::notify::Notices;
@@ -24,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::cli;
 use crate::commands::World;
-use crate::commands::retire::{keep, moved, open_holds};
+use crate::commands::retire::elsewhere;
 use crate::process::{Parts, Process};
 
 /// How often a configuration is applied again where somebody else was faster.
@@ -167,7 +168,7 @@ async fn apply(
         let version = stored.as_ref().map_or(0, |configured| configured.version);
         let stored = stored.map(|configured| configured.installation);
         let (_, open) = open_holds(store).await?;
-        let refused = moved(stored.as_ref(), &installation, &open, world.adapters.targets.as_ref()).await;
+        let refused = elsewhere(stored.as_ref(), &installation, &open, world.adapters.targets.as_ref()).await;
         if !refused.is_empty() {
             bail!("{}", refused.join("; "));
         }

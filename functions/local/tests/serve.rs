@@ -15,6 +15,8 @@ use dutykey_tests::scim::{FakeScim, TOKEN};
 use jiff::Timestamp;
 use serde_json::Value;
 
+#[path = "serve/configuring.rs"]
+mod configuring;
 #[path = "serve/requests.rs"]
 mod requests;
 

@@ -11,6 +11,7 @@ pub mod brake;
 mod call;
 pub mod caller;
 pub mod catalog;
+pub mod configuration;
 mod directory;
 mod due;
 pub mod emergency;

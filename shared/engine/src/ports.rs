@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod callers;
 pub mod catalog;
 pub mod clock;
+pub mod configuration;
 pub mod emergencies;
 pub mod hints;
 pub mod ledger;

@@ -16,7 +16,7 @@ use crate::rota::hex;
 use crate::time::{later, rfc3339};
 
 /// How long a change waits for another administrator.
-const WAITS: Duration = Duration::from_secs(86_400);
+pub(crate) const WAITS: Duration = Duration::from_secs(86_400);
 
 /// What whoever changes a profile takes it to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

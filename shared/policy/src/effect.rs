@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::enrollment::Origin;
 use crate::forecast::{Forecast, Shown};
@@ -14,7 +14,7 @@ use crate::time::{Span, instant_text, uncovered, union};
 use crate::wants::{Reason, Shape};
 
 /// Access over a stretch that one forecast has and the other has not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Whose.
     pub person: Shown,
@@ -86,7 +86,7 @@ fn survives(hold: &Hold, reason: &Reason, next: &[Profile]) -> bool {
 }
 
 /// Access that ends with the change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// Whose.
     pub person: Shown,
@@ -112,9 +112,9 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
-    use crate::forecast::Forecasted;
-
     use super::*;
+    use crate::forecast::Forecasted;
+    use crate::testing::{automatic, held};
 
     fn instant(text: &str) -> Timestamp {
         format!("2026-03-02T{text}:00Z").parse().expect("an instant")
@@ -152,5 +152,20 @@ mod tests {
         assert_eq!(said(gained(&before, &after)), gains);
         assert_eq!(said(gained(&after, &before)), [("bob".to_owned(), instant("12:00"), instant("20:00"))]);
         assert_eq!(gained(&before, &before), []);
+    }
+
+    #[test]
+    fn a_hold_ends_at_once_where_no_reason_of_it_survives() {
+        assert!(!ends_now(&held(), &[automatic()]), "nothing has changed");
+        assert!(ends_now(&held(), &[]), "the profile is gone");
+        let changed = |change: fn(&mut Profile)| {
+            let mut next = automatic();
+            change(&mut next);
+            ends_now(&held(), &[next])
+        };
+        assert!(changed(|next| next.entitlements[0].id = "g-2".to_owned()), "it gives something else");
+        assert!(changed(|next| next.enrollment = None), "nobody is enrolled");
+        assert!(changed(|next| next.mode = Mode::Observe), "it only observes");
+        assert!(!changed(|next| next.name = "Other".to_owned()), "a name gives nothing");
     }
 }

@@ -1,17 +1,20 @@
-//! Whether a change of a profile gives its author more than they had: then another administrator must confirm it.
+//! Whether a change of a profile or of the configuration gives its author more than they had: then another administrator
+//! must confirm it.
 //!
 //! What counts is power, not use: whoever could ask for something, take it or pass it has it in their reach, whether or
-//! not they are on call today.
+//! not they are on call today. And whoever has written who is who, who is on call or where access lies could give
+//! themselves anything.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Stretch;
-use crate::id::{EntitlementRef, PersonId, RotationId, SourceId};
+use crate::id::{AppId, EntitlementRef, PersonId, RotationId, SourceId};
+use crate::installation::{Installation, Link};
 use crate::profile::{Approvers, BreakGlass, Mode, Profile, SelfOverride, SelfService, Step};
 
 /// Whoever makes a change, and by what profiles could mean them.
@@ -43,6 +46,51 @@ pub enum Power {
     Approve(EntitlementRef),
     /// Less stands in the way of putting themselves on call.
     Override,
+    /// They have written something by which it is decided who gets what, and who hears of it.
+    Configure(Section),
+}
+
+/// A part of the configuration. It names no person.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Section {
+    /// How a platform is reached, and which of its rotations are read.
+    Source(SourceId),
+    /// How an app is reached.
+    App(AppId),
+    /// Who is who.
+    Links,
+    /// A setting of the installation as a whole, by its key.
+    Setting(String),
+}
+
+/// What a change of the configuration gives whoever has written it, its profiles aside. A source or an app that leaves gives
+/// nobody more; of all else, what cannot be shown to give nothing counts.
+#[must_use]
+pub fn configures(before: &Installation, after: &Installation) -> BTreeSet<Power> {
+    let Installation { verified_domains, directory, api, sources, apps, links, profiles: _, sync, brake, notify } =
+        after;
+    // What retires is what it was before, and only ends.
+    let sources = sources.iter().filter(|it| !it.retiring && !before.sources.contains(it));
+    let apps = apps.iter().filter(|it| !it.retiring && !before.apps.contains(it));
+    let settings = [
+        ("verified_domains", *verified_domains != before.verified_domains),
+        ("directory", *directory != before.directory),
+        ("api", *api != before.api),
+        ("sync", *sync != before.sync),
+        ("brake", *brake != before.brake),
+        ("notify", *notify != before.notify),
+    ];
+    let settings = settings.into_iter().filter(|(_, differs)| *differs);
+    // Whom a link that is gone no longer names is matched by their address, and that may be anybody's.
+    let links = (by_person(links) != by_person(&before.links)).then_some(Section::Links);
+    let sections = sources.map(|it| Section::Source(it.id.clone()));
+    let sections = sections.chain(apps.map(|it| Section::App(it.id.clone()))).chain(links);
+    sections.chain(settings.map(|(key, _)| Section::Setting(key.to_owned()))).map(Power::Configure).collect()
+}
+
+fn by_person(links: &[Link]) -> BTreeMap<&str, &Link> {
+    links.iter().map(|link| (link.person.as_str(), link)).collect()
 }
 
 /// What the change gives its author. `foreseen` is what people gain by it under the rota that is known.

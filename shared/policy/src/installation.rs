@@ -1,14 +1,14 @@
 //! What an installation consists of: its sources, apps and settings, as the configuration file says them and the table
 //! keeps them. Secrets are never here, only where to find them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{AppId, SourceId};
-use crate::profile::Profile;
+use crate::id::{AppId, ProfileId, SourceId};
+use crate::profile::{MAX_PROFILES, Profile};
 use crate::rota::hex;
 use crate::time::duration_text;
 
@@ -300,6 +300,27 @@ impl Installation {
         let app = apps.find(|wanted| !self.apps.iter().any(|app| app.id == **wanted));
         let lacking = source.map(|it| format!("source `{it}`")).or_else(|| app.map(|it| format!("app `{it}`")))?;
         Some(format!("the profile `{id}`, which was made over the API, needs the {lacking}; change or delete it first"))
+    }
+
+    /// What would be in force with this file: what it says, and beside it the profiles that the API made. And why it cannot
+    /// stand there, a sentence each.
+    #[must_use]
+    pub fn beside(&self, stored: Option<&Self>, made: &BTreeSet<ProfileId>) -> (Self, Vec<String>) {
+        let (mut whole, mut refused) = (self.clone(), Vec::new());
+        let stored = stored.iter().flat_map(|stored| &stored.profiles);
+        for profile in stored.filter(|profile| made.contains(&profile.id)) {
+            refused.extend(self.conflict(profile));
+            if !self.profiles.iter().any(|own| own.id == profile.id) {
+                whole.profiles.push(profile.clone());
+            }
+        }
+        let all = whole.profiles.len();
+        if all > MAX_PROFILES {
+            refused.push(format!(
+                "with those that were made over the API there would be {all} profiles, of at most {MAX_PROFILES}"
+            ));
+        }
+        (whole, refused)
     }
 
     /// A digest of everything from which looks at people follow, beside their profiles: while it stays, a change of the

@@ -23,8 +23,8 @@ use std::path::Path;
 
 pub use document::{Document, NamedEntitlement};
 pub use problem::ConfigProblem;
-pub use schema::{profile_schema, schema};
-pub use words::words;
+pub use schema::{configuration_schema, profile_schema, schema};
+pub use words::{said, words};
 
 use dutykey_policy::id::ProfileId;
 use dutykey_policy::installation::Installation;
@@ -116,6 +116,22 @@ pub fn profile(
     let profile = profile.map(|draft| draft.by_ids(&mut problems));
     problems.into_result()?;
     profile.ok_or_else(|| whole("this is not a profile"))
+}
+
+/// Reads a whole configuration that is said elsewhere than in the file, in the file's words and by its checks. Its
+/// entitlements are given by ID; its profiles have version 0: whoever stores them numbers them.
+///
+/// # Errors
+/// Everything that is wrong with it, by key.
+pub fn installation(said: serde_json::Value) -> Result<Installation, Vec<ConfigProblem>> {
+    let root = Node::from(said);
+    let mut problems = Problems::default();
+    let document = RawDocument::read(&root, &Trail::Root, &mut problems)
+        .map(|raw| check::document(&raw, &root, Path::new("/"), &mut problems));
+    let installation = document.map(|document| document.by_ids(&mut problems));
+    problems.into_result()?;
+    let whole = ConfigProblem { line: 1, key: String::new(), message: "this is not a configuration".to_owned() };
+    installation.ok_or_else(|| vec![whole])
 }
 
 /// A commented file to begin with. It is sound as it is and touches nothing, for its profile only observes.

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dutykey_engine::ports::configuration::Applied;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::ReadRota;
 use dutykey_engine::ports::sweep::{Among, Sweep};
+use dutykey_policy::configure::Proposal;
 use dutykey_policy::evidence::{Chain, Draft};
-use dutykey_policy::id::{ProfileId, RotationId};
+use dutykey_policy::id::{PersonId, ProfileId, RotationId};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
 use jiff::Timestamp;
@@ -14,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Store;
 use crate::block::chain_step;
-use crate::codec::{decode, number, unreadable};
+use crate::codec::{decode, number, text, unreadable};
 use crate::commit::{For, Writes};
 use crate::document::{Document, Draft as Text};
 use crate::error::Refused;
@@ -49,8 +51,9 @@ struct Plan {
 }
 
 impl Plan {
-    /// Has those whom it concerns looked at (R9): whoever applies a configuration to a table may be nowhere near its queues.
-    fn sweeps(&self) -> Result<Writes, StoreError> {
+    /// What has those looked at whom it concerns (R9): whoever applies a configuration to a table may be nowhere near its
+    /// queues.
+    fn sweeps(&self) -> Vec<Sweep> {
         let ConfigHead { version, at, .. } = self.head;
         let edited = self.changed.iter().filter(|(_, before)| **before > 0).map(|(id, _)| id).chain(self.ended.keys());
         let edited: BTreeSet<&ProfileId> = edited.collect();
@@ -67,10 +70,32 @@ impl Plan {
                 Among::Everybody => format!("configuration/{version}"),
                 Among::Profile(id) => format!("configuration/{version}/{id}"),
             };
-            let write = sweep_write(&Sweep::new(id, among, "configuration", at))?;
-            Ok((For::Record, write.when(Condition::known_version())))
+            Sweep::new(id, among, "configuration", at)
         };
         among.into_iter().map(sweep).collect()
+    }
+}
+
+/// By whom a configuration comes into force.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By<'a> {
+    /// Whoever may write the table.
+    Apply,
+    /// A person over the API, and what they confirm by it.
+    Person(&'a PersonId, Option<&'a Proposal>),
+}
+
+impl By<'_> {
+    /// A person's change takes the place of what waits, and nothing else than what was seen to wait is confirmed.
+    fn settled(self) -> Option<Write> {
+        match self {
+            Self::Apply => None,
+            Self::Person(_, None) => Some(Write::delete(keys::configuration_proposal())),
+            Self::Person(_, Some(proposal)) => {
+                let unmoved = Condition::is("digest", text(&proposal.digest));
+                Some(Write::delete(keys::configuration_proposal()).when(unmoved))
+            }
+        }
     }
 }
 
@@ -91,13 +116,15 @@ pub(crate) struct Move<'a> {
 }
 
 impl Store {
-    /// Applies a configuration and answers its version; where it says what is in force already, that version.
+    /// Applies a configuration and answers its version, with the sweeps that follow; where it says what is in force already,
+    /// that version.
     pub(crate) async fn configured(
         &self,
         expected: u64,
         installation: &Installation,
         at: Timestamp,
-    ) -> Result<u64, StoreError> {
+        by: By<'_>,
+    ) -> Result<Applied, StoreError> {
         let before = self.config_head().await?;
         if before.as_ref().map_or(0, |head| head.version) != expected {
             return Err(changed());
@@ -106,20 +133,26 @@ impl Store {
         let text = Text::new(&keys::config(), &bare)?;
         let plan = self.plan(before.as_ref(), installation, &bare, &text, at).await?;
         if plan.changed.is_empty() && plan.ended.is_empty() && plan.sections.is_empty() {
-            return Ok(expected);
+            return Ok(Applied { version: expected, sweeps: Vec::new() });
         }
-        let (head, rotations, draft) = (&plan.head, &plan.rotations, &draft(expected, &plan));
-        let also = plan.sweeps()?;
+        let (head, rotations, draft) = (&plan.head, &plan.rotations, &draft(expected, &plan, by));
+        let sweeps = plan.sweeps();
+        let mut also: Writes = by.settled().into_iter().map(|write| (For::Head, write)).collect();
+        for sweep in &sweeps {
+            also.push((For::Record, sweep_write(sweep)?.when(Condition::known_version())));
+        }
         let step = Move { expected, head, rotations, chain: &Chain::System, draft, also };
-        let moved = self.move_head(step).await;
-        if moved.is_err() {
-            self.abandon_document(&keys::config(), &plan.head.document).await?;
-            return moved;
+        let version = match self.move_head(step).await {
+            Ok(version) => version,
+            Err(error) => {
+                self.abandon_document(&keys::config(), &plan.head.document).await?;
+                return Err(error);
+            }
+        };
+        if let Some(before) = before.filter(|before| before.document.id != plan.head.document.id) {
+            self.remove_document(&keys::config(), &before.document).await?;
         }
-        match before.filter(|before| before.document.id != plan.head.document.id) {
-            Some(before) => self.remove_document(&keys::config(), &before.document).await.map(|()| plan.head.version),
-            None => moved,
-        }
+        Ok(Applied { version, sweeps: sweeps.into_iter().map(|sweep| sweep.id).collect() })
     }
 
     /// Writes what is new and finds out what it changes.
@@ -190,7 +223,7 @@ impl Store {
             // The same values in another form, as an older release wrote them.
             sections.insert("form".to_owned());
         }
-        let document = self.write_document(&key, format!("{version:020}#{}", text.hash), text).await?;
+        let document = self.write_document(&key, format!("{version:020}#{}", text.hash), text, None).await?;
         Ok((document, sections))
     }
 
@@ -270,17 +303,25 @@ pub(crate) fn enrolling(profile: &Profile) -> BTreeSet<RotationId> {
 }
 
 /// The evidence of a configuration: versions and names of sections only. Its content has addresses in it.
-fn draft(expected: u64, plan: &Plan) -> Draft {
+fn draft(expected: u64, plan: &Plan, by: By<'_>) -> Draft {
     let after: BTreeMap<&ProfileId, Option<&u64>> =
         plan.changed.keys().map(|id| (id, plan.head.profiles.get(id))).collect();
     let mut before: BTreeMap<&ProfileId, u64> = plan.changed.iter().map(|(id, version)| (id, *version)).collect();
     before.extend(plan.ended.iter().map(|(id, version)| (id, *version)));
+    let (sections, ended) = (&plan.sections, plan.ended.keys().collect::<Vec<_>>());
+    let (actor, why) = match by {
+        By::Apply => ("apply".to_owned(), json!({ "sections": sections, "ended": ended })),
+        By::Person(id, confirmed) => {
+            let proposed = confirmed.map(Proposal::confirmed);
+            (id.to_string(), json!({ "sections": sections, "ended": ended, "proposed": proposed }))
+        }
+    };
     Draft {
         act: "configuration.applied".to_owned(),
-        actor: "apply".to_owned(),
+        actor,
         subject: json!({ "configuration": plan.head.version }),
         before: json!({ "version": expected, "profiles": before }),
         after: json!({ "version": plan.head.version, "profiles": after }),
-        why: json!({ "sections": plan.sections, "ended": plan.ended.keys().collect::<Vec<_>>() }),
+        why,
     }
 }

@@ -62,7 +62,7 @@ impl Store {
             None => {
                 // The time of the read makes the parts' keys new, so that no late clean-up of older parts meets them.
                 let read_at = directory.read_at.map(keys::instant).unwrap_or_default();
-                self.write_document(&key, format!("{read_at}#{}", draft.hash), &draft).await?
+                self.write_document(&key, format!("{read_at}#{}", draft.hash), &draft, None).await?
             }
         };
         let same = match &before {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Store;
-use crate::codec::{Item, decode, text, text_of, unreadable};
+use crate::codec::{Item, decode, number, text, text_of, unreadable};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Key};
 use crate::write::Write;
@@ -61,12 +61,20 @@ fn parts(text: &str) -> Vec<&str> {
 }
 
 impl Store {
-    /// Writes a document's parts. Its head is the caller's to move.
-    pub(crate) async fn write_document(&self, head: &Key, id: String, draft: &Draft) -> Result<Document, StoreError> {
+    /// Writes a document's parts. Its head is the caller's to move. The table may forget them after `forgotten`, in seconds
+    /// since 1970, where they do not stay.
+    pub(crate) async fn write_document(
+        &self,
+        head: &Key,
+        id: String,
+        draft: &Draft,
+        forgotten: Option<i64>,
+    ) -> Result<Document, StoreError> {
         let parts = parts(&draft.text);
-        let writes = parts.iter().enumerate().map(|(number, part)| {
-            let item = Item::from([("text".to_owned(), text(*part))]);
-            Write::put(keys::document_part(head, &id, number), item)
+        let writes = parts.iter().enumerate().map(|(place, part)| {
+            let mut item = Item::from([("text".to_owned(), text(*part))]);
+            item.extend(forgotten.map(|second| (keys::TTL.to_owned(), number(second))));
+            Write::put(keys::document_part(head, &id, place), item)
         });
         self.batch_write(writes.collect()).await?;
         Ok(Document { id, parts: parts.len(), hash: draft.hash.clone() })

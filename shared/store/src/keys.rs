@@ -6,7 +6,8 @@
 //! |---|---|---|---|
 //! | `INSTALLATION` | `INSTALLATION` | the table's own ID | get |
 //! | `CONFIG` | `HEAD` | version, profiles' versions, which of them the API made, document | get |
-//! | `CONFIG` | `DOCUMENT#<id>#<part>` | what the configuration consists of | query by prefix |
+//! | | `PROPOSAL` | a change of the configuration that waits for another administrator, document | get |
+//! | | `DOCUMENT#<id>#<part>` | what the configuration consists of, and what is proposed | query by prefix |
 //! | `PROFILE#<profile>` | `V#<version>` | one version of a profile | batch get; newest first |
 //! | | `PROPOSAL` | a change of the profile that waits for another administrator | get |
 //! | | `HEAD`, `EVIDENCE#<seq>` | the profile's own chain | |
@@ -192,6 +193,12 @@ pub fn installation() -> Key {
 #[must_use]
 pub fn config() -> Key {
     key("CONFIG", "HEAD")
+}
+
+/// A change of the configuration that waits for another administrator.
+#[must_use]
+pub fn configuration_proposal() -> Key {
+    key("CONFIG", "PROPOSAL")
 }
 
 /// The first part of the keys of a document's parts; the partition is that of its head.

@@ -16,6 +16,7 @@ mod caller;
 mod catalog;
 mod codec;
 mod commit;
+mod configuration;
 mod configure;
 mod days;
 mod directory;

@@ -105,7 +105,7 @@ impl WriteProfiles for Store {
 
 impl Store {
     /// The head of the configuration, where it still has the version on which something was decided.
-    async fn decided_on(&self, version: u64) -> Result<ConfigHead, StoreError> {
+    pub(crate) async fn decided_on(&self, version: u64) -> Result<ConfigHead, StoreError> {
         self.config_head().await?.filter(|head| head.version == version).ok_or_else(changed)
     }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Store;
 use crate::codec::{decode, number};
+use crate::configure::By;
 use crate::document::{Document, missing};
 use crate::io::{Query, Sort};
 use crate::keys;
@@ -43,7 +44,7 @@ impl ReadRules for Store {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
         let Some((head, mut installation)) = self.configuration().await? else { return Ok(None) };
         installation.profiles = self.profile_versions(&head.profiles).await?;
-        Ok(Some(Configured { version: head.version, installation, made: head.made }))
+        Ok(Some(Configured { version: head.version, at: head.at, installation, made: head.made }))
     }
 
     async fn settings(&self) -> Result<Option<Installation>, StoreError> {
@@ -102,7 +103,7 @@ impl WritePulse for Store {
 #[async_trait]
 impl WriteRules for Store {
     async fn configure(&self, expected: u64, installation: &Installation, at: Timestamp) -> Result<u64, StoreError> {
-        self.configured(expected, installation, at).await
+        Ok(self.configured(expected, installation, at, By::Apply).await?.version)
     }
 }
 

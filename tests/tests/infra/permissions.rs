@@ -18,7 +18,7 @@ use dutykey_engine::look::Worker;
 use dutykey_engine::ports::hints::{Hint, WriteHints as _};
 use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
 use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, WriteRota as _};
-use dutykey_engine::ports::rules::ReadRules as _;
+use dutykey_engine::ports::rules::{Configured, ReadRules as _};
 use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::block::{Denied, Reach};
@@ -255,9 +255,14 @@ impl Called {
     }
 
     async fn call(&self, who: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+        self.call_on(("if-none-match", "*"), who, method, path, body).await
+    }
+
+    /// The same, of something that is said by this header.
+    async fn call_on(&self, of: (&str, &str), who: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(path).header(DEVELOPER, format!("{who}@example.com"));
         let request = request.header(DEVELOPER_GROUPS, "audit, admins").header("content-type", "application/json");
-        let request = request.header("idempotency-key", "1").header("if-none-match", "*");
+        let request = request.header("idempotency-key", "1").header(of.0, of.1);
         let request = request.body(Body::from(body.to_string())).unwrap();
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (status, body) = (response.status().as_u16(), to_bytes(response.into_body(), 1 << 20).await.unwrap());
@@ -335,6 +340,24 @@ async fn people_call(deployed: &Deployed) {
     }
 }
 
+/// Eve applies a configuration in which others audit, and Ann confirms it.
+async fn a_configuration_is_applied(deployed: &Deployed) {
+    let (api, store) = (Called::at(deployed), &deployed.world.store);
+    let Configured { version, mut installation, made, .. } = store.installation().await.unwrap().unwrap();
+    installation.profiles.retain(|profile| !made.contains(&profile.id));
+    installation.api.auditors.push("others".to_owned());
+    let said = dutykey_runtime::config::said(&installation);
+    let (status, preview) = api.call("eve", "POST", "/v1/configuration/preview", said.clone()).await;
+    assert_eq!((status, &preview["needs_another"]), (200, &json!(true)), "{preview}");
+    let of = format!("\"{version}\"");
+    let (status, waits) = api.call_on(("if-match", &of), "eve", "PUT", "/v1/configuration", said).await;
+    assert_eq!((status, &waits["digest"]), (202, &preview["digest"]), "{waits}");
+    assert_eq!(api.call("ann", "GET", "/v1/configuration", Value::Null).await.1["proposal"]["digest"], waits["digest"]);
+    let digest = json!({ "digest": waits["digest"] });
+    let (status, confirmed) = api.call("ann", "POST", "/v1/configuration/confirm", digest).await;
+    assert_eq!((status, &confirmed["version"]), (200, &json!(version + 1)), "{confirmed}");
+}
+
 /// The brake holds a change of a rotation, and an administrator discards it.
 async fn a_change_is_discarded(deployed: &Deployed) {
     let (store, id) = (&deployed.world.store, rotation_id("primary"));
@@ -396,6 +419,7 @@ async fn lived() -> BTreeSet<Asked> {
     let (store, clock) = (Arc::new(deployed.world.store.clone()), deployed.world.clock.clone());
 
     people_call(&deployed).await;
+    a_configuration_is_applied(&deployed).await;
     deployed.run(15).await;
     a_change_is_discarded(&deployed).await;
 

@@ -134,6 +134,7 @@ pub(crate) const LINES: &[Line] = &[
         let profile = crowd::given_to(scene.rotation())?;
         get(format!("/v1/profiles/{profile}/enrollments?limit={}", scene.page))
     }),
+    Line::many("GET /v1/configuration", "", "profiles", |_| get("/v1/configuration")),
     Line::many("GET /v1/rotations/{rotation}/shifts", "a week", "shifts", |scene| {
         get(format!("/v1/rotations/{}/shifts", crowd::rotation_id(scene.rotation())?))
     }),

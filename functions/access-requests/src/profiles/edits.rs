@@ -29,7 +29,7 @@ use crate::{Api, Problem};
 /// How often a change is judged again where somebody else has changed the configuration meanwhile.
 const RACES: usize = 5;
 /// At most so many gains, losses and endings are listed.
-const LISTED: usize = 200;
+pub(crate) const LISTED: usize = 200;
 /// The name of the schema of a profile as somebody says it.
 pub(crate) const DEFINITION: &str = "ProfileDefinition";
 
@@ -100,7 +100,7 @@ struct MoreView {
 
 /// Access over a stretch.
 #[derive(Debug, Serialize, ToSchema)]
-struct StretchView {
+pub(crate) struct StretchView {
     person: PersonView,
     app: String,
     /// The app's word for what it is.
@@ -124,7 +124,7 @@ impl From<Stretch> for StretchView {
 
 /// Access that ends with the change.
 #[derive(Debug, Serialize, ToSchema)]
-struct EndingView {
+pub(crate) struct EndingView {
     person: PersonView,
     /// By which profiles they have it.
     profiles: Vec<String>,
@@ -181,7 +181,7 @@ impl ProposalView {
 pub(crate) struct Confirmation {
     /// The digest of what waits.
     #[schema(pattern = "^[0-9a-f]{64}$")]
-    digest: String,
+    pub(crate) digest: String,
 }
 
 /// Shows what a change would mean. Nothing is changed.
@@ -304,7 +304,7 @@ pub(crate) async fn confirm(
 }
 
 /// What a change says of the profile that it changes.
-fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let wrong = |name: &str, said: &str, expected: &str| {
         Problem::Parameter(format!("the header `{name}` is `{}`, not {expected}", excerpt(said)))
     };

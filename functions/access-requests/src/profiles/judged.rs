@@ -26,7 +26,7 @@ use crate::views::shown;
 use crate::{Api, Problem};
 
 /// How far ahead gains and losses are shown.
-const AHEAD: Duration = Duration::from_secs(7 * 86_400);
+pub(crate) const AHEAD: Duration = Duration::from_secs(7 * 86_400);
 /// How many items are read side by side.
 const SIDE_BY_SIDE: usize = 16;
 /// At most so many faults of a profile are named: one problem document is short.
@@ -35,30 +35,30 @@ const MAX_FAULTS: usize = 3;
 const LONGEST_FAULTS: usize = 400;
 
 /// A wanted profile, and what it would mean.
-pub(super) struct Judged {
-    pub(super) wanted: Profile,
+pub(crate) struct Judged {
+    pub(crate) wanted: Profile,
     /// The version of the configuration on which it was judged.
-    pub(super) on: u64,
-    pub(super) effect: Effect,
+    pub(crate) on: u64,
+    pub(crate) effect: Effect,
     /// What it would give its author.
-    pub(super) gain: BTreeSet<Power>,
+    pub(crate) gain: BTreeSet<Power>,
 }
 
 /// What a change would mean for people.
-pub(super) struct Effect {
+pub(crate) struct Effect {
     /// Who would have what within the next days that they would not have otherwise.
-    pub(super) gains: Vec<Stretch>,
+    pub(crate) gains: Vec<Stretch>,
     /// Who would not have what they would have otherwise.
-    pub(super) losses: Vec<Stretch>,
+    pub(crate) losses: Vec<Stretch>,
     /// Who has something now and would lose it at once.
-    pub(super) ends_now: Vec<Ending>,
+    pub(crate) ends_now: Vec<Ending>,
 }
 
 /// Judges what an author wants a profile to be.
 ///
 /// Gains and losses are shown for the next days; what its author would gain is looked for as far as the rota is known, so
 /// that nobody grants to themselves by waiting.
-pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Value) -> Result<Judged, Problem> {
+pub(crate) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Value) -> Result<Judged, Problem> {
     let store = &api.store;
     let Configured { version: on, installation, .. } = configured(store).await?;
     let wanted = config::profile(said, id, &installation).map_err(|faults| unusable(&faults))?;
@@ -73,16 +73,17 @@ pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Valu
     let gains = gained(&was, &will);
     let enrolling = wanted.enrollment.iter().flat_map(|rule| &rule.rotations);
     let unseen = enrolling.filter(|rotation| !rota.has_seen(rotation)).cloned().collect();
-    let author = Author { unseen, ..author(store, &installation, caller, before, &wanted).await? };
+    let versions: Vec<&Profile> = before.into_iter().chain([&wanted]).collect();
+    let author = Author { unseen, ..author(store, &installation, caller, &versions).await? };
     let gain = gain(&author, before, &wanted, &gains);
     let shown = later(now, AHEAD);
     let losses = until(gained(&will, &was), shown);
-    let effect = Effect { gains: until(gains, shown), losses, ends_now: endings(store, id, &next).await? };
+    let effect = Effect { gains: until(gains, shown), losses, ends_now: endings(store, &[id], &next).await? };
     Ok(Judged { wanted, on, effect, gain })
 }
 
 /// Judges what the deletion of a profile would mean. It gives nobody more.
-pub(super) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, Problem> {
+pub(crate) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, Problem> {
     let store = &api.store;
     let installation = configured(store).await?.installation;
     let (gone, next): (Vec<Profile>, Vec<Profile>) =
@@ -94,15 +95,15 @@ pub(super) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, 
     let ahead = Span { start: now, end: later(now, AHEAD) };
     let rota = Rota::read(store, &installation, widened(ahead, &installation.profiles)).await?;
     let losses = gained(&rota.forecast(ahead, &next), &rota.forecast(ahead, &installation.profiles));
-    Ok(Effect { gains: Vec::new(), losses, ends_now: endings(store, id, &next).await? })
+    Ok(Effect { gains: Vec::new(), losses, ends_now: endings(store, &[id], &next).await? })
 }
 
-async fn configured(store: &Store) -> Result<Configured, Problem> {
+pub(crate) async fn configured(store: &Store) -> Result<Configured, Problem> {
     let none = || Problem::Unavailable("no configuration was applied yet".to_owned());
     store.installation().await?.ok_or_else(none)
 }
 
-fn unusable(faults: &[ConfigProblem]) -> Problem {
+pub(crate) fn unusable(faults: &[ConfigProblem]) -> Problem {
     let said = |fault: &ConfigProblem| {
         let ConfigProblem { key, message, .. } = fault;
         if key.is_empty() { message.clone() } else { format!("{}: {message}", excerpt(key)) }
@@ -115,20 +116,23 @@ fn unusable(faults: &[ConfigProblem]) -> Problem {
 }
 
 /// The stretches up to an instant.
-fn until(stretches: Vec<Stretch>, end: Timestamp) -> Vec<Stretch> {
+pub(crate) fn until(stretches: Vec<Stretch>, end: Timestamp) -> Vec<Stretch> {
     let inside = stretches.into_iter().filter(|stretch| stretch.start < end);
     inside.map(|stretch| Stretch { end: stretch.end.min(end), ..stretch }).collect()
 }
 
-/// Who in the profile loses something at once.
-async fn endings(store: &Store, id: &ProfileId, next: &[Profile]) -> Result<Vec<Ending>, StoreError> {
-    let (mut people, mut cursor) = (BTreeSet::new(), None);
-    loop {
-        let page = store.list_enrollments(id, cursor.as_ref(), MAX_PAGE).await?;
-        people.extend(page.items.into_iter().map(|enrollment| enrollment.person));
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
+/// Who in these profiles loses something at once.
+pub(crate) async fn endings(store: &Store, of: &[&ProfileId], next: &[Profile]) -> Result<Vec<Ending>, StoreError> {
+    let mut people = BTreeSet::new();
+    for id in of {
+        let mut cursor = None;
+        loop {
+            let page = store.list_enrollments(id, cursor.as_ref(), MAX_PAGE).await?;
+            people.extend(page.items.into_iter().map(|enrollment| enrollment.person));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
         }
     }
     let loaded = people.into_iter().map(|person| async move { store.load(&person).await });
@@ -146,15 +150,14 @@ async fn endings(store: &Store, id: &ProfileId, next: &[Profile]) -> Result<Vec<
     Ok(endings)
 }
 
-/// By what the profile, as it is or is to be, could mean its author.
-async fn author(
+/// By what these profiles, as they are or are to be, could mean their author.
+pub(crate) async fn author(
     store: &Store,
     installation: &Installation,
     caller: &Caller,
-    before: Option<&Profile>,
-    wanted: &Profile,
+    profiles: &[&Profile],
 ) -> Result<Author, StoreError> {
-    let profiles = || before.into_iter().chain([wanted]);
+    let profiles = || profiles.iter().copied();
     let person = store.who(std::slice::from_ref(&caller.person)).await?.remove(&caller.person);
     let mut addresses: BTreeSet<String> = person.iter().filter_map(|person| person.email.clone()).collect();
     let named: BTreeSet<&String> = profiles().flat_map(Profile::addresses).collect();

@@ -7,7 +7,7 @@ use dutykey_engine::ports::rules::WriteRules as _;
 use serde::Serialize;
 
 use super::plan::{Plan, make};
-use super::{World, print_json};
+use super::{World, print_json, remote};
 use crate::cli;
 
 /// What was done.
@@ -25,25 +25,19 @@ struct Applied<'a> {
 /// The configuration or the table cannot be used, or something must be said first: `--retire`, `--yes`.
 pub(crate) async fn run(options: &cli::Apply) -> anyhow::Result<bool> {
     let world = World::new();
+    if let Some(api) = &options.api {
+        return remote::apply(&world, options, api).await;
+    }
     let there = crate::data::open_if_there(&options.data).await?;
     let plan = make(&world, &options.file.config, there.as_ref()).await?;
-    if !options.file.json {
-        plan.print();
-    }
-    if !plan.refused.is_empty() {
-        anyhow::bail!("nothing is applied: {}", plan.refused.join("; "));
-    }
-    if !plan.retiring.is_empty() && !options.retire {
+    if options.data.table.is_some() && plan.issued && !plan.is_empty() && !options.directly {
         anyhow::bail!(
-            "nothing is applied: {}. With --retire it takes no new access, ends what it gave, and goes with a later apply",
-            plan.retiring.join("; ")
+            "nothing is applied: an issuer of tokens is in force, so its API knows its administrators. Apply it there, with \
+             --api ADDRESS: what gives you more waits for another of them. With --directly the table is written with your \
+             rights to it, nobody else looks, and the evidence names nobody: for when the issuer is lost"
         );
     }
-    if let Some(doubt) = doubt(&plan)
-        && !options.yes
-        && !confirmed(&doubt, options.file.json)?
-    {
-        out!("nothing is applied");
+    if !agreed(&plan, options)? {
         return Ok(false);
     }
     let store = crate::data::open_or_create(&options.data, world.clock.as_ref()).await?;
@@ -57,8 +51,34 @@ pub(crate) async fn run(options: &cli::Apply) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// Shows the plan, and finds out whether it is meant. `false` where whoever was asked said no.
+pub(super) fn agreed(plan: &Plan, options: &cli::Apply) -> anyhow::Result<bool> {
+    if !options.file.json {
+        plan.print();
+    }
+    if !plan.refused.is_empty() {
+        anyhow::bail!("nothing is applied: {}", plan.refused.join("; "));
+    }
+    if !plan.retiring.is_empty() && !options.retire {
+        anyhow::bail!(
+            "nothing is applied: {}. With --retire it takes no new access, ends what it gave, and goes with a later apply",
+            plan.retiring.join("; ")
+        );
+    }
+    match doubt(plan) {
+        Some(doubt) if !options.yes && !confirmed(&doubt, "Apply", options.file.json)? => {
+            out!("nothing is applied");
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
+}
+
 /// What somebody must agree to.
 fn doubt(plan: &Plan) -> Option<String> {
+    if plan.more.losses + plan.more.ends_now > 0 {
+        return Some(format!("more than {} people lose access", plan.losers()));
+    }
     match (plan.losers(), plan.unforeseen.is_empty()) {
         (0, true) => None,
         (0, false) => Some("not every rota can be read, so nobody knows who loses what".to_owned()),
@@ -67,11 +87,12 @@ fn doubt(plan: &Plan) -> Option<String> {
     }
 }
 
-fn confirmed(doubt: &str, json: bool) -> anyhow::Result<bool> {
+/// Asks whoever is at the terminal.
+pub(super) fn confirmed(doubt: &str, what: &str, json: bool) -> anyhow::Result<bool> {
     if json || !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         anyhow::bail!("nothing is applied: {doubt}; say --yes where that is meant");
     }
-    print!("{doubt}. Apply? [y/N] ");
+    print!("{doubt}. {what}? [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -143,7 +164,8 @@ profiles:
             let config = self.0.join("dutykey.yaml");
             std::fs::write(&config, text).expect("the directory can be written");
             let data = cli::Data { data: self.0.join("dutykey.db"), table: None };
-            cli::Apply { file: cli::ConfigFile { config, json: true }, data, yes, retire }
+            let file = cli::ConfigFile { config, json: true };
+            cli::Apply { file, data, api: None, directly: false, yes, retire }
         }
     }
 

@@ -4,21 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use access_requests::open_holds;
 use dutykey_engine::ports::ledger::ReadLedger as _;
 use dutykey_engine::ports::rules::{Configured, ReadRules as _};
+use dutykey_policy::difference::{Change, Key, Part, What, difference};
 use dutykey_policy::effect::{Ending, Stretch, ends_now, gained};
 use dutykey_policy::forecast::Shown;
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::{PersonId, ProfileId};
+use dutykey_policy::id::PersonId;
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
+use dutykey_policy::retire::{Open, keep};
 use dutykey_policy::time::{Span, later, rfc3339};
 use dutykey_store::Store;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::difference::{Change, Key, Part, What, difference};
 use super::reads::{Breadth, faults, foreseen, read, widened};
-use super::retire::{Open, keep, moved, open_holds};
+use super::remote;
+use super::retire::elsewhere;
 use super::{World, called, plain, print_json};
 use crate::cli;
 use crate::output::table;
@@ -27,7 +30,7 @@ use crate::output::table;
 const AHEAD: Duration = Duration::from_secs(7 * 86_400);
 
 /// What applying would change.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     /// The version that is in force; 0 before the first.
     pub(super) version: u64,
@@ -45,9 +48,34 @@ pub(super) struct Plan {
     pub(super) retiring: Vec<String>,
     /// What cannot be applied at all.
     pub(super) refused: Vec<String>,
+    /// How many more there are than are listed.
+    #[serde(default, skip_serializing_if = "More::is_nothing")]
+    pub(super) more: More,
+    /// Whether an issuer is in force: then administrators can be known, and the API is the way.
+    #[serde(skip)]
+    pub(super) issued: bool,
     /// What would be applied: the file's part of what would be in force.
     #[serde(skip)]
     pub(super) installation: Installation,
+}
+
+/// How many more there are than are listed: an API lists some hundreds.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct More {
+    /// Changes.
+    pub(super) changes: usize,
+    /// Gains.
+    pub(super) gains: usize,
+    /// Losses.
+    pub(super) losses: usize,
+    /// What ends at once.
+    pub(super) ends_now: usize,
+}
+
+impl More {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Shows what applying a configuration would change.
@@ -56,8 +84,13 @@ pub(super) struct Plan {
 /// The configuration or the table cannot be used.
 pub(crate) async fn run(options: &cli::Plan) -> anyhow::Result<bool> {
     let world = World::new();
-    let store = crate::data::open_if_there(&options.data).await?;
-    let plan = make(&world, &options.file.config, store.as_ref()).await?;
+    let plan = match &options.api {
+        Some(api) => remote::plan(&world, &options.file.config, api).await?,
+        None => {
+            let store = crate::data::open_if_there(&options.data).await?;
+            make(&world, &options.file.config, store.as_ref()).await?
+        }
+    };
     if options.file.json {
         print_json(&plan)?
     } else {
@@ -77,14 +110,16 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         (Some(store), Some(_)) => open_holds(store).await?,
         _ => (Vec::new(), Open::default()),
     };
+    let issued = configured.as_ref().is_some_and(|it| it.installation.api.oidc.is_some());
     let (version, stored, made) = configured.map_or((0, None, BTreeSet::new()), |configured| {
-        let Configured { version, installation, made } = configured;
+        let Configured { version, installation, made, .. } = configured;
         (version, Some(installation), made)
     });
     let retiring = keep(stored.as_ref(), &mut installation, &open);
     let targets = world.adapters.targets.as_ref();
-    let mut refused = moved(stored.as_ref(), &installation, &open, targets).await;
-    let next = beside(&installation, stored.as_ref(), &made, &mut refused);
+    let mut refused = elsewhere(stored.as_ref(), &installation, &open, targets).await;
+    let (next, conflicts) = installation.beside(stored.as_ref(), &made);
+    refused.extend(conflicts);
     let mut plan = Plan {
         version,
         changes: difference(stored.as_ref(), &next)?,
@@ -94,6 +129,8 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         unforeseen: Vec::new(),
         retiring,
         refused,
+        more: More::default(),
+        issued,
         installation,
     };
     if plan.is_empty() {
@@ -104,25 +141,6 @@ pub(super) async fn make(world: &World, file: &Path, store: Option<&Store>) -> a
         plan.ends_now = endings(store, &holds, &next.profiles).await?;
     }
     Ok(plan)
-}
-
-/// What would be in force: the file's installation, and beside it the profiles that the API made. Notes why one of them
-/// cannot stand there.
-fn beside(
-    file: &Installation,
-    stored: Option<&Installation>,
-    made: &BTreeSet<ProfileId>,
-    refused: &mut Vec<String>,
-) -> Installation {
-    let mut whole = file.clone();
-    let stored = stored.iter().flat_map(|stored| &stored.profiles);
-    for profile in stored.filter(|profile| made.contains(&profile.id)) {
-        refused.extend(file.conflict(profile));
-        if !file.profiles.iter().any(|own| own.id == profile.id) {
-            whole.profiles.push(profile.clone());
-        }
-    }
-    whole
 }
 
 async fn endings(store: &Store, holds: &[Hold], next: &[Profile]) -> anyhow::Result<Vec<Ending>> {
@@ -209,8 +227,15 @@ impl Plan {
             out!("\nnot everything can be foreseen, because not every rota can be read:");
             self.unforeseen.iter().for_each(|fault| out!("  {}", plain(fault)));
         }
+        let More { changes, gains, losses, ends_now } = self.more;
+        if !self.more.is_nothing() {
+            out!(
+                "\nmore than is listed: {changes} changes, {gains} gains, {losses} losses, {ends_now} that end at once"
+            );
+        }
         let gainers: BTreeSet<String> = self.gains.iter().map(|stretch| called(&stretch.person)).collect();
-        out!("\n{} changes; {} people gain access, {} lose some", self.changes.len(), gainers.len(), self.losers());
+        let changed = self.changes.len() + changes;
+        out!("\n{changed} changes; {} people gain access, {} lose some", gainers.len(), self.losers());
     }
 }
 
@@ -260,15 +285,14 @@ mod tests {
         let (own, other) = (file("own"), file("made"));
         let stored = Installation { profiles: [own.profiles.clone(), other.profiles.clone()].concat(), ..own.clone() };
         let made = BTreeSet::from([other.profiles[0].id.clone()]);
-        let mut refused = Vec::new();
-        let next = beside(&own, Some(&stored), &made, &mut refused);
+        let (next, refused) = own.beside(Some(&stored), &made);
         assert_eq!(difference(Some(&stored), &next).expect("JSON"), [], "the file says nothing of it");
         assert_eq!(refused, Vec::<String>::new());
-        let taken = beside(&other, Some(&stored), &made, &mut refused);
+        let (taken, refused) = other.beside(Some(&stored), &made);
         assert_eq!((taken.profiles.len(), refused.len()), (1, 1), "{refused:?}");
         assert!(refused[0].contains("`made` was made over the API"), "{refused:?}");
         let bare = Installation { apps: Vec::new(), ..own };
-        beside(&bare, Some(&stored), &made, &mut refused);
-        assert!(refused[1].contains("needs the app `directory`"), "{refused:?}");
+        let (_, refused) = bare.beside(Some(&stored), &made);
+        assert!(refused[0].contains("needs the app `directory`"), "{refused:?}");
     }
 }

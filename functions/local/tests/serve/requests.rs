@@ -17,7 +17,7 @@ fn block(mark: &str) -> &'static str {
 
 impl Place {
     /// Whoever is on call has one group, and may ask for another: this is in the way of it.
-    fn asking(&self, api: &str, steps: &str) {
+    pub(crate) fn asking(&self, api: &str, steps: &str) {
         let url = self.scim.base_url();
         self.scim.state(|world| {
             world.add_group("g-debug", "prod-debug", &[]);

@@ -44,6 +44,8 @@ impl Pulse {
 pub struct Configured {
     /// Counts up with each change.
     pub version: u64,
+    /// When it came into force.
+    pub at: Timestamp,
     /// Everything, with the profiles that the API made.
     pub installation: Installation,
     /// The profiles that the API made: the configuration file leaves them alone.

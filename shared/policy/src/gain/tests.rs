@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::forecast::Shown;
+use crate::installation::{BrakeSettings, NotifyChannel, SecretRef, Source, TargetSettings};
 use crate::profile::Automatic;
-use crate::testing::{id, minute, person};
+use crate::testing::{id, installation, minute, person};
 
 fn entitlement(name: &str) -> EntitlementRef {
     EntitlementRef { app: id("directory"), kind: "group".to_owned(), id: name.to_owned() }
@@ -169,4 +170,65 @@ fn r20_less_in_the_way_of_an_override_is_more_for_whoever_may_be_on_call() {
     let stranger = Author { sources: BTreeSet::new(), ..author() };
     let flagged = Profile { self_override: SelfOverride::Flag, ..profile() };
     assert_eq!(gain(&stranger, Some(&profile()), &flagged, &[]), BTreeSet::new());
+}
+
+/// What the change of the configuration gives whoever has written it.
+fn written(change: impl FnOnce(&mut Installation)) -> Vec<Power> {
+    let mut after = installation();
+    change(&mut after);
+    configures(&installation(), &after).into_iter().collect()
+}
+
+#[test]
+fn r20_what_leaves_the_configuration_or_stays_as_it_was_is_no_gain() {
+    assert_eq!(written(|_| {}), []);
+    assert_eq!(written(|it| it.sources.clear()), []);
+    assert_eq!(written(|it| it.apps.clear()), []);
+    assert_eq!(written(|it| it.apps[0].retiring = true), [], "it only ends");
+    assert_eq!(written(|it| it.profiles.clear()), [], "profiles are judged one by one");
+    let two = |turn: bool| {
+        let mut it = installation();
+        it.links.push(Link { person: "bob@example.com".to_owned(), ..it.links[0].clone() });
+        if turn {
+            it.links.reverse();
+        }
+        it
+    };
+    assert_eq!(configures(&two(false), &two(true)), BTreeSet::new(), "an order says nothing");
+}
+
+#[test]
+fn r20_whoever_writes_who_is_who_or_where_to_ask_takes_another_administrator() {
+    let setting = |key: &str| [Power::Configure(Section::Setting(key.to_owned()))];
+    let links = [Power::Configure(Section::Links)];
+    assert_eq!(written(|it| it.links[0].sources = [(id("rota"), "Eve".to_owned())].into()), links, "a link is a grant");
+    assert_eq!(written(|it| it.links.clear()), links, "an address decides then");
+    let source = |name: &str| [Power::Configure(Section::Source(id(name)))];
+    assert_eq!(written(|it| it.sources[0].every *= 2), source("rota"));
+    let added = written(|it| {
+        let more = it.sources[0].clone();
+        it.sources.push(Source { id: id("own"), ..more });
+    });
+    assert_eq!(added, source("own"), "it may say who is on call");
+    let token = SecretRef::Secret("dutykey/scim".to_owned());
+    let own = TargetSettings::Scim { base_url: "https://eve.example.com".to_owned(), token };
+    assert_eq!(written(|it| it.apps[0].settings = own), [Power::Configure(Section::App(id("directory")))]);
+    let retired = {
+        let mut it = installation();
+        it.apps[0].retiring = true;
+        it
+    };
+    let back = configures(&retired, &installation());
+    assert_eq!(back, [Power::Configure(Section::App(id("directory")))].into(), "it gives again");
+    assert_eq!(written(|it| it.verified_domains.push("example.org".to_owned())), setting("verified_domains"));
+    assert_eq!(written(|it| it.directory = Some("directory".to_owned())), setting("directory"));
+    assert_eq!(written(|it| it.api.administrators.push("friends".to_owned())), setting("api"));
+    assert_eq!(written(|it| it.api.origins.push("https://eve.example.com".to_owned())), setting("api"));
+    assert_eq!(written(|it| it.sync.horizon *= 2), setting("sync"));
+    assert_eq!(written(|it| it.brake = BrakeSettings { rotation: 100, source: 100 }), setting("brake"));
+    let told = installation();
+    let (url, secret) = (SecretRef::Secret("hook".to_owned()), SecretRef::Secret("key".to_owned()));
+    let told =
+        Installation { notify: vec![NotifyChannel { id: "ops".to_owned(), url, secret, on: Vec::new() }], ..told };
+    assert_eq!(configures(&told, &installation()), setting("notify").into(), "nobody would hear of it");
 }

@@ -141,6 +141,13 @@ impl Document {
         }
         if problems.is_empty() { Ok(installation) } else { Err(problems) }
     }
+
+    /// The installation, where each entitlement is given by its ID. Notes each that is not.
+    pub(super) fn by_ids(self, problems: &mut Problems) -> Installation {
+        let Self { mut installation, drafts } = self;
+        installation.profiles = drafts.into_iter().map(|draft| draft.by_ids(problems)).collect();
+        installation
+    }
 }
 
 impl Draft {

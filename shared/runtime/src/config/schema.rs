@@ -1,5 +1,6 @@
 //! The published JSON Schema of the configuration file, for editors and for checks before a commit.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::Value;
@@ -24,8 +25,28 @@ pub fn schema() -> Value {
 /// The JSON Schema of one profile, whole in itself and without the ID, which is said apart.
 #[must_use]
 pub fn profile_schema() -> Value {
+    let mut schema = whole_in_itself::<RawProfile>();
+    if let Some(object) = schema.as_object_mut() {
+        if let Some(Value::Object(properties)) = object.get_mut("properties") {
+            properties.remove("id");
+        }
+        if let Some(Value::Array(required)) = object.get_mut("required") {
+            required.retain(|name| name != "id");
+        }
+    }
+    schema
+}
+
+/// The JSON Schema of the configuration file, whole in itself.
+#[must_use]
+pub fn configuration_schema() -> Value {
+    whole_in_itself::<RawDocument>()
+}
+
+/// A schema that refers to no other.
+fn whole_in_itself<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<RawProfile>();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
     RecursiveTransform(|schema: &mut schemars::Schema| {
         if let Some(object) = schema.as_object_mut() {
             without_null(object);
@@ -35,12 +56,6 @@ pub fn profile_schema() -> Value {
     let mut schema = schema.to_value();
     if let Some(object) = schema.as_object_mut() {
         object.remove("$schema");
-        if let Some(Value::Object(properties)) = object.get_mut("properties") {
-            properties.remove("id");
-        }
-        if let Some(Value::Array(required)) = object.get_mut("required") {
-            required.retain(|name| name != "id");
-        }
     }
     schema
 }

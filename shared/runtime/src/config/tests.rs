@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dutykey_policy::installation::{CalendarLocation, PlatformSettings, Rotations, SecretRef, TargetSettings, Topic};
+use dutykey_policy::installation::{
+    App, CalendarLocation, PlatformSettings, Rotations, SecretRef, TargetSettings, Topic,
+};
 use dutykey_policy::profile::{Approvers, Mode, SelfOverride};
 use serde_json::json;
 
@@ -149,6 +151,41 @@ fn a_profile_said_beside_the_file_is_read_by_the_file_s_own_checks() {
     assert!(found.iter().all(|fault| fault.contains("`directory` is not a configured app")), "{found:?}");
     let faulty = profile(json!("text"), &id, &installation).expect_err("it is no mapping");
     assert!(faulty[0].message.contains("must be a mapping"), "{faulty:?}");
+}
+
+#[test]
+fn an_installation_said_elsewhere_is_read_by_the_file_s_own_checks() {
+    let installed = |text: &str| sound(text).pin(|named| Ok(format!("id-of-{}", named.name))).expect("known names");
+    for text in [WHOLE, template()] {
+        assert_eq!(installation(said(&installed(text))), Ok(installed(text)), "its words say it");
+    }
+    let whole = said(&installed(WHOLE));
+    let faults = |key: &str, value: serde_json::Value| -> Vec<String> {
+        let mut said = whole.clone();
+        *said.pointer_mut(key).expect("the key is there") = value;
+        let faults = installation(said).expect_err("it should be refused");
+        faults.into_iter().map(|fault| format!("{}: {}", fault.key, fault.message)).collect()
+    };
+    let named = json!({ "app": "directory", "kind": "group", "name": "prod" });
+    let cases = [
+        ("/version", json!(2), "version: is 2"),
+        ("/profiles/0/entitlements/0", named, "entitlements[0].name: must be an id here"),
+        ("/profiles/1/id", json!("on-call"), "profiles[1].id: `on-call` is already"),
+        ("/apps/0/token", json!("hunter2"), "must be { secret: NAME }"),
+        ("/directory", json!("okta"), "directory: is neither an app nor a source"),
+    ];
+    for (key, value, expected) in cases {
+        let found = faults(key, value);
+        assert!(found.len() == 1 && found[0].contains(expected), "{key}: {found:?}");
+        assert!(!found[0].contains("hunter2"), "what may be a secret is not repeated: {found:?}");
+    }
+    let mut retiring = installed(WHOLE);
+    let last = retiring.apps[1].clone();
+    retiring.apps.push(App { id: "leaving".parse().expect("an ID"), retiring: true, ..last });
+    assert_eq!(installation(said(&retiring)), Ok(installed(WHOLE)), "nobody says what retires");
+    for odd in [json!(null), json!([]), json!("text"), json!({})] {
+        assert!(installation(odd.clone()).is_err(), "{odd}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl ReadRules for Rules {
         }))
         .expect("an empty installation");
         installation.notify.push(channel);
-        Ok(Some(Configured { version: 1, installation, made: Default::default() }))
+        Ok(Some(Configured { version: 1, at: jiff::Timestamp::UNIX_EPOCH, installation, made: Default::default() }))
     }
     async fn profiles(&self, _: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
         Ok(Vec::new())

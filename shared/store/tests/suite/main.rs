@@ -9,6 +9,7 @@
 
 mod blocks;
 mod catalog;
+mod configuration;
 mod evidence;
 mod faults;
 mod harness;

@@ -79,7 +79,12 @@ impl ReadSecret for Surroundings {
 #[async_trait]
 impl ReadRules for Surroundings {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
-        Ok(Some(Configured { version: 1, installation: self.installation.clone(), made: Default::default() }))
+        Ok(Some(Configured {
+            version: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            installation: self.installation.clone(),
+            made: Default::default(),
+        }))
     }
 
     async fn profiles(&self, _: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {

@@ -51,6 +51,17 @@ fn the_schema_of_one_profile_accepts_its_words() {
     assert!(!validator.is_valid(&serde_json::json!({ "name": "Nothing" })));
 }
 
+#[test]
+fn the_schema_of_a_whole_configuration_accepts_its_words() {
+    let schema = configuration_schema();
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    assert!(!schema.to_string().contains("$ref"), "it is whole in itself: {schema}");
+    let installation = sound(WHOLE).pin(|named| Ok(named.name.clone())).expect("pinned");
+    let said = said(&installation);
+    let faults: Vec<_> = validator.iter_errors(&said).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{said}: {}", faults.join("\n"));
+}
+
 fn keys_without_description(at: &str, schema: &Value, undocumented: &mut BTreeSet<String>) {
     if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
         // A choice with a single key may say on the choice itself what the key is.

@@ -2,54 +2,72 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dutykey_policy::installation::Installation;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::installation::Installation;
+
 /// What a change is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Part {
+pub enum Part {
+    /// A setting of the installation as a whole.
     Setting,
+    /// An account on a platform.
     Source,
+    /// A target system.
     App,
+    /// Who somebody is.
     Link,
+    /// An access profile.
     Profile,
 }
 
 /// What happens to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum What {
+pub enum What {
+    /// It is new.
     Added,
+    /// It is there before and after, and differs.
     Changed,
+    /// It goes.
     Removed,
     /// It stays until what it began has ended (R23).
     Retiring,
 }
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Change {
-    pub(crate) what: What,
-    pub(crate) part: Part,
-    pub(crate) id: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What happens.
+    pub what: What,
+    /// To what.
+    pub part: Part,
+    /// Its ID; of a link the person's address, of a setting its key.
+    pub id: String,
     /// What differs, where it was there before and is there after.
-    pub(crate) keys: Vec<Key>,
+    pub keys: Vec<Key>,
 }
 
 /// A key that differs. How a system is reached may be a secret in itself, so of sources and apps only the key is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Key {
-    pub(crate) key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) after: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The key, from the top of what it is of.
+    pub key: String,
+    /// What it was, if it was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What it becomes, if it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// Everything that differs, by part and ID. Versions are left out: whoever stores a profile numbers it.
-pub(crate) fn difference(stored: Option<&Installation>, next: &Installation) -> serde_json::Result<Vec<Change>> {
+///
+/// # Errors
+/// An installation cannot be written as JSON.
+pub fn difference(stored: Option<&Installation>, next: &Installation) -> serde_json::Result<Vec<Change>> {
     let (before, after) = (stored.map(parts).transpose()?.unwrap_or_default(), parts(next)?);
     let all: BTreeSet<&(Part, String)> = before.keys().chain(after.keys()).collect();
     let change = |name: &(Part, String)| {
@@ -154,45 +172,27 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::installation::{CalendarLocation, PlatformSettings};
+    use crate::testing::installation;
 
-    const FILE: &str = "
-version: 1
-verified_domains: [example.com]
-sources:
-  - { id: rota, platform: icalendar, url: 'https://calendar.example.com/private-1f0c/basic.ics', rotation: primary }
-apps:
-  - { id: directory, target: scim, base_url: 'https://scim.example.com/v2', token: { env: TOKEN } }
-people:
-  links: [{ person: ann@example.com, sources: { rota: Ann } }]
-profiles:
-  - id: on-call
-    name: On-call
-    entitlements: [{ app: directory, kind: group, id: g-1 }]
-    enrollment: { rotations: ['rota:primary'], lead: 1m, grace: 10m, lease: 4h }
-";
-
-    fn read(text: &str) -> Installation {
-        let document = dutykey_runtime::config::parse(text.as_bytes(), std::path::Path::new("/"));
-        let document = document.unwrap_or_else(|problems| panic!("{problems:?}\n{text}"));
-        document.pin(|_| Err("no names here".to_owned())).unwrap_or_else(|problems| panic!("{problems:?}"))
-    }
-
-    fn changes(after: &str) -> Vec<Change> {
-        difference(Some(&read(FILE)), &read(after)).expect("an installation is JSON")
+    fn changes(change: impl FnOnce(&mut Installation)) -> Vec<Change> {
+        let mut after = installation();
+        change(&mut after);
+        difference(Some(&installation()), &after).expect("an installation is JSON")
     }
 
     #[test]
     fn the_same_file_changes_nothing_whatever_the_version() {
-        let mut stored = read(FILE);
+        let mut stored = installation();
         for profile in &mut stored.profiles {
             profile.version = 7;
         }
-        assert_eq!(difference(Some(&stored), &read(FILE)).expect("JSON"), vec![]);
+        assert_eq!(difference(Some(&stored), &installation()).expect("JSON"), vec![]);
     }
 
     #[test]
     fn a_first_file_adds_every_part() {
-        let added = difference(None, &read(FILE)).expect("JSON");
+        let added = difference(None, &installation()).expect("JSON");
         assert!(added.iter().all(|change| change.what == What::Added && change.keys.is_empty()), "{added:?}");
         let parts: BTreeSet<Part> = added.iter().map(|change| change.part).collect();
         assert_eq!(parts.len(), 5, "{parts:?}");
@@ -200,7 +200,10 @@ profiles:
 
     #[test]
     fn a_change_names_its_keys_with_what_was_and_what_is() {
-        let found = changes(&FILE.replace("grace: 10m", "grace: 5m").replace("id: g-1", "id: g-2"));
+        let found = changes(|next| {
+            next.profiles[0].enrollment.as_mut().expect("it enrolls").grace = std::time::Duration::from_secs(300);
+            next.profiles[0].entitlements[0].id = "g-2".to_owned();
+        });
         let [Change { what: What::Changed, part: Part::Profile, id, keys }] = found.as_slice() else {
             panic!("{found:?}")
         };
@@ -215,18 +218,24 @@ profiles:
 
     #[test]
     fn a_feeds_address_is_never_shown() {
-        let found = changes(&FILE.replace("private-1f0c", "private-2e9d"));
+        let found = changes(|next| {
+            let text = "https://calendar.example.com/private-2e9d/basic.ics".to_owned();
+            let PlatformSettings::Icalendar { location, .. } = &mut next.sources[0].settings else {
+                panic!("a calendar")
+            };
+            *location = CalendarLocation::Plain(text);
+        });
         let shown = serde_json::to_string(&found).expect("JSON");
-        assert!(shown.contains("settings.location") || shown.contains("location"), "{shown}");
+        assert!(shown.contains("location"), "{shown}");
         assert!(!shown.contains("private-"), "{shown}");
     }
 
     #[test]
     fn what_leaves_is_removed_or_retires() {
-        let mut next = read(FILE);
-        next.links.clear();
-        next.sources[0].retiring = true;
-        let found = difference(Some(&read(FILE)), &next).expect("JSON");
+        let found = changes(|next| {
+            next.links.clear();
+            next.sources[0].retiring = true;
+        });
         let whats: Vec<_> = found.iter().map(|change| (change.part, change.what)).collect();
         assert_eq!(whats, [(Part::Source, What::Retiring), (Part::Link, What::Removed)]);
     }
