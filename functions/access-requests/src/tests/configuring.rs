@@ -80,7 +80,7 @@ async fn r20_a_configuration_that_gives_its_author_nothing_is_in_force_at_once()
     let (status, answer) = world.put(DAN, Some("\"1\""), "", &next).await;
     assert_eq!((status, &answer["version"], &answer["proposal"]), (200, &json!(2), &Value::Null), "{answer}");
     assert_eq!(answer["profiles"], json!([{ "id": "on-call", "version": 2, "owner": "file" }]), "{answer}");
-    let swept = world.store.due_sweeps(at(12)).await.unwrap();
+    let swept = world.store.due_sweeps(at(13)).await.unwrap();
     assert_eq!(swept[0].among, Among::Profile("on-call".parse().unwrap()), "R9: those in it are looked at: {swept:?}");
     let last = world.recorded().await.pop().unwrap();
     assert_eq!(last["act"], "configuration.applied", "P9: {last}");
