@@ -109,10 +109,16 @@ impl Cover {
         self.span.end.min(self.closes)
     }
 
+    /// Since when somebody is on call by it.
+    #[must_use]
+    pub fn begin(&self) -> Timestamp {
+        self.span.start.max(self.opens)
+    }
+
     /// Whether somebody is on call by it at the instant.
     #[must_use]
     pub fn counts(&self, at: Timestamp) -> bool {
-        self.span.start.max(self.opens) <= at && at < self.end()
+        self.begin() <= at && at < self.end()
     }
 
     /// Access under a profile's rule, with lead and grace.

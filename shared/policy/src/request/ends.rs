@@ -18,10 +18,16 @@ pub(super) struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    /// When the duty on which the requester is now ends, with grace; `None` where they are on none.
+    /// When the duty on which the requester is now ends, with grace; `None` where they are on none. It goes on through covers
+    /// that touch: a lock parts what is one duty.
     pub(super) fn duty_ends(&self, known: &Known<'_>) -> Option<Timestamp> {
         let on = known.covers.iter().filter(|cover| cover.counts(known.now));
-        let end = on.map(Cover::end).max()?;
+        let mut end = on.map(Cover::end).max()?;
+        let goes_on =
+            |end: Timestamp| known.covers.iter().filter(move |cover| cover.begin() <= end && end < cover.end());
+        while let Some(further) = goes_on(end).map(Cover::end).max() {
+            end = further;
+        }
         Some(later(end, self.grace))
     }
 

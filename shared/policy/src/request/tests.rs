@@ -23,6 +23,8 @@ struct World {
     profile: Option<Profile>,
     /// When the requester's duty ends; `None` off call.
     duty: Option<i64>,
+    /// The rest of it, by a change that has waited: from when it lasts, since when it counts, and when it ends.
+    rest: Option<(i64, i64, i64)>,
     blocked: bool,
     /// Who is on call in the rotation that approves.
     second: BTreeSet<PersonId>,
@@ -66,7 +68,7 @@ impl World {
             break_glass: None,
         };
         let second = BTreeSet::from([person(4)]);
-        Self { profile: Some(profile), duty: Some(600), blocked: false, second, now: minute(0) }
+        Self { profile: Some(profile), duty: Some(600), rest: None, blocked: false, second, now: minute(0) }
     }
 
     fn at(&mut self, now: i64) -> &mut Self {
@@ -86,7 +88,10 @@ impl World {
 
     fn with<T>(&self, act: impl FnOnce(&Known<'_>) -> T) -> T {
         let span = self.duty.and_then(|end| Span::new(minute(-60), minute(end)));
-        let covers: Vec<Cover> = span.into_iter().map(Cover::from).collect();
+        let rest = self.rest.and_then(|(from, opens, end)| {
+            Some(Cover { opens: minute(opens), ..Cover::from(Span::new(minute(from), minute(end))?) })
+        });
+        let covers: Vec<Cover> = span.into_iter().map(Cover::from).chain(rest).collect();
         let may = |approvers: &Approvers, by: &PersonId, groups: &BTreeSet<String>| self.may(approvers, by, groups);
         let profile = self.profile.as_ref();
         act(&Known { profile, covers: &covers, blocked: self.blocked, may: &may, now: self.now })
@@ -231,6 +236,20 @@ fn r13_access_ends_with_the_duty_and_its_grace_and_is_cut_with_it() {
     assert_eq!(world.at(15).settle(&lost), lost, "once");
     let over = world.at(22).settle(&lost);
     assert_eq!((how(&over), until(&over)), (Some(How::Ended), Some(minute(22))));
+}
+
+#[test]
+fn r16_a_duty_goes_on_where_a_change_that_has_waited_goes_on_with_it() {
+    let mut world = World::new(Vec::new());
+    world.duty = Some(30);
+    let until_with = |world: &mut World, rest| {
+        world.rest = Some(rest);
+        until(&world.ask(120).unwrap())
+    };
+    assert_eq!(until_with(&mut world, (30, -5, 90)), Some(minute(100)), "it counts already");
+    assert_eq!(until_with(&mut world, (30, 30, 90)), Some(minute(100)), "it will when the first part ends");
+    assert_eq!(until_with(&mut world, (30, 31, 90)), Some(minute(40)), "a minute between is off call");
+    assert_eq!(until_with(&mut world, (31, -5, 90)), Some(minute(40)), "another duty");
 }
 
 #[test]
