@@ -38,6 +38,7 @@ mod request;
 mod roll;
 mod rota;
 mod rules;
+pub mod stream;
 mod summary;
 mod sweep;
 mod table;
