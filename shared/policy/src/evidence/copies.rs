@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Chain, ChainHead, Fault, fault};
+use super::{Chain, ChainHead, Closing, Fault, fault};
 use crate::rota::hex;
 use crate::time::earlier;
 
@@ -106,7 +106,7 @@ fn at(hashes: &[[u8; 32]], seq: u64) -> Option<&[u8; 32]> {
     hashes.get(usize::try_from(seq.checked_sub(1)?).ok()?)
 }
 
-/// Compares a whole export with a copy that was fetched before it: whatever the copy holds is in the export, and whatever
+/// Compares an export of everything with a copy that was fetched before it: whatever the copy holds is in the export, and whatever
 /// the export holds is in the copy, but for what may still have been on its way.
 #[derive(Debug)]
 pub struct Comparison {
@@ -117,6 +117,8 @@ pub struct Comparison {
     lacking: BTreeMap<String, (u64, Timestamp, u64)>,
     /// When the newest record of the export was written.
     newest: Timestamp,
+    /// Whether the export is of a part of the time only, so that it says nothing of what it lacks.
+    partial: bool,
     /// The first fault by chain and number.
     first: Option<Fault>,
 }
@@ -126,13 +128,16 @@ impl Comparison {
     #[must_use]
     pub fn with(copies: Copies) -> Self {
         let (exported, lacking) = (BTreeMap::new(), BTreeMap::new());
-        Self { copies, exported, lacking, newest: Timestamp::MIN, first: None }
+        Self { copies, exported, lacking, newest: Timestamp::MIN, partial: false, first: None }
     }
 
-    /// Takes the next record of an export whose lines verify.
+    /// Takes the next line of an export whose lines verify.
     pub fn line(&mut self, line: &str) {
-        // The closing line is no record; what is neither does not verify.
-        let Ok(Place { chain, seq, at: written, .. }) = serde_json::from_str::<Place>(line) else { return };
+        let Ok(Place { chain, seq, at: written, .. }) = serde_json::from_str::<Place>(line) else {
+            // The closing line: what is neither does not verify.
+            self.partial = serde_json::from_str::<Closing>(line).is_ok_and(|closing| closing.partial);
+            return;
+        };
         self.newest = self.newest.max(written);
         self.exported.insert(chain.clone(), seq);
         match self.copies.0.get(&chain).and_then(|hashes| at(hashes, seq)) {
@@ -164,7 +169,8 @@ impl Comparison {
             let whole = self.copies.0.contains_key(&chain);
             self.found(fault(&chain, seq, if whole { "the copy lacks it" } else { "the copy lacks the chain" }));
         }
-        for (chain, hashes) in std::mem::take(&mut self.copies.0) {
+        let copied = if self.partial { BTreeMap::new() } else { std::mem::take(&mut self.copies.0) };
+        for (chain, hashes) in copied {
             let end = self.exported.get(&chain).copied().unwrap_or(0);
             if end < hashes.len() as u64 {
                 let what = if end == 0 { "the export lacks the chain" } else { "the export lacks it" };

@@ -105,6 +105,16 @@ fn r18_what_was_on_its_way_to_the_copy_is_no_fault() {
 }
 
 #[test]
+fn r18_of_a_part_of_the_time_is_compared_what_it_has() {
+    let lines = records(&ann(), &[0, 10, 20]);
+    let closing = |partial| format!(r#"{{"heads":{{}},"partial":{partial}}}"#);
+    let part = |partial| [&lines[1..2], &[closing(partial)][..]].concat();
+    assert_eq!(compared(&part(true), &lines), Ok(0));
+    assert!(compared(&part(false), &lines).is_err());
+    assert!(compared(&part(true), &records(&ann(), &[0, 11, 20])).is_err());
+}
+
+#[test]
 fn r18_a_copy_that_is_not_whole_is_at_fault_itself() {
     let lines = records(&ann(), &[0, 10, 20]);
     let without = |missing: usize| -> Vec<String> {
