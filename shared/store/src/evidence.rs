@@ -152,8 +152,8 @@ impl Store {
 }
 
 impl Store {
-    /// The items of a chain that hold its records from a number on, in their order and at most so many. There are more
-    /// where there is one.
+    /// The items of a chain that hold its records from a number on, in their order and at most so many; none only where
+    /// there are no such records.
     ///
     /// # Errors
     /// The table cannot be used, or a record cannot be read.

@@ -59,8 +59,7 @@ pub fn added(image: Value) -> Result<Added, StoreError> {
         if place.seq != *seq {
             return Err(unreadable(&key, format!("record {seq} says that it is {}", place.seq)));
         }
-        let chain: Chain = place.chain.parse().map_err(|error| unreadable(&key, error))?;
-        chains.push(chain);
+        chains.push(place.chain.parse::<Chain>().map_err(|error| unreadable(&key, error))?);
     }
     let last = lines.last().map_or(0, |line| line.seq);
     let here = |chain: &Chain| keys::evidence(chain, last) == key;

@@ -106,8 +106,8 @@ fn at(hashes: &[[u8; 32]], seq: u64) -> Option<&[u8; 32]> {
     hashes.get(usize::try_from(seq.checked_sub(1)?).ok()?)
 }
 
-/// Compares an export of everything with a copy that was fetched before it: whatever the copy holds is in the export, and whatever
-/// the export holds is in the copy, but for what may still have been on its way.
+/// Compares an export of all chains with a copy that was fetched before it: whatever the copy holds is in the export, and
+/// whatever the export holds is in the copy, but for what may still have been on its way.
 #[derive(Debug)]
 pub struct Comparison {
     copies: Copies,
