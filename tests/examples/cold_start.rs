@@ -20,10 +20,10 @@ use dutykey_engine::ports::queue::Message;
 use dutykey_runtime::clock::SystemClock;
 use dutykey_store::Store;
 use dutykey_tests::aws::FakeAws;
-use dutykey_tests::events::{self, HttpRequest};
+use dutykey_tests::events::{self, Change, HttpRequest};
 use dutykey_tests::process::binary;
 use dutykey_tests::runtime_api::{Outcome, RuntimeApi};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ async fn main() -> Result<(), Failed> {
     let body = serde_json::to_string(&Message::person("per_01JD0000000000000000000001".parse()?, "test"))?;
     let health = HttpRequest::new("GET", "/healthz").header("host", "api.example.com").event(now);
     let hint = HttpRequest::new("POST", "/webhooks/pd").header("host", "api.example.com").body("{}").event(now);
+    let beat = Change { what: "MODIFY", keys: json!({"pk": {"S": "PULSE"}, "sk": {"S": "PULSE"}}), image: None };
     let mut functions = Vec::new();
     for (name, event) in [
         ("examples/empty_function", Value::Null),
@@ -62,6 +63,7 @@ async fn main() -> Result<(), Failed> {
         ("handoff", events::schedule("handoff", now, 1)),
         ("provisioning", events::sqs("provisioning", &[&body], now)),
         ("revocation", events::sqs("revocation", &[&body], now)),
+        ("evidence-copy", events::stream(&[beat], now)),
     ] {
         let binary = binary(name)?;
         let bytes = stripped(&binary)?;
@@ -88,6 +90,7 @@ async fn variables(aws: &FakeAws) -> Result<Vec<(String, String)>, Failed> {
     let mut set = |name: &str, value: String| variables.push((name.to_owned(), value));
     set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}", listener.local_addr()?));
     set("DUTYKEY_TABLE", "dutykey".to_owned());
+    set("DUTYKEY_EVIDENCE_BUCKET", "evidence".to_owned());
     set("DUTYKEY_SYNC_QUEUE_URL", aws.queue_url("sync"));
     set("DUTYKEY_PROVISIONING_QUEUE_URL", aws.queue_url("provisioning"));
     set("DUTYKEY_REVOCATION_QUEUE_URL", aws.queue_url("revocation"));

@@ -1,5 +1,5 @@
-//! Event documents as AWS sends them to functions: SQS batches, EventBridge Scheduler inputs, HTTP API requests.
-//! Shapes: the Lambda developer guide (*Using Lambda with Amazon SQS*) and the API Gateway developer guide (*Working with
+//! Event documents as AWS sends them to functions: SQS batches, changes of a table, EventBridge Scheduler inputs, HTTP API
+//! requests. Shapes: the Lambda developer guide (*Using Lambda with Amazon SQS*, *with Amazon DynamoDB*) and the API Gateway developer guide (*Working with
 //! AWS Lambda proxy integrations for HTTP APIs*, payload format 2.0).
 
 use base64::Engine as _;
@@ -39,6 +39,47 @@ pub fn sqs<B: AsRef<str>>(queue: &str, bodies: &[B], at: Timestamp) -> Value {
 #[must_use]
 pub fn message_id(n: usize) -> String {
     format!("059f36b4-87a3-44ab-83d2-{n:012x}")
+}
+
+/// A change of a table: what happened to an item, its key, and the item as it is then, in DynamoDB's own JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// `INSERT`, `MODIFY` or `REMOVE`.
+    pub what: &'static str,
+    /// The item's key.
+    pub keys: Value,
+    /// The item, where there still is one.
+    pub image: Option<Value>,
+}
+
+/// The event of changes that Lambda read from a table's stream.
+#[must_use]
+pub fn stream(changes: &[Change], at: Timestamp) -> Value {
+    let record = |(n, change): (usize, &Change)| {
+        json!({
+            "eventID": format!("c81e728d9d4c2f636f067f89cc14{:04x}", n + 1),
+            "eventName": change.what,
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": REGION,
+            "eventSourceARN": format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/dutykey/stream/2026-11-23T07:00:00.000"),
+            "dynamodb": present(json!({
+                "ApproximateCreationDateTime": at.as_second(),
+                "Keys": change.keys,
+                "NewImage": change.image,
+                "SequenceNumber": sequence_number(n + 1),
+                "SizeBytes": 26,
+                "StreamViewType": "NEW_IMAGE",
+            })),
+        })
+    };
+    json!({ "Records": changes.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+/// The sequence number of the n-th change of [`stream`], from 1; batch item failures name it.
+#[must_use]
+pub fn sequence_number(n: usize) -> String {
+    (4_421_584_500_000_000_017_450_439_000 + n as u128).to_string()
 }
 
 /// The input of one of Dutykey's schedules (`handoff`, `sync`, `catalog`), its context attributes filled in.

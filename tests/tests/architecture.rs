@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("handoff", HOLDS_NEITHER),
     ("provisioning", CALLS_APPS),
     ("revocation", CALLS_APPS),
+    ("evidence-copy", HOLDS_NEITHER),
     ("dutykey", EVERYTHING),
     ("dutykey-tests", STANDS_IN),
     ("dutykey-fuzz", TAKES_FROM_OUTSIDE),

@@ -97,6 +97,9 @@ pub struct Serve {
     /// Lets sources and apps that have left the file retire: what they hold is ended first.
     #[arg(long)]
     pub retire: bool,
+    /// A directory to which evidence is copied as it is written; best one in which nothing can be changed.
+    #[arg(long, value_name = "DIR")]
+    pub evidence_copy: Option<PathBuf>,
 }
 
 /// Options of the forecast.
@@ -267,6 +270,15 @@ pub enum AuditCommand {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Adds to a copy in a directory what it lacks: what a table held before it was copied as it was written.
+    Copy {
+        /// The table.
+        #[command(flatten)]
+        data: Data,
+        /// The directory.
+        #[arg(long, value_name = "DIR")]
+        copy: PathBuf,
+    },
     /// Checks an export, offline: order, links and hashes, and with an earlier one that all it held is still there.
     Verify {
         /// The export.
@@ -274,6 +286,9 @@ pub enum AuditCommand {
         /// An earlier export.
         #[arg(long)]
         since: Option<PathBuf>,
+        /// The copy of the evidence, fetched before the export was made: names what differs, and what one of them lacks.
+        #[arg(long, value_name = "DIR")]
+        copy: Option<PathBuf>,
         /// Prints the answer as JSON.
         #[arg(long)]
         json: bool,

@@ -4,6 +4,7 @@ mod adapters;
 mod agree;
 pub mod cli;
 mod commands;
+mod copies;
 mod data;
 mod demo;
 mod explain;

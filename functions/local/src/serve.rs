@@ -9,6 +9,7 @@ use std::time::Duration;
 use access_requests::{DEVELOPER, PublishedKeys, Unconfigured, open_holds};
 use anyhow::{Context as _, bail};
 use dutykey_embedded::sole_server;
+use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Enqueue, Message, Queue};
 use dutykey_engine::ports::rules::{ReadRules as _, WritePulse as _, WriteRules as _};
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use crate::cli;
 use crate::commands::World;
 use crate::commands::retire::elsewhere;
+use crate::copies::Keeper;
 use crate::process::{Parts, Process};
 
 /// How often a configuration is applied again where somebody else was faster.
@@ -51,6 +53,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     let address = listener.local_addr().context("the address that was taken")?;
     apply(&world, &store, installation, options.retire).await?;
     forget_sent(&store).await?;
+    let keeper = options.evidence_copy.as_deref().map(|directory| Keeper::of(&store, directory)).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(store.clone());
@@ -93,6 +96,7 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     tokio::select! {
         () = process.run(stop) => {}
         () = process.catalogs() => {}
+        () = copying(keeper, world.clock.as_ref()) => {}
         () = reloads(hangup, options, &world, &store, process.queues()) => {}
     }
     if tokio::time::timeout(LAST_ANSWERS, server).await.is_err() {
@@ -130,6 +134,14 @@ async fn warn_of_development(store: &Store) -> Result<(), StoreError> {
         );
     }
     Ok(())
+}
+
+/// Copies evidence as it is written, for ever, where somebody asked for it.
+async fn copying(keeper: Option<Keeper>, clock: &dyn Clock) {
+    match keeper {
+        Some(keeper) => keeper.keep(clock).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Reads the configuration again at each SIGHUP. One that cannot be used changes nothing.

@@ -138,7 +138,11 @@ profiles:
 
     /// Starts the server and waits for its first line.
     async fn serve(&self) -> Server {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        self.serve_with(&[]).await
+    }
+
+    async fn serve_with(&self, options: &[&str]) -> Server {
+        let mut command = self.command(&[&["serve", "--listen", "127.0.0.1:0"][..], options].concat());
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary");
         let stdout = child.stdout.take().unwrap();
         let first = tokio::task::spawn_blocking(move || {
@@ -240,6 +244,20 @@ async fn p1_access_comes_with_the_shift_and_goes_with_it_over_a_restart() {
     let explained = place.json(&["explain", "Ann@example.com", "on-call", "--json"]).await;
     assert_eq!(explained["has"], "none", "{explained}");
     assert_eq!(server.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_the_server_copies_evidence_as_it_is_written() {
+    let start = later(whole_second(SystemClock.now()), seconds(3_600));
+    let place = Place::new(start, later(start, seconds(60))).await;
+    let server = place.serve_with(&["--evidence-copy", "kept"]).await;
+    let first = place.directory.join("kept/system/00000000000000000001.jsonl");
+    until("a copy of the first record", async || first.exists()).await;
+    assert_eq!(server.stop().await, Some(0));
+    let export = place.run(&["audit", "export", "--out", "all.jsonl"]).await;
+    assert_eq!(export.0, Some(0), "{}", said(&export.1));
+    let compared = place.json(&["audit", "verify", "all.jsonl", "--copy", "kept", "--json"]).await;
+    assert_eq!(compared["ok"], true, "{compared}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,7 @@ impl Function {
             Event::Schedule(Job { task, .. }) => {
                 Err(Failure::new(ErrorType::Input, format_args!("{NAME} has no job {task:?}")))
             }
+            Event::Stream(_) => Err(Failure::new(ErrorType::Input, format_args!("{NAME} reads no stream"))),
         };
         self.metrics.publish(self.syncer.clock.now(), &self.environment, NAME);
         answer

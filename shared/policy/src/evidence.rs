@@ -4,6 +4,7 @@
 //! the next record of its chain carries it. People are named by Dutykey's own IDs, so that a person can be erased while
 //! every chain still verifies.
 
+pub mod copies;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,25 @@ impl std::fmt::Display for Chain {
             Self::Profile(id) => write!(f, "profile/{id}"),
             Self::Rotation(id) => write!(f, "rotation/{id}"),
             Self::System => f.write_str("system"),
+        }
+    }
+}
+
+/// A text is not the name of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a chain: person/ID, profile/ID, rotation/ID or system")]
+pub struct NoChain;
+
+impl std::str::FromStr for Chain {
+    type Err = NoChain;
+
+    fn from_str(name: &str) -> Result<Self, NoChain> {
+        match name.split_once('/') {
+            None if name == "system" => Ok(Self::System),
+            Some(("person", id)) => id.parse().map(Self::Person).map_err(|_| NoChain),
+            Some(("profile", id)) => id.parse().map(Self::Profile).map_err(|_| NoChain),
+            Some(("rotation", id)) => id.parse().map(Self::Rotation).map_err(|_| NoChain),
+            _ => Err(NoChain),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! AWS clients, built once, each with deadlines, and only those that a function asks for.
 
+mod bucket;
 mod queues;
 
 use std::future::Future;
@@ -10,6 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
+pub use bucket::{Bucket, BucketError};
 pub use queues::SqsQueues;
 
 use crate::clock::WatchedClock;

@@ -20,6 +20,8 @@ pub struct Environment {
     pub queues: BTreeMap<Queue, String>,
     /// The topic to which notices go (`DUTYKEY_NOTICE_TOPIC_ARN`), where there is one.
     pub notice_topic: Option<String>,
+    /// The bucket in which evidence is copied (`DUTYKEY_EVIDENCE_BUCKET`), where there is one.
+    pub evidence_bucket: Option<String>,
     /// The installation's name (`DUTYKEY_ENVIRONMENT`), by which its metrics are told apart; default `default`.
     pub name: String,
     /// How long a secret is kept before it is read again (`DUTYKEY_SECRET_TTL`); default 5 minutes.
@@ -76,6 +78,7 @@ impl Environment {
             .map(|queue| (*queue, read(queue_variable(*queue), is_address, "is not the URL of an SQS queue")))
             .collect();
         let notice_topic = read("DUTYKEY_NOTICE_TOPIC_ARN", is_topic, "is not the ARN of an SNS topic");
+        let evidence_bucket = read("DUTYKEY_EVIDENCE_BUCKET", is_bucket, "is not the name of an S3 bucket");
         let name = read("DUTYKEY_ENVIRONMENT", is_name, "must be 1 to 64 letters, digits, _ and -");
         let ttl_ok = |text: &str| parse_duration(text).is_ok();
         let ttl = read("DUTYKEY_SECRET_TTL", ttl_ok, "must be a whole number and s, m, h or d, like 5m");
@@ -93,6 +96,7 @@ impl Environment {
             table: table.unwrap_or_default(),
             queues: addresses.into_iter().filter_map(|(queue, address)| Some((queue, address?))).collect(),
             notice_topic,
+            evidence_bucket,
             name: name.unwrap_or_else(|| "default".to_owned()),
             secret_ttl: ttl.and_then(|text| parse_duration(&text).ok()).unwrap_or(SECRET_TTL),
         })
@@ -116,6 +120,12 @@ fn is_topic(text: &str) -> bool {
     parts.next() == Some("arn") && parts.nth(1) == Some("sns") && parts.count() == 3
 }
 
+/// S3's user guide, "General purpose bucket naming rules".
+fn is_bucket(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    (3..=63).contains(&text.len()) && text.bytes().all(plain)
+}
+
 fn is_name(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
@@ -135,6 +145,7 @@ mod tests {
             ("DUTYKEY_REVOCATION_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/revocation"),
             ("DUTYKEY_SYNC_QUEUE_URL", "not looked at"),
             ("DUTYKEY_NOTICE_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:notices"),
+            ("DUTYKEY_EVIDENCE_BUCKET", "dutykey-evidence-1f0c"),
             ("DUTYKEY_SECRET_TTL", "90s"),
             ("DUTYKEY_ENVIRONMENT", ""),
         ];
@@ -143,7 +154,7 @@ mod tests {
         assert_eq!(environment.secret_ttl, Duration::from_secs(90));
         assert_eq!(environment.name, "default", "an empty variable is an absent one");
         let least = Environment::read(lookup(&[("DUTYKEY_TABLE", "dutykey")]), &[]).expect("all there");
-        assert_eq!((least.secret_ttl, least.notice_topic), (SECRET_TTL, None));
+        assert_eq!((least.secret_ttl, least.notice_topic, least.evidence_bucket), (SECRET_TTL, None, None));
     }
 
     #[test]
@@ -151,6 +162,7 @@ mod tests {
         let variables = [
             ("DUTYKEY_SYNC_QUEUE_URL", "hunter2"),
             ("DUTYKEY_NOTICE_TOPIC_ARN", "arn:aws:sqs:eu-central-1:123456789012:notices"),
+            ("DUTYKEY_EVIDENCE_BUCKET", "s3://bucket"),
             ("DUTYKEY_SECRET_TTL", "soon"),
             ("DUTYKEY_ENVIRONMENT", "pro d"),
         ];
@@ -160,6 +172,6 @@ mod tests {
             assert!(text.contains(variable) && !text.contains(value), "{text}");
         }
         assert!(text.contains("DUTYKEY_TABLE is missing; DUTYKEY_PROVISIONING_QUEUE_URL is missing"), "{text}");
-        assert_eq!(error.0.len(), 6);
+        assert_eq!(error.0.len(), 7);
     }
 }

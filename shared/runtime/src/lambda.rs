@@ -29,6 +29,8 @@ use lambda_runtime::{Diagnostic, LambdaEvent, Service, service_fn};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::stream::StreamEvent;
+
 /// The longest message of a failure, in characters.
 const MAX_MESSAGE: usize = 500;
 /// How long the report of a failed start may take.
@@ -49,6 +51,8 @@ pub enum ErrorType {
     Queue,
     /// A secret cannot be read.
     Secret,
+    /// A bucket does not take objects.
+    Bucket,
     /// A mistake in the program.
     Panic,
 }
@@ -63,6 +67,7 @@ impl ErrorType {
             Self::Table => "TableUnavailable",
             Self::Queue => "QueueUnavailable",
             Self::Secret => "SecretUnavailable",
+            Self::Bucket => "BucketUnavailable",
             Self::Panic => "Panicked",
         }
     }
@@ -149,6 +154,8 @@ pub struct Job {
 pub enum Event {
     /// Records of its queue.
     Queue(SqsEvent),
+    /// Changes of the table.
+    Stream(StreamEvent),
     /// A run of a schedule.
     Schedule(Job),
 }
@@ -157,7 +164,7 @@ impl Event {
     /// Reads an event document.
     ///
     /// # Errors
-    /// It is neither an SQS event nor the input of one of our schedules, or is one of a version that this release does
+    /// It is neither an SQS event, nor one of a table's stream, nor the input of one of our schedules, or is one of a version that this release does
     /// not know.
     pub fn parse(document: Value) -> Result<Self, Failure> {
         #[derive(Deserialize)]
@@ -170,6 +177,11 @@ impl Event {
         }
 
         let unreadable = |what: &str, why: &dyn Display| Failure::new(ErrorType::Input, format_args!("{what}: {why}"));
+        if document.pointer("/Records/0/eventSource").is_some_and(|source| source == "aws:dynamodb") {
+            return serde_json::from_value(document)
+                .map(Self::Stream)
+                .map_err(|error| unreadable("the event is not one of a table's stream", &error));
+        }
         if document.get("Records").is_some() {
             return serde_json::from_value(document)
                 .map(Self::Queue)
@@ -335,6 +347,7 @@ mod tests {
         let cases = [
             (json!({}), "neither of a queue nor of a schedule: missing field"),
             (json!({"Records": 7}), "not an SQS event"),
+            (json!({"Records": [{"eventSource": "aws:dynamodb", "eventName": "READ"}]}), "not one of a table's stream"),
             (handoff("<aws.scheduler.attempt-number>"), "`attempt`"),
             (
                 json!({"v": 2, "job": "sync", "scheduled_time": "2026-11-23T07:15:00Z", "execution_id": "e", "attempt": "1"}),

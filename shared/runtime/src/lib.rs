@@ -12,5 +12,6 @@ pub mod lambda;
 pub mod metrics;
 pub mod notify;
 pub mod secrets;
+pub mod stream;
 pub mod telemetry;
 pub mod witness;

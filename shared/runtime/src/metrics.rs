@@ -74,6 +74,8 @@ metrics! {
         TargetCalls,
         /// Tries at apps that failed, those of reads included.
         TargetErrors,
+        /// Items of evidence in the table that somebody has changed, removed or made up.
+        EvidenceTouched,
     }
 }
 

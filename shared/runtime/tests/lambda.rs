@@ -51,6 +51,7 @@ mod lambda {
                 });
                 serde_json::to_value(done.await).map_err(|error| Failure::new(ErrorType::Panic, error))
             }
+            Event::Stream(_) => Err(Failure::new(ErrorType::Input, "it reads no stream")),
         }
     }
 

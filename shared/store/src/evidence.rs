@@ -12,6 +12,7 @@ use crate::codec::{Item, attribute, decode, key_of, number, text, unreadable};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Key};
 use crate::list::MAX_PAGE;
+use crate::stream::Added;
 use crate::write::{Condition, Write};
 
 /// An item of records is closed at this size, in bytes: the table's limit is 400 KiB.
@@ -147,6 +148,18 @@ impl Store {
         }
         found.truncate(limit);
         Ok(found)
+    }
+}
+
+impl Store {
+    /// The items of a chain that hold its records from a number on, in their order and at most so many; none only where
+    /// there are no such records.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a record cannot be read.
+    pub async fn evidence_items(&self, chain: &Chain, from: u64, limit: usize) -> Result<Vec<Added>, StoreError> {
+        let page = self.page(&records_from(chain, from), None, Some(limit)).await?;
+        page.items.into_iter().map(|item| Ok(Added { chain: chain.clone(), lines: lines(item)? })).collect()
     }
 }
 

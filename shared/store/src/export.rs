@@ -78,6 +78,11 @@ impl Store {
             Some(chain) => vec![chain.clone()],
             None => self.list_chains().await?,
         };
+        self.heads_of(chains).await
+    }
+
+    /// Where these chains end, of those that have records, in their order.
+    pub(crate) async fn heads_of(&self, chains: Vec<Chain>) -> Result<Vec<(Chain, ChainHead)>, StoreError> {
         let mut heads = self.batch_get(chains.iter().map(keys::chain_head)).await?;
         let mut ends = Vec::with_capacity(chains.len());
         for chain in chains {

@@ -39,6 +39,7 @@ mod request;
 mod roll;
 mod rota;
 mod rules;
+pub mod stream;
 mod summary;
 mod sweep;
 mod table;

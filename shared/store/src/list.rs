@@ -3,7 +3,7 @@
 use dutykey_engine::ports::ledger::{PersonHead, StoreError};
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_policy::enrollment::Enrollment;
-use dutykey_policy::evidence::Chain;
+use dutykey_policy::evidence::{Chain, ChainHead};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{PersonId, ProfileId};
 use dutykey_policy::identity::Person;
@@ -92,6 +92,24 @@ impl Place {
         let texts =
             |key: &Item| key.keys().filter_map(|name| Some((name.clone(), text_of(key, name)?.to_owned()))).collect();
         Self { shard, after: key.map(texts) }
+    }
+}
+
+/// The lists of everything that has a chain of its own.
+fn chains_listed() -> Vec<Query> {
+    let lists = [keys::PEOPLE, keys::ROTATIONS, keys::PROFILES].into_iter().flat_map(keys::shards);
+    lists.map(|shard| Query::index(LISTS, shard, Sort::All)).collect()
+}
+
+/// The chain of what such a list names.
+fn chain_listed(item: &Item) -> Option<Chain> {
+    let (list, _) = text_of(item, LISTS.partition)?.split_once('#')?;
+    let name = text_of(item, LISTS.sort)?;
+    match list {
+        keys::PEOPLE => keys::person_of(&key_of(item).pk).map(Chain::Person),
+        keys::ROTATIONS => name.parse().ok().map(Chain::Rotation),
+        keys::PROFILES => name.parse().ok().map(Chain::Profile),
+        _ => None,
     }
 }
 
@@ -208,23 +226,28 @@ impl Store {
     /// The table cannot be used.
     pub async fn list_chains(&self) -> Result<Vec<Chain>, StoreError> {
         let mut chains = vec![Chain::System];
-        for shard in keys::shards(keys::PEOPLE) {
-            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
-            chains.extend(items.iter().filter_map(|item| keys::person_of(&key_of(item).pk)).map(Chain::Person));
-        }
-        for shard in keys::shards(keys::ROTATIONS) {
-            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
-            let ids = items.iter().filter_map(|item| text_of(item, LISTS.sort)?.parse().ok());
-            chains.extend(ids.map(Chain::Rotation));
-        }
-        for shard in keys::shards(keys::PROFILES) {
-            let items = self.query(&Query::index(LISTS, shard, Sort::All)).await?;
-            let ids = items.iter().filter_map(|item| text_of(item, LISTS.sort)?.parse().ok());
-            chains.extend(ids.map(Chain::Profile));
+        for query in chains_listed() {
+            chains.extend(self.query(&query).await?.iter().filter_map(chain_listed));
         }
         chains.sort_by_cached_key(ToString::to_string);
         chains.dedup();
         Ok(chains)
+    }
+
+    /// Where the chains that have records end: the installation's own on the first page, and the others as they are listed.
+    /// What began within the last moments may be missing.
+    ///
+    /// # Errors
+    /// The table cannot be used, or the cursor is not one of this list.
+    pub async fn list_chain_heads(
+        &self,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<(Chain, ChainHead)>, StoreError> {
+        let (found, next) = self.walk(chains_listed(), cursor, limit).await?;
+        let own = cursor.is_none().then_some(Chain::System);
+        let chains = own.into_iter().chain(found.iter().filter_map(chain_listed)).collect();
+        Ok(Page { items: self.heads_of(chains).await?, next, unreadable: Vec::new() })
     }
 
     /// A page of items that an index lists, in its order.

@@ -7,6 +7,7 @@ use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_runtime::environment::{Environment, queue_variable};
 use dutykey_runtime::function::SIDE_BY_SIDE;
 use dutykey_runtime::lambda::{Event, Job, Task};
+use dutykey_store::keys::{EVIDENCE, SK};
 use serde_json::{Value, json};
 
 use super::template::{ENTRY, SUBJECTS, file, folder, listed, named, referred, resources, template};
@@ -18,6 +19,12 @@ const VISIBLE: i64 = 6;
 fn functions(functions: &Value) -> BTreeMap<&str, (&str, &Value)> {
     let found = resources(functions, "AWS::Serverless::Function").into_iter();
     found.map(|(id, function)| (named(&function["FunctionName"]), (id, function))).collect()
+}
+
+/// The events of a type that a function takes.
+pub(super) fn events<'a>(function: &'a Value, kind: &str) -> Vec<&'a Value> {
+    let all = function["Events"].as_object().into_iter().flat_map(serde_json::Map::values);
+    all.filter(|event| event["Type"] == kind).map(|event| &event["Properties"]).collect()
 }
 
 /// What a function is wired with.
@@ -82,6 +89,7 @@ fn every_function_starts_with_its_variables_and_gets_no_other() {
         // A clash of names would be seen by nobody else: `Start` and `Secrets` are the only ways to a secret.
         wanted.extend((wiring.contains("Start") || wiring.contains("Secrets")).then_some("DUTYKEY_SECRET_TTL"));
         wanted.extend(wiring.contains("notice_topic").then_some("DUTYKEY_NOTICE_TOPIC_ARN"));
+        wanted.extend(wiring.contains("evidence_bucket").then_some("DUTYKEY_EVIDENCE_BUCKET"));
         assert_eq!(
             given.keys().copied().collect::<BTreeSet<_>>(),
             wanted,
@@ -109,6 +117,7 @@ fn example(value: &Value) -> String {
         "TableName" => "dutykey-production",
         "LogLevel" => "info",
         "SecretTtl" => "5m",
+        "EvidenceBucketName" => "dutykey-production-data-evidencebucket-1f0c",
         "TopicArn" => "arn:aws:sns:eu-central-1:123456789012:dutykey-production",
         queue if queue.ends_with("QueueUrl") => "https://sqs.eu-central-1.amazonaws.com/123456789012/queue",
         other => panic!("say what {other} is in a deployment"),
@@ -122,8 +131,7 @@ fn every_queue_fits_its_function_and_gives_up_to_dead_letters() {
     let queues: BTreeMap<&str, &Value> = resources(&data, "AWS::SQS::Queue").into_iter().collect();
     let mut taken = BTreeSet::new();
     for (name, (_, function)) in functions(&template) {
-        for event in function["Events"].as_object().into_iter().flat_map(serde_json::Map::values) {
-            let event = &event["Properties"];
+        for event in events(function, "SQS") {
             let queue = referred(&event["Queue"]);
             taken.insert(queue);
             let (hidden, time_out) = (&queues[queue]["VisibilityTimeout"], &function["Timeout"]);
@@ -150,6 +158,32 @@ fn every_queue_fits_its_function_and_gives_up_to_dead_letters() {
         let kept = &queues[dead]["MessageRetentionPeriod"];
         assert!(kept.as_i64() > Some(4 * 86_400), "{dead} keeps its messages longer than {queue}, whose age they keep");
     }
+}
+
+#[test]
+fn r18_all_evidence_and_nothing_else_reaches_whoever_copies_it() {
+    let (template, data) = (template(ENTRY), template("data"));
+    let deployed = functions(&template);
+    let of_streams: Vec<_> = deployed
+        .iter()
+        .flat_map(|(name, (_, function))| events(function, "DynamoDB").into_iter().map(move |it| (*name, it)))
+        .collect();
+    let [("evidence-copy", stream)] = of_streams[..] else { panic!("one function reads the stream: {of_streams:?}") };
+    assert_eq!(referred(&stream["Stream"]), "TableStream");
+    assert_eq!(data["Resources"]["Table"]["Properties"]["StreamSpecification"]["StreamViewType"], "NEW_IMAGE");
+    assert_eq!(stream["StartingPosition"], "TRIM_HORIZON", "what was written before it was read is copied too");
+    let [filter] = listed(&stream["FilterCriteria"]["Filters"])[..] else { panic!("one filter: {stream}") };
+    let filter: Value = serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap();
+    let place = json!({ SK: { "S": [{ "prefix": EVIDENCE }] } });
+    assert_eq!(filter, json!({ "dynamodb": { "Keys": place } }), "by its place, whatever happened to it");
+    assert_eq!(listed(&stream["FunctionResponseTypes"]), ["ReportBatchItemFailures"]);
+    let tried = stream["MaximumRecordAgeInSeconds"].as_i64();
+    assert!(
+        Some(6 * 3_600) <= tried && tried < Some(24 * 3_600),
+        "given up while the stream still has it: {tried:?} s"
+    );
+    let given_up = referred(&stream["DestinationConfig"]["OnFailure"]["Destination"]);
+    assert_eq!(given_up, "EvidenceDeadLetters", "what is given up is told of");
 }
 
 #[test]
@@ -218,7 +252,7 @@ fn the_entry_hands_each_parameter_on_under_its_name() {
             let of = template(&of.to_lowercase());
             let resource = referred(&of["Outputs"][name]["Value"]);
             let meant = ["Arn", "Url", "Name"].iter().find_map(|end| name.strip_suffix(end)).unwrap();
-            assert_eq!(resource, meant, "the output {name} is of the resource of its name");
+            assert_eq!(resource.replace('.', ""), meant, "the output {name} is of the resource of its name");
         }
     }
 }

@@ -70,6 +70,24 @@ async fn the_table_is_the_one_that_the_code_makes() {
 }
 
 #[test]
+fn r18_the_copy_of_the_evidence_is_locked_and_outlives_its_stack() {
+    let data = template("data");
+    let bucket = &data["Resources"]["EvidenceBucket"];
+    let policies = (&bucket["DeletionPolicy"], &bucket["UpdateReplacePolicy"]);
+    assert_eq!(policies, (&"Retain".into(), &"Retain".into()));
+    let bucket = &bucket["Properties"];
+    let lock = &bucket["ObjectLockConfiguration"];
+    assert_eq!((&bucket["ObjectLockEnabled"], &lock["ObjectLockEnabled"]), (&true.into(), &"Enabled".into()));
+    let kept = &lock["Rule"]["DefaultRetention"];
+    assert_eq!((&kept["Mode"]["Ref"], &kept["Days"]["Ref"]), (&"EvidenceLockMode".into(), &"EvidenceLockDays".into()));
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "nothing takes the place of what is there");
+    let open = bucket["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(open.len() == 4 && open.values().all(|blocked| *blocked == true), "nobody from outside: {open:?}");
+    let said = &data["Resources"]["EvidenceBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
+    assert_eq!((&said["Effect"], &said["Condition"]["Bool"]["aws:SecureTransport"]), (&"Deny".into(), &"false".into()));
+}
+
+#[test]
 fn the_table_outlives_its_stack() {
     let data = template("data");
     let table = &data["Resources"]["Table"];

@@ -6,12 +6,14 @@ use std::io::{BufRead as _, BufReader, BufWriter, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
+use dutykey_policy::evidence::copies::Comparison;
 use dutykey_policy::evidence::{Chain, Fault, Verified, Verifier};
 use dutykey_store::{Exported, Range};
 use serde::{Deserialize, Serialize};
 
 use super::{plain, print_json};
 use crate::cli::{AuditCommand, Data};
+use crate::copies::{self, Keeper};
 
 /// The longest line that is read, in bytes: the closing line of an export with 100,000 chains has room in it.
 const MAX_LINE: u64 = 32 * 1024 * 1024;
@@ -29,8 +31,13 @@ pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<bool> {
             out!("{}: {records} records in {chains} chains", out.display());
             Ok(true)
         }
-        AuditCommand::Verify { file, since, json } => {
-            let answer = verify(file, since.as_deref())?;
+        AuditCommand::Copy { data, copy } => {
+            let added = Keeper::of(&crate::data::open(data).await?, copy)?.add().await?;
+            out!("{}: {added} records added", copy.display());
+            Ok(true)
+        }
+        AuditCommand::Verify { file, since, copy, json } => {
+            let answer = verify(file, since.as_deref(), copy.as_deref())?;
             if *json {
                 print_json(&answer)?;
             } else {
@@ -83,14 +90,29 @@ struct Answer {
     chains: usize,
     records: u64,
     fault: Option<Fault>,
+    /// How many records were too young to be missed in the copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_their_way: Option<u64>,
 }
 
 impl Answer {
+    fn broken(progress: &Progress, fault: Fault) -> Self {
+        let (chains, records) = (progress.chains.len(), progress.records);
+        Self { ok: false, chains, records, fault: Some(fault), on_their_way: None }
+    }
+
     fn print(&self, file: &Path) {
-        let Self { chains, records, fault, .. } = self;
+        let Self { chains, records, fault, on_their_way, .. } = self;
         let path = file.display();
         match fault {
-            None => out!("{path}: {records} records in {chains} chains, every link whole"),
+            None => {
+                out!("{path}: {records} records in {chains} chains, every link whole");
+                match on_their_way {
+                    None => {}
+                    Some(0) => out!("the copy has them all, and no other"),
+                    Some(young) => out!("the copy has them, but for {young} that were written within 15 minutes"),
+                }
+            }
             Some(Fault { chain, seq, problem }) => {
                 let place = format!("chain {}, record {seq}", plain(chain));
                 let place = if chain.is_empty() { "the file itself" } else { &place };
@@ -101,22 +123,29 @@ impl Answer {
     }
 }
 
-fn verify(file: &Path, since: Option<&Path>) -> anyhow::Result<Answer> {
+fn verify(file: &Path, since: Option<&Path>, copy: Option<&Path>) -> anyhow::Result<Answer> {
     let verifier = match since {
         None => Verifier::default(),
-        Some(earlier) => match read(earlier, Verifier::default())? {
+        Some(earlier) => match read(earlier, Verifier::default(), None)? {
             (Ok(verified), _) => Verifier::since(verified),
             (Err(fault), _) => {
                 let problem = format!("the earlier export {} is broken: {}", earlier.display(), fault.problem);
-                return Ok(Answer { ok: false, chains: 0, records: 0, fault: Some(Fault { problem, ..fault }) });
+                return Ok(Answer::broken(&Progress::default(), Fault { problem, ..fault }));
             }
         },
     };
-    Ok(match read(file, verifier)? {
-        (Ok(Verified { heads, records }), _) => Answer { ok: true, chains: heads.len(), records, fault: None },
-        (Err(fault), progress) => {
-            Answer { ok: false, chains: progress.chains.len(), records: progress.records, fault: Some(fault) }
+    let mut comparison = match copy.map(copies::read).transpose()? {
+        None => None,
+        Some(Ok(copies)) => Some(Comparison::with(copies)),
+        Some(Err(fault)) => return Ok(Answer::broken(&Progress::default(), fault)),
+    };
+    let (verified, progress) = read(file, verifier, comparison.as_mut())?;
+    let compared = verified.and_then(|verified| Ok((verified, comparison.map(Comparison::finish).transpose()?)));
+    Ok(match compared {
+        Ok((Verified { heads, records }, on_their_way)) => {
+            Answer { ok: true, chains: heads.len(), records, fault: None, on_their_way }
         }
+        Err(fault) => Answer::broken(&progress, fault),
     })
 }
 
@@ -160,8 +189,12 @@ fn legible(line: &str) -> Option<Place> {
     Some(Place { chain: chain.to_owned(), seq: digits.parse().ok()? })
 }
 
-/// Checks a file line by line; one line at a time is in memory.
-fn read(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Result<Verified, Fault>, Progress)> {
+/// Checks a file line by line, and compares what is whole; one line at a time is in memory.
+fn read(
+    path: &Path,
+    mut verifier: Verifier,
+    mut comparison: Option<&mut Comparison>,
+) -> anyhow::Result<(Result<Verified, Fault>, Progress)> {
     let unreadable = || format!("the export {}", path.display());
     let mut reader = BufReader::new(File::open(path).with_context(unreadable)?);
     let mut progress = Progress::default();
@@ -181,7 +214,7 @@ fn read(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Result<Verified,
         let checked = line.map_err(nameless).and_then(|line| verifier.line(line).map(|()| line));
         match checked {
             Err(fault) => return Ok((Err(progress.placed(fault, &bytes)), progress)),
-            Ok(line) => match serde_json::from_str::<Place>(line) {
+            Ok(line) => match recorded(line, comparison.as_deref_mut()) {
                 Ok(place) => {
                     progress.records += 1;
                     progress.chains.insert(place.chain.clone());
@@ -191,6 +224,14 @@ fn read(path: &Path, mut verifier: Verifier) -> anyhow::Result<(Result<Verified,
             },
         }
     }
+}
+
+/// The place of a line that verifies, where it is a record.
+fn recorded(line: &str, comparison: Option<&mut Comparison>) -> serde_json::Result<Place> {
+    if let Some(comparison) = comparison {
+        comparison.line(line);
+    }
+    serde_json::from_str(line)
 }
 
 fn nameless(problem: &str) -> Fault {

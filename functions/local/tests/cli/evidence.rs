@@ -31,6 +31,30 @@ fn p9_evidence_is_exported_once_and_verified_offline() {
 }
 
 #[test]
+fn r18_an_export_is_compared_with_the_copy_of_the_evidence() {
+    let bench = company("copy");
+    bench.run("audit copy --copy kept").exits(0).says(&["2 records added"]);
+    bench.run("audit copy --copy kept").exits(0).says(&["0 records added"]);
+    bench.run("audit export --out all.jsonl").exits(0);
+    let same = bench.run("audit verify all.jsonl --copy kept --json").exits(0).json();
+    assert_eq!(same, json!({"ok": true, "chains": 1, "records": 2, "fault": null, "on_their_way": 0}));
+
+    let fault = bench.run("audit verify first.jsonl --copy kept --json").exits(1).json();
+    assert_eq!((&fault["fault"]["chain"], &fault["fault"]["seq"]), (&json!("system"), &json!(2)), "a tail: {fault:#}");
+    let (first, second) = ("kept/system/00000000000000000001.jsonl", "kept/system/00000000000000000002.jsonl");
+    let told = bench.read(second).replace("\"actor\":\"apply\"", "\"actor\":\"bpply\"");
+    assert_ne!(told, bench.read(second), "the record names its actor");
+    bench.write(second, &told);
+    let fault = bench.run("audit verify all.jsonl --copy kept --json").exits(1).json();
+    assert_eq!((&fault["fault"]["chain"], &fault["fault"]["seq"]), (&json!("system"), &json!(2)), "{fault:#}");
+    bench.run("audit verify all.jsonl --copy kept").exits(1).says(&["BROKEN", "system", "record 2", "copy"]);
+    bench.write(first, "");
+    let fault = bench.run("audit verify all.jsonl --copy kept --json").exits(1).json();
+    assert_eq!((&fault["fault"]["chain"], &fault["fault"]["seq"]), (&json!("system"), &json!(1)), "{fault:#}");
+    bench.run("audit verify all.jsonl --copy nowhere").exits(2).says(&["nowhere"]);
+}
+
+#[test]
 fn p9_any_flipped_byte_is_found_and_named_by_chain_and_record() {
     let bench = company("flip");
     bench.run("audit export --out all.jsonl").exits(0);

@@ -1,8 +1,11 @@
 //! Evidence: one transaction with what it records, exported and verified without the table.
 
+use std::collections::BTreeMap;
+
 use dutykey_engine::ports::ledger::{StoreError, WriteLedger};
 use dutykey_engine::ports::rules::WriteRules;
 use dutykey_policy::evidence::{Chain, Fault, Verified, Verifier};
+use dutykey_store::stream::{added, is_evidence};
 use dutykey_store::{Exported, Range, keys};
 
 use crate::harness::{World, at, change, draft, hold, world};
@@ -99,6 +102,23 @@ async fn p9_a_record_removed_from_the_table_is_missed() {
         let fault = verify(&whole, None).expect_err("the head still names the record");
         assert_eq!(fault.chain, ann.to_string());
     }
+}
+
+#[tokio::test]
+async fn r18_each_record_is_in_an_item_that_the_stream_shows_as_evidence_of_its_chain() {
+    let world = history().await;
+    let (whole, _) = export(&world, None, Range::default()).await;
+    let mut shown = BTreeMap::new();
+    for item in world.everything().await {
+        let image = serde_json::to_value(serde_dynamo::Item::from(item)).unwrap();
+        if is_evidence(&image) {
+            let added = added(image).expect("evidence of this release");
+            shown.extend(added.lines.into_iter().map(|line| ((added.chain.to_string(), line.seq), line.line)));
+        }
+    }
+    let shown: Vec<String> = shown.into_values().collect();
+    let lines: Vec<String> = String::from_utf8(whole).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(shown, lines[..lines.len() - 1], "all but the closing line of an export");
 }
 
 #[tokio::test]

@@ -1,0 +1,262 @@
+//! The copy of the evidence as files: `serve` adds to it, and `aws s3 sync` brings one from a bucket. A file is written
+//! once, under a name that was free, so that the directory may be one in which nothing can be changed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dutykey_engine::ports::clock::Clock;
+use dutykey_policy::evidence::copies::{self, Copies};
+use dutykey_policy::evidence::{Chain, ChainHead, Fault};
+use dutykey_store::stream::Added;
+use dutykey_store::{MAX_PAGE, Store};
+
+use crate::agree;
+
+/// How often `serve` adds what is new: with each tick.
+const EVERY: Duration = Duration::from_secs(60);
+/// How many items of evidence are read at once; each has at most some 200 kB.
+const ITEMS: usize = 25;
+/// The ending of the files.
+const ENDING: &str = "jsonl";
+
+/// Who adds to a copy.
+pub(crate) struct Keeper {
+    store: Store,
+    directory: PathBuf,
+    /// How far each chain is copied.
+    copied: BTreeMap<Chain, u64>,
+}
+
+impl Keeper {
+    /// A keeper of the copy in this directory, which is made where there is none.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub(crate) fn of(store: &Store, directory: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("the copy of the evidence {}", directory.display()))?;
+        Ok(Self { store: store.clone(), directory: directory.to_owned(), copied: BTreeMap::new() })
+    }
+
+    /// Adds now and with each tick, for ever. What cannot be added is logged, and added when it can be.
+    pub(crate) async fn keep(mut self, clock: &dyn Clock) {
+        loop {
+            if let Err(error) = self.add().await {
+                tracing::error!("evidence could not be copied, and is tried again: {error:#}");
+            }
+            agree::pause(clock, EVERY).await;
+        }
+    }
+
+    /// Adds what the table has and the copy has not; answers how many records.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a file cannot be written. What was added by then stays.
+    pub(crate) async fn add(&mut self) -> anyhow::Result<u64> {
+        let (mut added, mut cursor) = (0, None);
+        loop {
+            let page = self.store.list_chain_heads(cursor.as_ref(), MAX_PAGE).await?;
+            for (chain, head) in page.items {
+                added += self.add_to(&chain, &head).await?;
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(added);
+            }
+        }
+    }
+
+    async fn add_to(&mut self, chain: &Chain, head: &ChainHead) -> anyhow::Result<u64> {
+        let mut copied = match self.copied.get(chain) {
+            Some(seq) => *seq,
+            None => copied(&self.directory.join(copies::folder(chain)))?,
+        };
+        let mut added = 0;
+        while copied < head.seq {
+            let items = self.store.evidence_items(chain, copied + 1, ITEMS).await?;
+            for item in &items {
+                let (path, text) = (self.directory.join(copies::place(chain, item.last())), text(item));
+                let shown = path.display().to_string();
+                // To be sure that a file is on the disk takes a while, in which others have their turn.
+                tokio::task::spawn_blocking(move || write(&path, text.as_bytes())).await?.with_context(|| shown)?;
+                added += item.lines.len() as u64;
+                copied = item.last();
+                self.copied.insert(chain.clone(), copied);
+            }
+            anyhow::ensure!(!items.is_empty(), "the table lacks record {} of the chain {chain}", copied + 1);
+        }
+        self.copied.insert(chain.clone(), copied);
+        Ok(added)
+    }
+}
+
+fn text(item: &Added) -> String {
+    item.lines.iter().flat_map(|line| [line.line.as_str(), "\n"]).collect()
+}
+
+/// How far the chain of this folder is surely copied. Its last file may have been cut off when its writer was: it is
+/// looked at again.
+fn copied(folder: &Path) -> anyhow::Result<u64> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.with_context(|| folder.display().to_string())?,
+    };
+    let (mut last, mut before) = (0, 0);
+    for entry in entries {
+        let name = entry.with_context(|| folder.display().to_string())?.file_name();
+        let number = name.to_str().and_then(|name| name.split('.').next()?.parse::<u64>().ok()).unwrap_or(0);
+        if number > last {
+            (before, last) = (last, number);
+        } else if number < last {
+            before = before.max(number);
+        }
+    }
+    Ok(before)
+}
+
+/// Writes a file that is not there yet. One that was cut off stays as it is, and the whole one lies beside it.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    for path in [path.to_owned(), path.with_extension(format!("again.{ENDING}"))] {
+        match File::create_new(&path) {
+            Ok(mut file) => return file.write_all(bytes).and_then(|()| file.sync_all()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if std::fs::read(&path)? == bytes {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("something else is there, and nothing is written over"))
+}
+
+/// Reads a copy. A last line that was cut off is no record: whatever it was is missing, unless it lies in a file beside.
+///
+/// # Errors
+/// The directory or a file cannot be read. What is wrong with the copy itself is an answer.
+pub(crate) fn read(directory: &Path) -> anyhow::Result<Result<Copies, Fault>> {
+    let mut copies = Copies::default();
+    for path in files(directory)? {
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let text = String::from_utf8_lossy(&bytes);
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+            if let Err(fault) = copies.line(line) {
+                let problem = format!("{} ({})", fault.problem, path.display());
+                return Ok(Err(Fault { problem, ..fault }));
+            }
+        }
+    }
+    Ok(Ok(copies))
+}
+
+/// The files of a copy, those of a chain beside each other and in their order.
+fn files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let unreadable = |path: &Path| format!("the copy of the evidence {}", path.display());
+    let (mut found, mut waiting) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| unreadable(&folder))? {
+            let entry = entry.with_context(|| unreadable(&folder))?;
+            let path = entry.path();
+            if entry.file_type().with_context(|| unreadable(&path))?.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|ending| ending == ENDING) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use dutykey_embedded::Embedded;
+    use dutykey_engine::ports::rules::WriteRules as _;
+    use dutykey_policy::installation::Installation;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// A directory, which goes with it.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("dutykey-copies-{test}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn file(&self, number: u64) -> PathBuf {
+            self.0.join(copies::place(&Chain::System, number))
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A table whose configuration has changed so many times.
+    async fn table(changes: u64) -> Store {
+        let store = Store::new(Embedded::memory().unwrap().client(), "dutykey");
+        store.create_table("table-1").await.unwrap();
+        change(&store, 0, changes).await;
+        store
+    }
+
+    async fn change(store: &Store, from: u64, changes: u64) {
+        for version in from..from + changes {
+            let domain = format!("example-{version}.com");
+            let installation: Installation = serde_json::from_value(serde_json::json!({
+                "verified_domains": [domain], "apps": [], "profiles": [], "sources": [],
+            }))
+            .unwrap();
+            store.configure(version, &installation, Timestamp::UNIX_EPOCH).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn r18_each_record_is_added_once_and_no_file_is_ever_changed() {
+        let (place, store) = (Place::new("once"), table(2).await);
+        let mut keeper = Keeper::of(&store, &place.0).unwrap();
+        assert_eq!((keeper.add().await.unwrap(), keeper.add().await.unwrap()), (2, 0));
+        let first = std::fs::read(place.file(1)).unwrap();
+        change(&store, 2, 1).await;
+        assert_eq!(keeper.add().await.unwrap(), 1, "only what is new");
+        assert_eq!(std::fs::read(place.file(1)).unwrap(), first);
+        assert_eq!(read(&place.0).unwrap().unwrap().records(), 3);
+    }
+
+    #[tokio::test]
+    async fn r18_a_file_that_was_cut_off_stays_and_the_whole_one_lies_beside_it() {
+        let (place, store) = (Place::new("cut"), table(2).await);
+        Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
+        let whole = std::fs::read(place.file(2)).unwrap();
+        std::fs::write(place.file(2), &whole[..40]).unwrap();
+        assert_eq!(read(&place.0).unwrap().unwrap().records(), 1, "what was cut off is missing");
+        Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
+        assert_eq!(std::fs::read(place.file(2)).unwrap(), &whole[..40]);
+        assert_eq!(read(&place.0).unwrap().unwrap().records(), 2);
+    }
+
+    #[tokio::test]
+    async fn r18_what_stands_where_other_evidence_belongs_is_not_written_over() {
+        let (place, store) = (Place::new("other"), table(1).await);
+        for ending in ["jsonl", "again.jsonl"] {
+            std::fs::create_dir_all(place.0.join("system")).unwrap();
+            std::fs::write(place.file(1).with_extension(ending), "{}\n").unwrap();
+        }
+        assert!(Keeper::of(&store, &place.0).unwrap().add().await.is_err());
+        assert_eq!(std::fs::read_to_string(place.file(1)).unwrap(), "{}\n");
+        assert!(read(&place.0).unwrap().is_err(), "and is no copy");
+    }
+}
