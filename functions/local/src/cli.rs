@@ -344,7 +344,7 @@ mod tests {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["dutykey", ..] => assert!(Cli::try_parse_from(&words).is_ok(), "the README says `{line}`"),
-                ["cargo", "run" | "test" | "install", ..] => {}
+                ["cargo", "run" | "test" | "install", ..] | ["infra/trial"] => {}
                 _ => panic!("the README says `{line}`, which no test knows"),
             }
         }

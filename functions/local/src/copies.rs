@@ -82,8 +82,10 @@ impl Keeper {
                 let (path, text) = (self.directory.join(copies::place(chain, item.last())), text(item));
                 let shown = path.display().to_string();
                 // To be sure that a file is on the disk takes a while, in which others have their turn.
-                tokio::task::spawn_blocking(move || write(&path, text.as_bytes())).await?.with_context(|| shown)?;
-                added += item.lines.len() as u64;
+                let write = tokio::task::spawn_blocking(move || write(&path, text.as_bytes()));
+                if write.await?.with_context(|| shown)? {
+                    added += item.lines.len() as u64;
+                }
                 copied = item.last();
                 self.copied.insert(chain.clone(), copied);
             }
@@ -118,17 +120,17 @@ fn copied(folder: &Path) -> anyhow::Result<u64> {
     Ok(before)
 }
 
-/// Writes a file that is not there yet. One that was cut off stays as it is, and the whole one lies beside it.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file; `false` where it is there already. One that was cut off stays as it is, and the whole one lies beside it.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     for path in [path.to_owned(), path.with_extension(format!("again.{ENDING}"))] {
         match File::create_new(&path) {
-            Ok(mut file) => return file.write_all(bytes).and_then(|()| file.sync_all()),
+            Ok(mut file) => return file.write_all(bytes).and_then(|()| file.sync_all()).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if std::fs::read(&path)? == bytes {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             Err(error) => return Err(error),

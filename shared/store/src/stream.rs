@@ -30,7 +30,8 @@ impl Added {
 /// Whether an item with this key, whose attributes are as DynamoDB has them in JSON, is of evidence.
 #[must_use]
 pub fn is_evidence(keys: &Value) -> bool {
-    keys[SK]["S"].as_str().is_some_and(|place| place.starts_with(keys::EVIDENCE))
+    let place = keys.get(SK).and_then(|place| place.get("S")?.as_str());
+    place.is_some_and(|place| place.starts_with(keys::EVIDENCE))
 }
 
 #[derive(Deserialize)]
