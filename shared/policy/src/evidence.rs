@@ -175,6 +175,8 @@ pub fn of_hold(before: Option<&Hold>, after: &Hold, actor: &str) -> Option<Draft
         "attempt.answered".to_owned()
     } else if before.is_some_and(|hold| hold.reasons != after.reasons) {
         "hold.reasons".to_owned()
+    } else if before.is_some_and(|hold| essence(hold) != essence(after)) {
+        "hold.changed".to_owned()
     } else {
         return None;
     };
@@ -224,16 +226,36 @@ fn state_word(state: State) -> &'static str {
     }
 }
 
+/// What a hold cannot be rebuilt without, beside its state, its attempt and its reasons.
+fn essence(hold: &Hold) -> impl PartialEq + '_ {
+    let values = (&hold.shape, &hold.base, &hold.set, &hold.setting);
+    (values, hold.touched, hold.ownership, hold.due, hold.native_end)
+}
+
+/// Whether something of ours is there, as the state alone tells it. A record says where it is otherwise.
+pub(crate) fn touches(state: State) -> bool {
+    matches!(state, State::Held | State::Ending)
+}
+
 fn summary(hold: &Hold) -> Value {
     let time = |at: Option<Timestamp>| at.map(rfc3339);
-    json!({
+    let mut summary = json!({
         "state": hold.state, "shape": hold.shape, "base": hold.base, "set": hold.set, "due": rfc3339(hold.due),
         "attempt": hold.open.as_ref().map(|open| json!({
             "number": open.number, "call": open.call, "started": rfc3339(open.started), "not_after": rfc3339(open.not_after),
         })),
         "attempts": hold.attempts, "failures": failures(hold), "ownership": hold.ownership,
         "read_at": time(hold.checked_at), "native_end": time(hold.native_end),
-    })
+    });
+    if let Value::Object(fields) = &mut summary {
+        if hold.touched != touches(hold.state) {
+            fields.insert("touched".to_owned(), json!(hold.touched));
+        }
+        if let Some(setting) = &hold.setting {
+            fields.insert("setting".to_owned(), json!(setting));
+        }
+    }
+    summary
 }
 
 /// What is wrong with an export, at the first place where something is.

@@ -31,6 +31,7 @@ pub mod lock;
 pub mod look;
 pub mod portable;
 pub mod profile;
+pub mod rebuild;
 pub mod request;
 pub mod retire;
 pub mod retry;

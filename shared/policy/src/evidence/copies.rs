@@ -94,6 +94,20 @@ impl Copies {
         Ok(())
     }
 
+    /// Where each chain ends, by its name.
+    pub fn heads(&self) -> impl Iterator<Item = (&str, ChainHead)> {
+        self.0.iter().filter_map(|(chain, hashes)| {
+            let hash = hex(hashes.last()?);
+            Some((chain.as_str(), ChainHead { seq: hashes.len() as u64, hash }))
+        })
+    }
+
+    /// The hash of a record; `None` where the copy has none of this number.
+    #[must_use]
+    pub fn hash(&self, chain: &Chain, seq: u64) -> Option<String> {
+        self.0.get(&chain.to_string()).and_then(|hashes| at(hashes, seq)).map(|hash| hex(hash))
+    }
+
     /// How many records there are.
     #[must_use]
     pub fn records(&self) -> u64 {

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 
 use self::company::{Company, Event};
 use self::target::{Answering, Behaviour};
+use super::Hold;
+use crate::rebuild;
 use crate::testing::cases;
+use crate::time::to_millis;
 
 fn answering() -> impl Strategy<Value = Answering> {
     prop_oneof![
@@ -58,8 +61,40 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     )
 }
 
+/// What a rebuilt hold must have in common with the one that left the evidence, whose instants are whole milliseconds.
+fn matters(hold: &Hold) -> impl PartialEq + std::fmt::Debug + use<> {
+    let Hold { key, person, state, shape, base, set, setting, touched, ownership, due, native_end, attempts, .. } =
+        hold.clone();
+    let ends = (to_millis(due), native_end.map(to_millis));
+    let open = hold.open.as_ref().map(|open| (open.number, open.call, to_millis(open.not_after)));
+    let identities = hold.reasons.iter().cloned();
+    let reasons: Vec<_> =
+        identities.map(|it| (it.profile, it.version, it.origin, to_millis(it.from), to_millis(it.until))).collect();
+    ((key, person, state, shape), (base, set, setting), (touched, ownership, ends), (attempts, open, reasons))
+}
+
 proptest! {
     #![proptest_config(cases(2_500))]
+
+    #[test]
+    fn r18_evidence_leaves_the_hold_that_left_it(
+        behaviour in behaviour(),
+        events in prop::collection::vec((event(), gap()), 1..16),
+        chance in any::<u64>(),
+    ) {
+        let mut company = Company::new(behaviour, chance);
+        for (event, gap) in events {
+            if company.happens(event, gap).is_err() {
+                // What breaks a promise is another test's.
+                return Ok(());
+            }
+            let lines = company.lines();
+            let rebuilt = rebuild::holds(lines.iter().map(String::as_str)).unwrap();
+            let open = rebuilt.into_values().map(|rebuilt| rebuilt.hold).find(|hold| !hold.is_over());
+            let (said, had) = (open.as_ref().map(matters), company.written.as_ref().map(matters));
+            prop_assert!(said == had, "{:#?}\n{:#?}\n{}", said, had, company.story());
+        }
+    }
 
     #[test]
     fn p3_p4_p5_r1_r6_r14_hold_whatever_happens_and_it_converges_when_faults_stop(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::target::{Answering, Behaviour, By, Effect, Target, VALUES};
 use crate::enrollment::Origin;
+use crate::evidence::{Chain, ChainHead, Draft, append, of_hold};
 use crate::hold::step::{
     self, Answer, Facts, Order, Purpose, Step, Verdict, after_answer, after_read, after_read_back, extending, settle,
     unreadable, without_turn,
@@ -47,6 +48,9 @@ pub(super) struct Company {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) calls: Vec<Call>,
     pub(super) reads: usize,
+    /// The hold as it was written last.
+    pub(super) written: Option<Hold>,
+    evidence: Vec<(Timestamp, Draft)>,
     want: Option<Want>,
     ended: (Timestamp, Timestamp),
     frozen: bool,
@@ -73,6 +77,8 @@ impl Company {
             outcomes: Vec::new(),
             calls: Vec::new(),
             reads: 0,
+            written: None,
+            evidence: Vec::new(),
             want: None,
             ended: (minute(0), minute(0)),
             frozen: false,
@@ -258,6 +264,7 @@ impl Company {
 
     fn write(&mut self, next: Hold) -> Checked {
         self.tell((next.state, next.touched, next.retry.as_ref().map(|retry| retry.because.clone())));
+        self.record(&next);
         let State::Ended(outcome) = next.state else {
             self.hold = Some(next);
             return Ok(());
@@ -269,6 +276,27 @@ impl Company {
         self.outcomes.push(outcome);
         self.hold = None;
         Ok(())
+    }
+
+    /// What is written leaves evidence.
+    fn record(&mut self, next: &Hold) {
+        let draft = of_hold(self.written.as_ref(), next, "test");
+        self.evidence.extend(draft.map(|draft| (self.now, draft)));
+        self.written = Some(next.clone()).filter(|hold| !hold.is_over());
+    }
+
+    /// The evidence of it all.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut head = ChainHead::default();
+        let mut lines = Vec::new();
+        for (at, draft) in &self.evidence {
+            let records = append(&Chain::Person(person(1)), &head, *at, std::slice::from_ref(draft)).unwrap();
+            for record in records {
+                head = record.head;
+                lines.push(record.line);
+            }
+        }
+        lines
     }
 
     fn observe(&mut self) -> crate::hold::Observation {
@@ -319,6 +347,7 @@ impl Company {
     /// The attempt is recorded, the call is made, its answer recorded and read back.
     fn call(&mut self, hold: Hold, order: Order) -> Checked {
         let open = hold.open.clone().ok_or("R1: a call without an attempt in the record")?;
+        self.record(&hold);
         self.hold = Some(hold.clone());
         let answering = std::mem::replace(&mut self.answering, Answering::Well);
         self.tell((open.call, &hold.shape, answering));
