@@ -159,6 +159,11 @@ impl Worker {
         else {
             return Ok(Round::Until(None));
         };
+        if let Some(standstill) = &snapshot.standstill {
+            // What is due stays due, and the tick goes on finding it.
+            tracing::warn!(person = %id, "nothing is begun or ended for {id}: {standstill}");
+            return Ok(Round::Until(None));
+        }
         self.provide(&live, &mut snapshot).await;
         if let (Some(_), Some(directory)) = (live.person.held_since, snapshot.installation.directory.clone()) {
             snapshot.know_roll(self.ledger.roll(&directory).await?);

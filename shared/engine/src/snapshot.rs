@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::lease;
 use crate::ports::ledger::StoreError;
 use crate::ports::rota::{ReadRota, RotationHead};
-use crate::ports::rules::{Pulse, ReadRules};
+use crate::ports::rules::{Pulse, ReadRules, Standstill};
 use crate::ports::target::Target;
 
 /// Without a tick for so long Dutykey has paused: no lease ends before the platform has been asked again.
@@ -27,6 +27,8 @@ pub const PAUSE_MS: i64 = 180_000;
 pub struct Snapshot {
     /// The installation.
     pub installation: Installation,
+    /// That nothing is begun or ended.
+    pub standstill: Option<Standstill>,
     profiles: BTreeMap<ProfileId, Profile>,
     /// Versions beyond which some enrollments never grow.
     bounds: Vec<Profile>,
@@ -84,6 +86,7 @@ impl Snapshot {
             blocks: rules.blocks().await?,
             roll: None,
             resumed_at: resumed_at(&pulse, now),
+            standstill: pulse.standstill,
             targets: BTreeMap::new(),
             absent: BTreeSet::new(),
         }))

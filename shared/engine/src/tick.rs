@@ -87,6 +87,9 @@ impl Ticker {
     pub async fn tick(&self) -> Result<Ticked, TickError> {
         let pulse = self.due.pulse().await?;
         trusted(self.clock.as_ref())?;
+        if let Some(standstill) = &pulse.standstill {
+            tracing::warn!("nothing is begun or ended: {standstill}");
+        }
         let now = self.clock.now();
         let resumed = resumed_at(&pulse, now);
         let mut ticked = if resumed == pulse.resumed_at {

@@ -7,11 +7,28 @@ use dutykey_policy::block::Block;
 use dutykey_policy::id::{PersonId, ProfileId, RotationId};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
+use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Notice, StoreError};
 use super::sweep::Sweep;
+
+/// Nothing is begun or ended: the table is being rebuilt after a restore, and a person lets it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub why: String,
+}
+
+impl std::fmt::Display for Standstill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { since, why } = self;
+        write!(f, "{why} since {}, and `dutykey rebuild --release` lets it go on", rfc3339(*since))
+    }
+}
 
 /// When Dutykey itself last ran, and whether it had paused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +44,9 @@ pub struct Pulse {
     /// How far the reads before boundaries have been sent.
     #[serde(default)]
     pub rotations_sent: Option<Timestamp>,
+    /// That nothing is begun or ended. Every look reads the pulse, so that this stops them all at no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standstill: Option<Standstill>,
     /// The revision that was read. Keeping the pulse counts it up and refuses a second writer.
     pub rev: u64,
 }
