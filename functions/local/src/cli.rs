@@ -41,6 +41,8 @@ pub enum Command {
     Brake(Brake),
     /// Exports evidence, and verifies an export.
     Audit(Audit),
+    /// Rebuilds a table that was restored from a backup, from the copy of its evidence, and then lets it go on.
+    Rebuild(Rebuild),
     /// Writes a commented configuration to start from.
     Init(Init),
     /// Copies the data file while it is in use.
@@ -293,6 +295,23 @@ pub enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Options of rebuilding.
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// The table.
+    #[command(flatten)]
+    pub data: Data,
+    /// The copy of the evidence. What the table lacks of it is added; from then on nothing is begun or ended.
+    #[arg(long, value_name = "DIR", required_unless_present = "release")]
+    pub copy: Option<PathBuf>,
+    /// Lets a rebuilt table go on: what is due is begun and ended again.
+    #[arg(long, conflicts_with = "copy")]
+    pub release: bool,
+    /// Prints the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of init.

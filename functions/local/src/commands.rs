@@ -16,6 +16,7 @@ pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;
 mod reads;
+pub(crate) mod rebuild;
 pub(crate) mod remote;
 pub(crate) mod retire;
 

@@ -13,6 +13,7 @@ use dutykey_policy::evidence::copies::{self, Copies};
 use dutykey_policy::evidence::{Chain, ChainHead, Fault};
 use dutykey_store::stream::Added;
 use dutykey_store::{MAX_PAGE, Store};
+use serde::Deserialize;
 
 use crate::agree;
 
@@ -146,9 +147,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 pub(crate) fn read(directory: &Path) -> anyhow::Result<Result<Copies, Fault>> {
     let mut copies = Copies::default();
     for path in files(directory)? {
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let text = String::from_utf8_lossy(&bytes);
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        for line in whole_lines(&content(&path)?) {
             if let Err(fault) = copies.line(line) {
                 let problem = format!("{} ({})", fault.problem, path.display());
                 return Ok(Err(Fault { problem, ..fault }));
@@ -156,6 +155,39 @@ pub(crate) fn read(directory: &Path) -> anyhow::Result<Result<Copies, Fault>> {
         }
     }
     Ok(Ok(copies))
+}
+
+/// The records of one chain of a copy without fault, in their order.
+///
+/// # Errors
+/// The directory or a file cannot be read.
+pub(crate) fn lines(directory: &Path, chain: &Chain) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for path in files(&directory.join(copies::folder(chain)))? {
+        for line in whole_lines(&content(&path)?) {
+            let Place { seq } = serde_json::from_str(line).with_context(|| path.display().to_string())?;
+            // What is held twice is the same.
+            if seq == found.len() as u64 + 1 {
+                found.push(line.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[derive(Deserialize)]
+struct Place {
+    seq: u64,
+}
+
+fn content(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The lines that have an end.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }
 
 /// The files of a copy, those of a chain beside each other and in their order.
@@ -187,9 +219,9 @@ mod tests {
     use super::*;
 
     /// A directory, which goes with it.
-    struct Place(PathBuf);
+    struct Folder(PathBuf);
 
-    impl Place {
+    impl Folder {
         fn new(test: &str) -> Self {
             let path = std::env::temp_dir().join(format!("dutykey-copies-{test}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&path);
@@ -201,7 +233,7 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for Folder {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
@@ -228,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn r18_each_record_is_added_once_and_no_file_is_ever_changed() {
-        let (place, store) = (Place::new("once"), table(2).await);
+        let (place, store) = (Folder::new("once"), table(2).await);
         let mut keeper = Keeper::of(&store, &place.0).unwrap();
         assert_eq!((keeper.add().await.unwrap(), keeper.add().await.unwrap()), (2, 0));
         let first = std::fs::read(place.file(1)).unwrap();
@@ -240,7 +272,7 @@ mod tests {
 
     #[tokio::test]
     async fn r18_a_file_that_was_cut_off_stays_and_the_whole_one_lies_beside_it() {
-        let (place, store) = (Place::new("cut"), table(2).await);
+        let (place, store) = (Folder::new("cut"), table(2).await);
         Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
         let whole = std::fs::read(place.file(2)).unwrap();
         std::fs::write(place.file(2), &whole[..40]).unwrap();
@@ -252,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn r18_what_stands_where_other_evidence_belongs_is_not_written_over() {
-        let (place, store) = (Place::new("other"), table(1).await);
+        let (place, store) = (Folder::new("other"), table(1).await);
         for ending in ["jsonl", "again.jsonl"] {
             std::fs::create_dir_all(place.0.join("system")).unwrap();
             std::fs::write(place.file(1).with_extension(ending), "{}\n").unwrap();

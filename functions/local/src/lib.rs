@@ -60,6 +60,7 @@ async fn answer(command: Command) -> anyhow::Result<bool> {
         Command::Confirm(options) => commands::remote::confirm(&options).await,
         Command::Brake(options) => commands::brake::run(&options.command).await,
         Command::Audit(options) => commands::audit::run(&options.command).await,
+        Command::Rebuild(options) => commands::rebuild::run(&options).await,
         Command::Init(options) => commands::files::init(&options),
         Command::Backup(options) => commands::files::backup(&options),
         Command::Schema => commands::files::schema(),

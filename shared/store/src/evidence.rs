@@ -16,7 +16,7 @@ use crate::stream::Added;
 use crate::write::{Condition, Write};
 
 /// An item of records is closed at this size, in bytes: the table's limit is 400 KiB.
-const ITEM_BYTES: usize = 200_000;
+pub(crate) const ITEM_BYTES: usize = 200_000;
 
 /// One record of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +46,7 @@ pub(crate) fn appended(
     let mut bytes = 0;
     let mut end = head.clone();
     let mut close = |lines: &mut Vec<AttributeValue>, last: u64| {
-        let first = last + 1 - lines.len() as u64;
-        let item = Item::from([
-            ("lines".to_owned(), AttributeValue::L(std::mem::take(lines))),
-            ("first".to_owned(), number(first)),
-            ("last".to_owned(), number(last)),
-            ("at".to_owned(), text(rfc3339(at))),
-        ]);
-        writes.push(Write::put(keys::evidence(chain, last), item).when(Condition::new()));
+        writes.push(item_write(chain, std::mem::take(lines), last, at));
     };
     for record in records {
         if bytes + record.line.len() > ITEM_BYTES && !lines.is_empty() {
@@ -68,6 +61,18 @@ pub(crate) fn appended(
         close(&mut lines, end.seq);
     }
     Ok(Appended { head: end, writes })
+}
+
+/// Writes an item of records where there is none yet: those of a chain up to this number, the last of this time.
+pub(crate) fn item_write(chain: &Chain, lines: Vec<AttributeValue>, last: u64, at: Timestamp) -> Write {
+    let first = last + 1 - lines.len() as u64;
+    let item = Item::from([
+        ("lines".to_owned(), AttributeValue::L(lines)),
+        ("first".to_owned(), number(first)),
+        ("last".to_owned(), number(last)),
+        ("at".to_owned(), text(rfc3339(at))),
+    ]);
+    Write::put(keys::evidence(chain, last), item).when(Condition::new())
 }
 
 /// The error where a place of a chain is taken although the chain's head does not know it.

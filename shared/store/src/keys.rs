@@ -19,7 +19,7 @@
 //! | | `WORD#<kind>#<word>#<entitlement>` | that the word is one of its name | query by the word's beginning |
 //! | `SWEEP#<id>` | `SWEEP` | a sweep that is not over | get, batch get |
 //! | `TURN#<app>#<key>` | `TURN#<number>` | who holds this turn, until when | query |
-//! | `PULSE` | `PULSE` | when Dutykey last ran | get |
+//! | `PULSE` | `PULSE` | when Dutykey last ran, and whether it stands still | get |
 //! | | `SUMMARY` | how it stood then, in numbers | get |
 //! | `PERSON#<person>` | `LIVE#HEAD` | revision, end of the chain, due times | with all of `LIVE#`: one query |
 //! | | `LIVE#PERSON`, `LIVE#TEXT` | links and accounts; address and name, which can be erased | |

@@ -177,7 +177,7 @@ impl WriteLedger for Store {
 
 impl Store {
     /// The writes of holds. One that is over moves out of the live items.
-    async fn hold_writes(&self, holds: &[Hold], at: Timestamp) -> Result<Writes, StoreError> {
+    pub(crate) async fn hold_writes(&self, holds: &[Hold], at: Timestamp) -> Result<Writes, StoreError> {
         let over = holds.iter().filter(|hold| hold.is_over()).map(|hold| keys::hold(&hold.person, &hold.key));
         let mut before = self.batch_get(over).await?;
         let mut writes = Writes::new();

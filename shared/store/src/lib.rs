@@ -35,6 +35,7 @@ mod link;
 mod list;
 mod notice;
 mod profile;
+mod rebuild;
 mod request;
 mod roll;
 mod rota;
@@ -56,6 +57,7 @@ pub use crate::emergency::Reviewed;
 pub use crate::evidence::Line;
 pub use crate::export::{Exported, Range};
 pub use crate::list::{Cursor, Listed, MAX_PAGE, Page};
+pub use crate::rebuild::{Against, Recovered};
 
 /// The version of the items that this release writes, in every item's `v`. An item with a higher one is set aside.
 pub const VERSION: u64 = 1;

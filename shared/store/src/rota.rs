@@ -145,7 +145,7 @@ fn as_read(generation: u64, end: &ChainHead) -> Condition {
 }
 
 /// Writes a rotation's head with its places in the indexes.
-fn head_write(head: &RotationHead) -> Result<Write, StoreError> {
+pub(crate) fn head_write(head: &RotationHead) -> Result<Write, StoreError> {
     let id = head.id.to_string();
     let write = Write::save(keys::rotation_head(&head.id), head)?;
     let write = due(write, keys::DUE, keys::DUE_ROTATIONS, &id, head.due.as_ref());

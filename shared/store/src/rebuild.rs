@@ -1,0 +1,330 @@
+//! A table that was restored from a backup, rebuilt from the copy of its evidence: the records that it lacks, as they were
+//! written, and the holds of which they speak, each to be looked at at once.
+//!
+//! What evidence does not hold stays as it was restored: the configuration, who is who, enrollments and requests. While all
+//! this is under way, and until a person has looked, nothing is begun or ended.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dutykey_engine::ports::ledger::{LivePerson, MAX_HOLDS, PersonHead, ReadLedger as _, StoreError};
+use dutykey_engine::ports::rota::RotationHead;
+use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse as _};
+use dutykey_policy::evidence::copies::Copies;
+use dutykey_policy::evidence::{Chain, ChainHead, Draft};
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{PersonId, RotationId};
+use dutykey_policy::identity::{Account, Person};
+use dutykey_policy::look::Due;
+use dutykey_policy::rebuild::{Rebuilt, holds};
+use dutykey_policy::rota::hex;
+use dutykey_policy::time::rfc3339;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::Store;
+use crate::block::chain_step;
+use crate::codec::{Item, number, text, unreadable};
+use crate::commit::{For, Writes};
+use crate::evidence::{ITEM_BYTES, appended, chain_attribute, ends_at, item_write};
+use crate::keys;
+use crate::ledger::{as_read, head_write, identity_writes};
+use crate::link::owned;
+use crate::rota;
+use crate::write::{Condition, Write};
+
+/// How often a standstill is tried again where a tick was faster.
+const ATTEMPTS: usize = 16;
+/// So many items of evidence in one transaction, which takes 4 MB.
+const ITEMS: usize = 10;
+/// So many holds in one transaction: with their accounts, the evidence and the head they stay under its 100 items.
+const HOLDS: usize = MAX_HOLDS / 2;
+
+/// How a chain of the table stands to its copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Against {
+    /// It has all that the copy holds.
+    Whole,
+    /// It ends here, and the copy goes on.
+    Behind(ChainHead),
+    /// This record is not the one that the copy holds.
+    Differs(u64),
+}
+
+/// A hold of which missing records spoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// As the copy of the evidence leaves it.
+    pub copy: Hold,
+    /// As the table knew it, if it did.
+    pub table: Option<Hold>,
+}
+
+/// A part of the missing records that is one item, and where the chain ends with it.
+struct Part {
+    end: ChainHead,
+    at: Timestamp,
+    write: Write,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    at: Timestamp,
+}
+
+impl Store {
+    /// From now on nothing is begun or ended. A standstill that there is already goes on as it is.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn stand_still(&self, why: &str, at: Timestamp) -> Result<Standstill, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let pulse = self.pulse().await?;
+            if let Some(standstill) = pulse.standstill {
+                return Ok(standstill);
+            }
+            let standstill = Standstill { since: at, why: why.to_owned() };
+            let kept = self.keep_pulse(&Pulse { standstill: Some(standstill.clone()), ..pulse }).await;
+            match kept {
+                Ok(()) => return Ok(standstill),
+                Err(StoreError::Changed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(changed())
+    }
+
+    /// Ends the standstill with its evidence, and has all that is due sent again; `None` where there was none.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn release(&self, actor: &str, at: Timestamp) -> Result<Option<Standstill>, StoreError> {
+        for _ in 0..ATTEMPTS {
+            let pulse = self.pulse().await?;
+            let Some(standstill) = pulse.standstill.clone() else { return Ok(None) };
+            let unmoved = Condition::is("rev", number(pulse.rev));
+            let next = Pulse { standstill: None, rev: pulse.rev + 1, ..pulse.unsent() };
+            let end = self.chain_head(&Chain::System).await?;
+            let evidence = appended(&Chain::System, &end, at, &[released(&standstill, actor)])?;
+            let mut writes: Writes = vec![
+                (For::Head, Write::save(keys::pulse(), &next)?.when(unmoved)),
+                (For::Head, chain_step(&Chain::System, &end, &evidence.head)?),
+            ];
+            writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
+            match self.commit_all("the pulse", writes, &[]).await {
+                Ok(_) => return Ok(Some(standstill)),
+                Err(StoreError::Changed(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(changed())
+    }
+
+    /// How a chain stands to the copy of it, by the hash of the last record that both have.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a record cannot be read.
+    pub async fn against(&self, chain: &Chain, copied: &ChainHead, copies: &Copies) -> Result<Against, StoreError> {
+        let head = self.chain_head(chain).await?;
+        if head.seq < copied.seq {
+            let same = head.seq == 0 || copies.hash(chain, head.seq).as_ref() == Some(&head.hash);
+            return Ok(if same { Against::Behind(head) } else { Against::Differs(head.seq) });
+        }
+        let found = self.evidence(chain, copied.seq, 1).await?;
+        let same = found.first().is_some_and(|found| found.seq == copied.seq && sha256(&found.line) == copied.hash);
+        Ok(if same { Against::Whole } else { Against::Differs(copied.seq) })
+    }
+
+    /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `lines`, from the first
+    /// on. With the last of a person's come the holds of which the missing records speak.
+    ///
+    /// Whoever is interrupted begins again where the chain ends then.
+    ///
+    /// # Errors
+    /// The table cannot be used, the chain has changed since it was compared, or a record cannot be read.
+    pub async fn rebuild(
+        &self,
+        chain: &Chain,
+        head: &ChainHead,
+        lines: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        let parts = parts(chain, head, lines)?;
+        match chain {
+            Chain::Person(person) => self.rebuild_person(person, head, lines, parts, now).await,
+            Chain::Profile(_) | Chain::Rotation(_) | Chain::System => {
+                let mut end = head.clone();
+                for parts in parts.chunks(ITEMS) {
+                    let Some(last) = parts.last() else { break };
+                    let step = match chain {
+                        Chain::Rotation(rotation) => self.rotation_step(rotation, &end, &last.end).await?,
+                        _ => chain_step(chain, &end, &last.end)?,
+                    };
+                    let mut writes: Writes = vec![(For::Head, step)];
+                    writes.extend(parts.iter().map(|part| (For::Evidence, part.write.clone())));
+                    self.commit_all(chain, writes, &[]).await?;
+                    end = last.end.clone();
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn rebuild_person(
+        &self,
+        id: &PersonId,
+        end: &ChainHead,
+        lines: &[String],
+        parts: Vec<Part>,
+        now: Timestamp,
+    ) -> Result<Vec<Recovered>, StoreError> {
+        let known = self.load(id).await?;
+        let mut head = known.as_ref().map_or_else(PersonHead::default, |live| live.head.clone());
+        let Some(last) = parts.last().filter(|_| head.chain == *end) else {
+            return Err(StoreError::Changed(id.to_string()));
+        };
+        let at = last.at.max(head.last_at.unwrap_or(last.at));
+        let found = spoken_of(id, end.seq, lines)?;
+        let (early, late) = found.split_at(found.len().saturating_sub(HOLDS));
+        // The holds that one transaction has no room for come before the records: until those are there it is done again.
+        for holds in early.chunks(HOLDS) {
+            let writes = self.hold_writes(holds, at).await?;
+            head = self.step(id, head.clone(), None, at, now, writes).await?;
+        }
+        let count = parts.len().div_ceil(ITEMS);
+        for (number, batch) in (1..).zip(parts.chunks(ITEMS)) {
+            let mut writes: Writes = batch.iter().map(|part| (For::Evidence, part.write.clone())).collect();
+            if number == count {
+                writes.extend(self.hold_writes(late, at).await?);
+                if let Some(live) = &known {
+                    writes.extend(self.account_writes(&live.person, &found).await?);
+                }
+            }
+            head = self.step(id, head.clone(), batch.last(), at, now, writes).await?;
+        }
+        Ok(found.into_iter().map(|copy| Recovered { table: before(known.as_ref(), &copy), copy }).collect())
+    }
+
+    /// One transaction of a person, who is to be looked at now.
+    async fn step(
+        &self,
+        id: &PersonId,
+        before: PersonHead,
+        to: Option<&Part>,
+        at: Timestamp,
+        now: Timestamp,
+        writes: Writes,
+    ) -> Result<PersonHead, StoreError> {
+        let due = Some(Due { at: now, cause: "rebuild".to_owned() });
+        let head = PersonHead {
+            rev: before.rev + 1,
+            chain: to.map_or_else(|| before.chain.clone(), |part| part.end.clone()),
+            last_at: Some(at),
+            next_start: due.clone(),
+            next_end: due,
+        };
+        let mut all: Writes = vec![(For::Head, head_write(id, &head)?.when(as_read(&before)))];
+        all.extend(writes);
+        let claimed = self.commit_all(id, all, &[]).await?;
+        if claimed.is_empty() { Ok(head) } else { Err(StoreError::Changed(format!("the accounts of {id}"))) }
+    }
+
+    /// Makes the accounts of open holds those of their person, where they were found after the backup: without them the
+    /// holds would have no reason until they are found again. What belongs to somebody else by now stays theirs.
+    async fn account_writes(&self, person: &Person, holds: &[Hold]) -> Result<Writes, StoreError> {
+        let mut person = person.clone();
+        let mut writes = Writes::new();
+        for hold in holds.iter().filter(|hold| !hold.is_over()) {
+            let (app, account) = (&hold.key.app, &hold.key.account);
+            let key = keys::account(app, account);
+            let linked = matches!(person.accounts.get(app), Some(Account::Linked(_)));
+            if linked || self.owner_of(&key).await?.is_some_and(|owner| owner != person.id) {
+                continue;
+            }
+            person.accounts.insert(app.clone(), Account::Linked(account.clone()));
+            let ours = Condition::is("person", text(person.id.as_str()));
+            let free = Condition::Any(vec![Condition::new(), ours]);
+            writes.push((For::Claim(app.clone()), Write::update(key, owned(&person.id)).when(free)));
+        }
+        if !writes.is_empty() {
+            let [links, _] = identity_writes(&person)?;
+            writes.push((For::Record, links));
+        }
+        Ok(writes)
+    }
+
+    /// Moves the end of a rotation's chain. One that the table does not know counts as never read.
+    async fn rotation_step(&self, id: &RotationId, from: &ChainHead, to: &ChainHead) -> Result<Write, StoreError> {
+        let key = keys::rotation_head(id);
+        if self.get(&key).await?.is_none() {
+            let unread = RotationHead { chain: to.clone(), ..RotationHead::new(id.clone(), id.to_string()) };
+            return Ok(rota::head_write(&unread)?.when(Condition::new()));
+        }
+        let end = chain_attribute(&key, to)?;
+        Ok(Write::update(key, Item::from([("chain".to_owned(), end)])).when(ends_at(from)))
+    }
+}
+
+fn changed() -> StoreError {
+    StoreError::Changed("the pulse".to_owned())
+}
+
+fn released(standstill: &Standstill, actor: &str) -> Draft {
+    Draft {
+        act: "installation.released".to_owned(),
+        actor: actor.to_owned(),
+        subject: json!({}),
+        before: json!({ "since": rfc3339(standstill.since), "why": standstill.why }),
+        after: Value::Null,
+        why: Value::Null,
+    }
+}
+
+fn sha256(line: &str) -> String {
+    hex(&Sha256::digest(line))
+}
+
+/// As the table knew it.
+fn before(known: Option<&LivePerson>, copy: &Hold) -> Option<Hold> {
+    known?.holds.iter().find(|hold| hold.key == copy.key).cloned()
+}
+
+/// The holds of which the records after this one speak. One that is over has no lag: none was measured.
+fn spoken_of(id: &PersonId, after: u64, lines: &[String]) -> Result<Vec<Hold>, StoreError> {
+    let chain = Chain::Person(id.clone());
+    let rebuilt = holds(lines.iter().map(String::as_str));
+    let rebuilt = rebuilt.map_err(|error| unreadable(&keys::evidence(&chain, error.seq), error.problem))?;
+    let missing = rebuilt.into_values().filter(|rebuilt| rebuilt.seq > after);
+    let hold = |Rebuilt { hold, .. }: Rebuilt| match hold.is_over() {
+        true => Hold { granted: None, revoked: None, ..hold },
+        false => hold,
+    };
+    Ok(missing.map(hold).collect())
+}
+
+/// The records after this end as items.
+fn parts(chain: &Chain, head: &ChainHead, lines: &[String]) -> Result<Vec<Part>, StoreError> {
+    let mut parts = Vec::new();
+    let (mut held, mut bytes): (Vec<&String>, usize) = (Vec::new(), 0);
+    let (mut last, skipped) = (head.seq, usize::try_from(head.seq).unwrap_or(usize::MAX));
+    for line in lines.iter().skip(skipped) {
+        if bytes + line.len() > ITEM_BYTES {
+            parts.extend(part(chain, &held, last)?);
+            (held, bytes) = (Vec::new(), 0);
+        }
+        held.push(line);
+        bytes += line.len();
+        last += 1;
+    }
+    parts.extend(part(chain, &held, last)?);
+    Ok(parts)
+}
+
+fn part(chain: &Chain, lines: &[&String], last: u64) -> Result<Option<Part>, StoreError> {
+    let Some(line) = lines.last() else { return Ok(None) };
+    let written: Result<Written, _> = serde_json::from_str(line);
+    let Written { at } = written.map_err(|error| unreadable(&keys::evidence(chain, last), error))?;
+    let end = ChainHead { seq: last, hash: sha256(line) };
+    let lines: Vec<AttributeValue> = lines.iter().map(|line| text(line.as_str())).collect();
+    Ok(Some(Part { end, at, write: item_write(chain, lines, last, at) }))
+}
