@@ -71,6 +71,25 @@ impl Keeper {
         }
     }
 
+    /// The first file of the copy whose last record the table does not have: the table was restored, or changed.
+    ///
+    /// # Errors
+    /// The table or the directory cannot be read.
+    pub(crate) async fn missed(&self) -> anyhow::Result<Option<PathBuf>> {
+        let (mut table, mut cursor) = (BTreeMap::new(), None);
+        loop {
+            let page = self.store.list_chain_heads(cursor.as_ref(), MAX_PAGE).await?;
+            let folder = |chain: &Chain| self.directory.join(copies::folder(chain));
+            table.extend(page.items.into_iter().map(|(chain, head)| (folder(&chain), head.seq)));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let has = |path: &Path| path.parent().and_then(|folder| table.get(folder)).copied().unwrap_or(0);
+        Ok(files(&self.directory)?.into_iter().find(|path| number(path) > has(path)))
+    }
+
     async fn add_to(&mut self, chain: &Chain, head: &ChainHead) -> anyhow::Result<u64> {
         let mut copied = match self.copied.get(chain) {
             Some(seq) => *seq,
@@ -110,8 +129,7 @@ fn copied(folder: &Path) -> anyhow::Result<u64> {
     };
     let (mut last, mut before) = (0, 0);
     for entry in entries {
-        let name = entry.with_context(|| folder.display().to_string())?.file_name();
-        let number = name.to_str().and_then(|name| name.split('.').next()?.parse::<u64>().ok()).unwrap_or(0);
+        let number = number(&entry.with_context(|| folder.display().to_string())?.path());
         if number > last {
             (before, last) = (last, number);
         } else if number < last {
@@ -119,6 +137,12 @@ fn copied(folder: &Path) -> anyhow::Result<u64> {
         }
     }
     Ok(before)
+}
+
+/// The number of a file's last record; 0 where its name says none.
+fn number(file: &Path) -> u64 {
+    let name = file.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.split('.').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Writes a file; `false` where it is there already. One that was cut off stays as it is, and the whole one lies beside it.

@@ -51,9 +51,12 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     let store = crate::data::open_or_create(&data, world.clock.as_ref()).await?;
     let listener = bind(options.listen).await?;
     let address = listener.local_addr().context("the address that was taken")?;
+    let keeper = options.evidence_copy.as_deref().map(|directory| Keeper::of(&store, directory)).transpose()?;
+    if let Some(keeper) = &keeper {
+        not_behind(keeper).await?;
+    }
     apply(&world, &store, installation, options.retire).await?;
     forget_sent(&store).await?;
-    let keeper = options.evidence_copy.as_deref().map(|directory| Keeper::of(&store, directory)).transpose()?;
 
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(store.clone());
@@ -104,6 +107,18 @@ pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> an
     }
     tracing::info!("stopped");
     Ok(true)
+}
+
+/// A table behind its copy was restored: it does not know what was granted since, and would end what was granted again.
+async fn not_behind(keeper: &Keeper) -> anyhow::Result<()> {
+    if let Some(file) = keeper.missed().await? {
+        bail!(
+            "nothing is served: the copy of the evidence has {}, of which the data file knows nothing. It was restored from a \
+             backup: `dutykey rebuild --data FILE --copy DIR` adds what it lacks",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 /// What was sent before waited in the memory of a process that is gone: the first tick sends it again.

@@ -19,6 +19,8 @@ use serde_json::Value;
 mod configuring;
 #[path = "serve/requests.rs"]
 mod requests;
+#[path = "serve/restored.rs"]
+mod restored;
 
 /// How long anything may take that is not a shift.
 const PATIENCE: Duration = Duration::from_secs(40);

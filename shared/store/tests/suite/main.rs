@@ -17,6 +17,7 @@ mod hints;
 mod ledger;
 mod lists;
 mod profiles;
+mod rebuild;
 mod releases;
 mod roll;
 mod rota;

@@ -1,0 +1,133 @@
+//! A table that was put back to an earlier time, and the copy of its evidence.
+
+use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
+use dutykey_policy::evidence::copies::Copies;
+use dutykey_policy::evidence::{Chain, ChainHead, of_hold};
+use dutykey_policy::hold::{Hold, State};
+use dutykey_policy::id::PersonId;
+use dutykey_store::keys::Key;
+use dutykey_store::{Against, Range};
+
+use crate::harness::{Item, World, at, change, hold, over, world};
+
+/// The copy of everything that a table holds now.
+struct Copy {
+    copies: Copies,
+    lines: Vec<String>,
+}
+
+impl Copy {
+    async fn of(world: &World) -> Self {
+        let mut out = Vec::new();
+        world.store.export(None, Range::default(), &mut out).await.unwrap();
+        let mut lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
+        lines.pop();
+        let mut copies = Copies::default();
+        lines.iter().for_each(|line| copies.line(line).unwrap());
+        Self { copies, lines }
+    }
+
+    fn lines(&self, chain: &Chain) -> Vec<String> {
+        let named = format!("\"chain\":\"{chain}\"");
+        self.lines.iter().filter(|line| line.contains(&named)).cloned().collect()
+    }
+
+    fn head(&self, chain: &Chain) -> ChainHead {
+        let name = chain.to_string();
+        self.copies.heads().find(|(chain, _)| *chain == name).expect("the copy has the chain").1
+    }
+
+    async fn against(&self, world: &World, chain: &Chain) -> Against {
+        world.store.against(chain, &self.head(chain), &self.copies).await.unwrap()
+    }
+
+    async fn behind(&self, world: &World, chain: &Chain) -> ChainHead {
+        match self.against(world, chain).await {
+            Against::Behind(head) => head,
+            other => panic!("the table lacks records of {chain}: {other:?}"),
+        }
+    }
+}
+
+async fn moves(world: &World, person: &PersonId, before: Option<&Hold>, after: &Hold) {
+    let mut next = change(person, &world.live(person).await.head);
+    next.evidence = vec![of_hold(before, after, "test").unwrap()];
+    next.holds = vec![after.clone()];
+    world.committed(&next).await;
+}
+
+async fn put_back(world: &World, backup: Vec<Item>) {
+    for item in world.everything().await {
+        let part = |name: &str| item[name].as_s().unwrap().clone();
+        world.remove_raw(&Key { pk: part("pk"), sk: part("sk") }).await;
+    }
+    for item in backup {
+        world.put_raw(item).await;
+    }
+}
+
+#[tokio::test]
+async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let old = hold(&ann, "old");
+    moves(&world, &ann, None, &old).await;
+    let backup = world.everything().await;
+    moves(&world, &ann, Some(&old), &over(old.clone())).await;
+    let new = Hold { state: State::Held, touched: true, ..hold(&ann, "new") };
+    moves(&world, &ann, None, &new).await;
+    let bob = world.somebody(2).await;
+    let copy = Copy::of(&world).await;
+    put_back(&world, backup).await;
+
+    let (chain, now) = (Chain::Person(ann.clone()), at("2026-11-23T12:00:00Z"));
+    let head = copy.behind(&world, &chain).await;
+    assert_eq!(head.seq, 2);
+    let found = world.store.rebuild(&chain, &head, &copy.lines(&chain), now).await.unwrap();
+    let said: Vec<_> = found.iter().map(|one| (one.table.as_ref(), one.copy.state, &one.copy.key)).collect();
+    assert_eq!(said, [(None, State::Held, &new.key), (Some(&old), over(old.clone()).state, &old.key)]);
+
+    let live = world.live(&ann).await;
+    let open: Vec<_> = live.holds.iter().map(|hold| (&hold.key, hold.state, hold.due, hold.touched)).collect();
+    assert_eq!(open, [(&new.key, State::Held, new.due, true)]);
+    assert_eq!(live.head.chain, copy.head(&chain));
+    assert_eq!(live.head.next_end.map(|due| due.at), Some(now), "she is looked at at once");
+    assert_eq!(world.store.due_ends(None, now).await.unwrap().len(), 1);
+    let records = world.store.evidence(&chain, 1, 10).await.unwrap();
+    assert_eq!(records.into_iter().map(|record| record.line).collect::<Vec<_>>(), copy.lines(&chain), "as they were");
+    assert_eq!(copy.against(&world, &chain).await, Against::Whole, "there is nothing more to do");
+
+    let chain = Chain::Person(bob.clone());
+    let head = copy.behind(&world, &chain).await;
+    world.store.rebuild(&chain, &head, &copy.lines(&chain), now).await.unwrap();
+    assert_eq!(world.live(&bob).await.head.chain, copy.head(&chain), "whom the table did not know has their evidence");
+}
+
+#[tokio::test]
+async fn r18_a_chain_that_went_another_way_differs() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let backup = world.everything().await;
+    moves(&world, &ann, None, &hold(&ann, "one")).await;
+    moves(&world, &ann, None, &hold(&ann, "two")).await;
+    let copy = Copy::of(&world).await;
+    put_back(&world, backup).await;
+    let chain = Chain::Person(ann.clone());
+    moves(&world, &ann, None, &hold(&ann, "other")).await;
+    assert_eq!(copy.against(&world, &chain).await, Against::Differs(2), "shorter, and not a part of it");
+    moves(&world, &ann, None, &hold(&ann, "more")).await;
+    assert_eq!(copy.against(&world, &chain).await, Against::Differs(3), "as long");
+}
+
+#[tokio::test]
+async fn r18_a_standstill_lasts_until_it_is_released_with_its_evidence() {
+    let (world, now) = (world().await, at("2026-11-23T12:00:00Z"));
+    let first = world.store.stand_still("a restore", now).await.unwrap();
+    let again = world.store.stand_still("another", at("2026-11-23T13:00:00Z")).await.unwrap();
+    assert_eq!((again, world.store.pulse().await.unwrap().standstill), (first.clone(), Some(first.clone())));
+    assert_eq!(world.store.release("test", now).await.unwrap(), Some(first));
+    assert_eq!(world.store.pulse().await.unwrap().standstill, None);
+    assert_eq!(world.store.release("test", now).await.unwrap(), None);
+    let records = world.store.evidence(&Chain::System, 1, 10).await.unwrap();
+    assert!(records.len() == 1 && records[0].line.contains("installation.released"), "{records:?}");
+}
