@@ -161,7 +161,7 @@ impl Worker {
         };
         if let Some(standstill) = &snapshot.standstill {
             // What is due stays due, and the tick goes on finding it.
-            tracing::warn!(person = %id, "nothing is begun or ended for {id}: {standstill}");
+            tracing::warn!(person.id = %id, "nothing is begun or ended for {id}: {standstill}");
             return Ok(Round::Until(None));
         }
         self.provide(&live, &mut snapshot).await;
