@@ -228,7 +228,7 @@ mod tests {
         assert_eq!((open.seq, open.hold.state, open.hold.touched), (1, State::Held, true));
         assert_eq!(open.hold.checked_at, Some(Timestamp::UNIX_EPOCH), "it is read before anything is done");
         assert!(open.hold.granted.is_some_and(|act| act.done.is_some()), "that it was held decides what missing means");
-        let over = rebuilt(&[&begun[..], &[of_hold(Some(&had), &gone, "test").unwrap()]].concat()).unwrap();
+        let over = rebuilt(&[&begun[..], &[of_hold(Some(&had), &gone, "test").unwrap()][..]].concat()).unwrap();
         assert_eq!((over[&had.key].seq, over[&had.key].hold.is_over()), (3, true));
     }
 

@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `lines`, from the first
-    /// on. With the last of a person's come the holds of which the missing records speak.
+    /// on. With the first of a person's come the holds of which the missing records speak.
     ///
     /// Whoever is interrupted begins again where the chain ends then.
     ///
@@ -186,15 +186,14 @@ impl Store {
         let at = last.at.max(head.last_at.unwrap_or(last.at));
         let found = spoken_of(id, end.seq, lines)?;
         let (early, late) = found.split_at(found.len().saturating_sub(HOLDS));
-        // The holds that one transaction has no room for come before the records: until those are there it is done again.
+        // Whoever goes on where the chain ends does not see the records before: no hold comes after the first of them.
         for holds in early.chunks(HOLDS) {
             let writes = self.hold_writes(holds, at).await?;
             head = self.step(id, head.clone(), None, at, now, writes).await?;
         }
-        let count = parts.len().div_ceil(ITEMS);
-        for (number, batch) in (1..).zip(parts.chunks(ITEMS)) {
+        for (number, batch) in parts.chunks(ITEMS).enumerate() {
             let mut writes: Writes = batch.iter().map(|part| (For::Evidence, part.write.clone())).collect();
-            if number == count {
+            if number == 0 {
                 writes.extend(self.hold_writes(late, at).await?);
                 if let Some(live) = &known {
                     writes.extend(self.account_writes(&live.person, &found).await?);
