@@ -92,7 +92,7 @@ proptest! {
             let rebuilt = rebuild::holds(lines.iter().map(String::as_str)).unwrap();
             let open = rebuilt.into_values().map(|rebuilt| rebuilt.hold).find(|hold| !hold.is_over());
             let (said, had) = (open.as_ref().map(matters), company.written.as_ref().map(matters));
-            prop_assert!(said == had, "{:#?}\n{:#?}\n{}", said, had, company.story());
+            prop_assert!(said == had, "{said:#?}\n{had:#?}\n{}", company.story());
         }
     }
 
