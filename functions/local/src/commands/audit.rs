@@ -117,7 +117,7 @@ impl Answer {
                 let place = format!("chain {}, record {seq}", plain(chain));
                 let place = if chain.is_empty() { "the file itself" } else { &place };
                 out!("{path}: BROKEN at {place}: {}", plain(problem));
-                out!("what comes before it, {records} records, is whole");
+                out!("{records} records of the export are whole");
             }
         }
     }

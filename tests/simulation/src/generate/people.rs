@@ -71,7 +71,8 @@ fn stands_in(chance: &mut fastrand::Rng, plan: &mut Plan, asks: &Happening) {
     }
 }
 
-/// Somebody asks early in a long shift for what nobody has without asking, and then the profile becomes larger.
+/// Somebody asks early in a long shift for what nobody has without asking, and then the profile becomes larger; they may give
+/// it back after that.
 fn grows(chance: &mut fastrand::Rng, plan: &Plan) -> Option<[Happening; 2]> {
     let (rotation, shift) = troubles::shift(chance, plan)?;
     let person = shift.user?;
@@ -84,7 +85,7 @@ fn grows(chance: &mut fastrand::Rng, plan: &Plan) -> Option<[Happening; 2]> {
     let before = plan.profiles.get(number)?.clone();
     let gives: BTreeSet<Gives> = before.gives.iter().cloned().chain(everything(plan)).collect();
     let to = Some(Profile { gives: gives.into_iter().collect(), ..before });
-    let (decided, more, back) = (Some((60, true)), None, None);
+    let (decided, more, back) = (Some((60, true)), None, one_in(chance, 2).then(|| chance.u32(2_400..=7_200)));
     let asks = Happening::Asks { at, person, profile: number, rotation, lasts: LONGEST, decided, more, back };
     Some([asks, Happening::Edit { at: at + chance.u32(600..=1_800), profile: number, to }])
 }
