@@ -46,6 +46,8 @@ impl Remote {
             format!("who are you? Put a token of the installation's issuer into the environment, as {TOKEN}")
         })?;
         let http = reqwest::Client::builder().timeout(DEADLINE).connect_timeout(CONNECT).redirect(Policy::none());
+        // On this machine the token goes without encryption, and so to nobody between.
+        let http = if api.scheme() == "http" { http.no_proxy() } else { http };
         let base = api.as_str().trim_end_matches('/').to_owned();
         Ok(Self { http: http.build().context("the HTTP client")?, base, token: Secret::new(token) })
     }
