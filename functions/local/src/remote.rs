@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use dutykey_engine::ports::secrets::Secret;
+use dutykey_platforms::is_safe;
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode, Url, header};
 use serde_json::Value;
@@ -118,20 +119,6 @@ fn problem(base: &str, status: StatusCode, answer: Option<&Value>) -> anyhow::Er
 
 fn shown(text: &str) -> String {
     plain(&text.chars().take(SHOWN).collect::<String>())
-}
-
-/// Whether nobody on the way can read what is sent: `https`, or `http` to this machine.
-fn is_safe(url: &Url) -> bool {
-    let here = || match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => here(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
