@@ -36,7 +36,7 @@ use crate::{Api, Problem};
 /// The name of the schema of a configuration as somebody says it.
 pub(crate) const CONFIGURATION: &str = "ConfigurationDefinition";
 /// At most so many keys of one change are listed.
-const KEYS: usize = 20;
+const KEYS: usize = 100;
 
 /// A configuration in the words of the file, each entitlement by its ID; at most 1 MiB of it.
 #[derive(Debug, Deserialize)]
@@ -142,8 +142,10 @@ struct ChangeView {
     part: Part,
     /// Its ID; of a link the person's address, of a setting its key.
     id: String,
-    /// What differs; at most 20. Of sources and apps only the keys are named.
+    /// What differs, or all of it where it comes or goes; at most 100. Of a calendar's address only the key is named.
     keys: Vec<KeyView>,
+    /// How many more keys there are than are listed.
+    more: usize,
 }
 
 /// A key that differs.
@@ -160,7 +162,8 @@ struct KeyView {
 impl From<Change> for ChangeView {
     fn from(Change { what, part, id, keys }: Change) -> Self {
         let key = |Key { key, before, after }: Key| KeyView { key, before, after };
-        Self { what, part, id, keys: keys.into_iter().take(KEYS).map(key).collect() }
+        let more = keys.len().saturating_sub(KEYS);
+        Self { what, part, id, keys: keys.into_iter().take(KEYS).map(key).collect(), more }
     }
 }
 

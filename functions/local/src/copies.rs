@@ -21,6 +21,8 @@ use crate::agree;
 const EVERY: Duration = Duration::from_secs(60);
 /// How many items of evidence are read at once; each has at most some 200 kB.
 const ITEMS: usize = 25;
+/// How many files are cut off, one after the other, before somebody must look.
+const TRIES: u32 = 99;
 /// The ending of the files.
 const ENDING: &str = "jsonl";
 
@@ -53,20 +55,37 @@ impl Keeper {
         }
     }
 
-    /// Adds what the table has and the copy has not; answers how many records.
+    /// Looks at every chain from its beginning, and adds whatever the copy lacks; answers how many records.
     ///
     /// # Errors
-    /// The table cannot be used, or a file cannot be written. What was added by then stays.
+    /// As of [`Self::add`].
+    pub(crate) async fn fill(&mut self) -> anyhow::Result<u64> {
+        self.every(true).await
+    }
+
+    /// Adds what the table has and the copy has not yet; answers how many records.
+    ///
+    /// # Errors
+    /// The table cannot be used, a file cannot be written, or a chain ends before its copy does: the table was restored or
+    /// changed. What could be added was added, also of the other chains.
     pub(crate) async fn add(&mut self) -> anyhow::Result<u64> {
-        let (mut added, mut cursor) = (0, None);
+        self.every(false).await
+    }
+
+    async fn every(&mut self, whole: bool) -> anyhow::Result<u64> {
+        let (mut added, mut cursor, mut failed) = (0, None, None);
         loop {
             let page = self.store.list_chain_heads(cursor.as_ref(), MAX_PAGE).await?;
             for (chain, head) in page.items {
-                added += self.add_to(&chain, &head).await?;
+                match self.add_to(&chain, &head, whole).await {
+                    Ok(more) => added += more,
+                    // One chain holds up no other.
+                    Err(error) => failed = failed.or(Some(error.context(format!("the chain {chain}")))),
+                }
             }
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(added);
+                return failed.map_or(Ok(added), Err);
             }
         }
     }
@@ -90,10 +109,18 @@ impl Keeper {
         Ok(files(&self.directory)?.into_iter().find(|path| number(path) > has(path)))
     }
 
-    async fn add_to(&mut self, chain: &Chain, head: &ChainHead) -> anyhow::Result<u64> {
+    async fn add_to(&mut self, chain: &Chain, head: &ChainHead, whole: bool) -> anyhow::Result<u64> {
         let mut copied = match self.copied.get(chain) {
             Some(seq) => *seq,
-            None => copied(&self.directory.join(copies::folder(chain)))?,
+            None => {
+                let Copied { surely, last } = copied(&self.directory.join(copies::folder(chain)))?;
+                anyhow::ensure!(
+                    last <= head.seq,
+                    "the table ends at record {} and its copy at {last}: the table was restored or changed",
+                    head.seq
+                );
+                if whole { 0 } else { surely }
+            }
         };
         let mut added = 0;
         while copied < head.seq {
@@ -116,27 +143,35 @@ impl Keeper {
     }
 }
 
+/// How far a chain is copied.
+#[derive(Default)]
+struct Copied {
+    /// As far as is sure: the last file may have been cut off when its writer was, and is looked at again.
+    surely: u64,
+    /// The last record that is said to be there.
+    last: u64,
+}
+
 fn text(item: &Added) -> String {
     item.lines.iter().flat_map(|line| [line.line.as_str(), "\n"]).collect()
 }
 
-/// How far the chain of this folder is surely copied. Its last file may have been cut off when its writer was: it is
-/// looked at again.
-fn copied(folder: &Path) -> anyhow::Result<u64> {
+/// How far the chain of this folder is copied.
+fn copied(folder: &Path) -> anyhow::Result<Copied> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::default()),
         entries => entries.with_context(|| folder.display().to_string())?,
     };
-    let (mut last, mut before) = (0, 0);
+    let mut copied = Copied::default();
     for entry in entries {
         let number = number(&entry.with_context(|| folder.display().to_string())?.path());
-        if number > last {
-            (before, last) = (last, number);
-        } else if number < last {
-            before = before.max(number);
+        if number > copied.last {
+            copied = Copied { surely: copied.last, last: number };
+        } else if number < copied.last {
+            copied.surely = copied.surely.max(number);
         }
     }
-    Ok(before)
+    Ok(copied)
 }
 
 /// The number of a file's last record; 0 where its name says none.
@@ -145,17 +180,23 @@ fn number(file: &Path) -> u64 {
     name.and_then(|name| name.split('.').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Writes a file; `false` where it is there already. One that was cut off stays as it is, and the whole one lies beside it.
+/// Writes a file; `false` where it is there already. One that was cut off, for the disk was full or its writer died, stays as
+/// it is, and the whole one lies beside it.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    for path in [path.to_owned(), path.with_extension(format!("again.{ENDING}"))] {
+    let beside = (1..=TRIES).map(|n| path.with_extension(format!("again{n}.{ENDING}")));
+    for path in std::iter::once(path.to_owned()).chain(beside) {
         match File::create_new(&path) {
             Ok(mut file) => return file.write_all(bytes).and_then(|()| file.sync_all()).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if std::fs::read(&path)? == bytes {
+                let there = std::fs::read(&path)?;
+                if there == bytes {
                     return Ok(false);
+                }
+                if !bytes.starts_with(&there) {
+                    break;
                 }
             }
             Err(error) => return Err(error),
@@ -307,12 +348,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn r18_a_table_behind_its_copy_is_told_of_and_a_gap_in_the_copy_is_filled() {
+        let (place, store) = (Folder::new("behind"), table(3).await);
+        Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
+        std::fs::remove_file(place.file(1)).unwrap();
+        assert_eq!(Keeper::of(&store, &place.0).unwrap().fill().await.unwrap(), 1, "what the copy lacks");
+        let error = Keeper::of(&table(2).await, &place.0).unwrap().add().await.unwrap_err();
+        assert!(format!("{error:#}").contains("ends at record 2 and its copy at 3"), "{error:#}");
+    }
+
+    #[tokio::test]
     async fn r18_what_stands_where_other_evidence_belongs_is_not_written_over() {
         let (place, store) = (Folder::new("other"), table(1).await);
-        for ending in ["jsonl", "again.jsonl"] {
-            std::fs::create_dir_all(place.0.join("system")).unwrap();
-            std::fs::write(place.file(1).with_extension(ending), "{}\n").unwrap();
-        }
+        std::fs::create_dir_all(place.0.join("system")).unwrap();
+        std::fs::write(place.file(1), "{}\n").unwrap();
         assert!(Keeper::of(&store, &place.0).unwrap().add().await.is_err());
         assert_eq!(std::fs::read_to_string(place.file(1)).unwrap(), "{}\n");
         assert!(read(&place.0).unwrap().is_err(), "and is no copy");

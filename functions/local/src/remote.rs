@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use dutykey_engine::ports::secrets::Secret;
+use dutykey_platforms::is_safe;
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode, Url, header};
 use serde_json::Value;
@@ -46,6 +47,8 @@ impl Remote {
             format!("who are you? Put a token of the installation's issuer into the environment, as {TOKEN}")
         })?;
         let http = reqwest::Client::builder().timeout(DEADLINE).connect_timeout(CONNECT).redirect(Policy::none());
+        // On this machine the token goes without encryption, and so to nobody between.
+        let http = if api.scheme() == "http" { http.no_proxy() } else { http };
         let base = api.as_str().trim_end_matches('/').to_owned();
         Ok(Self { http: http.build().context("the HTTP client")?, base, token: Secret::new(token) })
     }
@@ -116,20 +119,6 @@ fn problem(base: &str, status: StatusCode, answer: Option<&Value>) -> anyhow::Er
 
 fn shown(text: &str) -> String {
     plain(&text.chars().take(SHOWN).collect::<String>())
-}
-
-/// Whether nobody on the way can read what is sent: `https`, or `http` to this machine.
-fn is_safe(url: &Url) -> bool {
-    let here = || match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => url.has_host(),
-        "http" => here(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub(crate) fn client(deadline: Duration) -> Result<Client, reqwest::Error> {
 }
 
 /// Whether what is sent to the address can be read by nobody else: `https`, or `http` on this machine.
-pub(crate) fn is_safe(url: &Url) -> bool {
+#[must_use]
+pub fn is_safe(url: &Url) -> bool {
     let here = || match url.host_str() {
         Some("localhost" | "[::1]") => true,
         Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),

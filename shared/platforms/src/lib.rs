@@ -7,3 +7,5 @@ pub mod icalendar;
 pub mod pagerduty;
 pub mod sandbox;
 pub mod webhook;
+
+pub use http::is_safe;

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::installation::Installation;
 
+/// The key of where a calendar is, which may be a secret in itself: that it differs is shown, and nothing of it.
+const LOCATION: &str = "location";
+
 /// What a change is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,11 +49,11 @@ pub struct Change {
     pub part: Part,
     /// Its ID; of a link the person's address, of a setting its key.
     pub id: String,
-    /// What differs, where it was there before and is there after.
+    /// What differs: all of it, where it comes or goes.
     pub keys: Vec<Key>,
 }
 
-/// A key that differs. How a system is reached may be a secret in itself, so of sources and apps only the key is shown.
+/// A key that differs. A calendar's address may be a secret in itself, so of that only the key is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// The key, from the top of what it is of.
@@ -78,8 +81,11 @@ pub fn difference(stored: Option<&Installation>, next: &Installation) -> serde_j
                 let retires = retiring(after) && !retiring(before);
                 (if retires { What::Retiring } else { What::Changed }, keys(part, before, after))
             }
-            (None, _) => (What::Added, Vec::new()),
-            (Some(_), None) => (What::Removed, Vec::new()),
+            // Whoever agrees to it must see what comes and what goes.
+            (before, after) => {
+                let what = if before.is_none() { What::Added } else { What::Removed };
+                (what, keys(part, before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null)))
+            }
         };
         Some(Change { what, part, id, keys })
     };
@@ -123,9 +129,10 @@ fn parts(installation: &Installation) -> serde_json::Result<BTreeMap<(Part, Stri
 fn keys(part: Part, before: &Value, after: &Value) -> Vec<Key> {
     let mut found = Vec::new();
     compare(String::new(), before, after, &mut found);
-    if matches!(part, Part::Source | Part::App) {
-        let bare = |key: Key| Key { before: None, after: None, ..key };
-        found = found.into_iter().map(bare).collect();
+    if part == Part::Source {
+        for key in found.iter_mut().filter(|key| key.key.split('.').any(|name| name == LOCATION)) {
+            (key.before, key.after) = (None, None);
+        }
         found.dedup();
     }
     found
@@ -135,15 +142,23 @@ fn compare(key: String, before: &Value, after: &Value, found: &mut Vec<Key>) {
     if before == after {
         return;
     }
+    let nothing = Map::new();
+    let fields = |value: &Value| matches!(value, Value::Object(_) | Value::Null);
     match (before, after) {
-        (Value::Object(before), Value::Object(after)) => {
+        _ if fields(before) && fields(after) => {
+            let before = before.as_object().unwrap_or(&nothing);
+            let after = after.as_object().unwrap_or(&nothing);
             for name in names(before, after) {
                 let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
                 let (before, after) = (before.get(name), after.get(name));
                 compare(inner, before.unwrap_or(&Value::Null), after.unwrap_or(&Value::Null), found);
             }
         }
-        (Value::Array(before), Value::Array(after)) => {
+        (Value::Array(_) | Value::Null, Value::Array(_) | Value::Null) => {
+            let (before, after) = (list(before), list(after));
+            if before.is_empty() && after.is_empty() {
+                return;
+            }
             let counted = found.len();
             let gone = before.iter().filter(|item| !after.contains(item));
             found.extend(gone.map(|item| Key { key: key.clone(), before: text(item), after: None }));
@@ -155,6 +170,10 @@ fn compare(key: String, before: &Value, after: &Value, found: &mut Vec<Key>) {
         }
         _ => found.push(Key { key, before: text(before), after: text(after) }),
     }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn names<'a>(before: &'a Map<String, Value>, after: &'a Map<String, Value>) -> BTreeSet<&'a String> {
@@ -172,7 +191,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::installation::{CalendarLocation, PlatformSettings};
+    use crate::installation::{CalendarLocation, Link, PlatformSettings, SecretRef, TargetSettings};
     use crate::testing::installation;
 
     fn changes(change: impl FnOnce(&mut Installation)) -> Vec<Change> {
@@ -193,9 +212,27 @@ mod tests {
     #[test]
     fn a_first_file_adds_every_part() {
         let added = difference(None, &installation()).expect("JSON");
-        assert!(added.iter().all(|change| change.what == What::Added && change.keys.is_empty()), "{added:?}");
+        assert!(added.iter().all(|change| change.what == What::Added), "{added:?}");
         let parts: BTreeSet<Part> = added.iter().map(|change| change.part).collect();
         assert_eq!(parts.len(), 5, "{parts:?}");
+    }
+
+    #[test]
+    fn r20_whoever_agrees_sees_to_whom_a_link_leads_and_where_an_app_is() {
+        let link = changes(|next| {
+            let (cloud, account) = (next.apps[0].id.clone(), "acc-dan".to_owned());
+            let apps = BTreeMap::from([(cloud, account)]);
+            next.links = vec![Link { person: "cat@example.com".to_owned(), sources: BTreeMap::new(), apps }];
+        });
+        let shown = serde_json::to_string(&link).expect("JSON");
+        assert!(link.iter().any(|change| change.what == What::Added) && shown.contains("acc-dan"), "{shown}");
+        let app = changes(|next| {
+            let token = SecretRef::Secret("dutykey/other".to_owned());
+            next.apps[0].settings =
+                TargetSettings::Scim { base_url: "https://elsewhere.example.com".to_owned(), token };
+        });
+        let shown = serde_json::to_string(&app).expect("JSON");
+        assert!(shown.contains("https://elsewhere.example.com") && shown.contains("dutykey/other"), "{shown}");
     }
 
     #[test]
@@ -228,6 +265,8 @@ mod tests {
         let shown = serde_json::to_string(&found).expect("JSON");
         assert!(shown.contains("location"), "{shown}");
         assert!(!shown.contains("private-"), "{shown}");
+        let added = serde_json::to_string(&difference(None, &installation()).expect("JSON")).expect("JSON");
+        assert!(added.contains("location") && !added.contains("basic.ics"), "nor of a new one: {added}");
     }
 
     #[test]

@@ -186,7 +186,9 @@ impl Author {
             Approvers::People(people) => !people.is_disjoint(&self.addresses),
             Approvers::Groups(groups) => !groups.is_disjoint(&self.groups),
         };
-        let had = before.is_some_and(|profile| profile.steps().iter().any(named));
+        // With fewer approvals beside theirs, theirs weighs more.
+        let had = before
+            .is_some_and(|profile| profile.steps().iter().any(named) && asks_as_many(after.steps(), profile.steps()));
         More::of(after.steps().iter().any(named), had)
     }
 }

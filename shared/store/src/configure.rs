@@ -150,7 +150,10 @@ impl Store {
             }
         };
         if let Some(before) = before.filter(|before| before.document.id != plan.head.document.id) {
-            self.remove_document(&keys::config(), &before.document).await?;
+            // The change is made. What stays of the document before it costs a few kilobytes.
+            if let Err(error) = self.remove_document(&keys::config(), &before.document).await {
+                tracing::warn!(error = %error, "parts of the configuration before version {version} stay: {error}");
+            }
         }
         Ok(Applied { version, sweeps: sweeps.into_iter().map(|sweep| sweep.id).collect() })
     }

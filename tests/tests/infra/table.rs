@@ -80,11 +80,14 @@ fn r18_the_copy_of_the_evidence_is_locked_and_outlives_its_stack() {
     assert_eq!((&bucket["ObjectLockEnabled"], &lock["ObjectLockEnabled"]), (&true.into(), &"Enabled".into()));
     let kept = &lock["Rule"]["DefaultRetention"];
     assert_eq!((&kept["Mode"]["Ref"], &kept["Days"]["Ref"]), (&"EvidenceLockMode".into(), &"EvidenceLockDays".into()));
-    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "nothing takes the place of what is there");
+    assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled", "what is there stays");
     let open = bucket["PublicAccessBlockConfiguration"].as_object().unwrap();
     assert!(open.len() == 4 && open.values().all(|blocked| *blocked == true), "nobody from outside: {open:?}");
     let said = &data["Resources"]["EvidenceBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
     assert_eq!((&said["Effect"], &said["Condition"]["Bool"]["aws:SecureTransport"]), (&"Deny".into(), &"false".into()));
+    let said = &data["Resources"]["EvidenceBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][1];
+    let over = (&said["Effect"], &said["Action"], &said["Condition"]["Null"]["s3:if-none-match"]);
+    assert_eq!(over, (&"Deny".into(), &"s3:PutObject".into(), &"true".into()), "nothing newer stands before it");
 }
 
 #[test]

@@ -35,13 +35,13 @@ const MAX_FAULTS: usize = 3;
 const LONGEST_FAULTS: usize = 400;
 
 /// A wanted profile, and what it would mean.
-pub(crate) struct Judged {
-    pub(crate) wanted: Profile,
+pub(super) struct Judged {
+    pub(super) wanted: Profile,
     /// The version of the configuration on which it was judged.
-    pub(crate) on: u64,
-    pub(crate) effect: Effect,
+    pub(super) on: u64,
+    pub(super) effect: Effect,
     /// What it would give its author.
-    pub(crate) gain: BTreeSet<Power>,
+    pub(super) gain: BTreeSet<Power>,
 }
 
 /// What a change would mean for people.
@@ -58,7 +58,7 @@ pub(crate) struct Effect {
 ///
 /// Gains and losses are shown for the next days; what its author would gain is looked for as far as the rota is known, so
 /// that nobody grants to themselves by waiting.
-pub(crate) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Value) -> Result<Judged, Problem> {
+pub(super) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Value) -> Result<Judged, Problem> {
     let store = &api.store;
     let Configured { version: on, installation, .. } = configured(store).await?;
     let wanted = config::profile(said, id, &installation).map_err(|faults| unusable(&faults))?;
@@ -83,7 +83,7 @@ pub(crate) async fn judge(api: &Api, caller: &Caller, id: &ProfileId, said: Valu
 }
 
 /// Judges what the deletion of a profile would mean. It gives nobody more.
-pub(crate) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, Problem> {
+pub(super) async fn judge_deletion(api: &Api, id: &ProfileId) -> Result<Effect, Problem> {
     let store = &api.store;
     let installation = configured(store).await?.installation;
     let (gone, next): (Vec<Profile>, Vec<Profile>) =

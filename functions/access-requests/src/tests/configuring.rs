@@ -72,7 +72,7 @@ async fn r20_a_configuration_that_gives_its_author_nothing_is_in_force_at_once()
     let (status, preview) = world.call(DAN, "POST", "/v1/configuration/preview", next.clone()).await;
     assert_eq!((status, &preview["needs_another"], &preview["version"]), (200, &json!(false), &json!(1)), "{preview}");
     let key = json!({ "key": "name", "before": "On-call", "after": "Other" });
-    let change = json!({ "what": "changed", "part": "profile", "id": "on-call", "keys": [key] });
+    let change = json!({ "what": "changed", "part": "profile", "id": "on-call", "keys": [key], "more": 0 });
     assert_eq!(preview["changes"], json!([change]), "{preview}");
     assert_eq!(preview["unforeseen"].as_array().map(Vec::len), Some(1), "nobody has read its rotation: {preview}");
     assert_eq!(world.configuration().await["version"], 1, "looking changes nothing");
@@ -99,7 +99,10 @@ async fn r20_whoever_writes_a_link_cannot_confirm_it_and_another_administrator_c
     assert_eq!((status, &waits["by"]["email"]), (202, &json!("dan@example.com")), "{waits}");
     let shown = world.configuration().await;
     assert_eq!((&shown["version"], &shown["proposal"]), (&json!(1), &waits), "it is not in force, and is shown");
-    assert_eq!(shown["proposal"]["changes"][0]["id"], "ann@example.com", "{shown}");
+    let change = &shown["proposal"]["changes"][0];
+    assert_eq!(change["id"], "ann@example.com", "{shown}");
+    let leads = json!({ "key": "apps.toys", "after": "acc-dan" });
+    assert!(change["keys"].as_array().unwrap().contains(&leads), "Cat sees to whose account it leads: {change}");
 
     let digest = &waits["digest"];
     assert_eq!(problem(&world.confirm(DAN, digest).await), (403, "own-gain"));

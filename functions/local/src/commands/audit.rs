@@ -6,8 +6,10 @@ use std::io::{BufRead as _, BufReader, BufWriter, Read};
 use std::path::Path;
 
 use anyhow::Context as _;
+use dutykey_engine::ports::clock::Clock as _;
 use dutykey_policy::evidence::copies::Comparison;
 use dutykey_policy::evidence::{Chain, Fault, Verified, Verifier};
+use dutykey_runtime::clock::SystemClock;
 use dutykey_store::{Exported, Range};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +34,7 @@ pub(crate) async fn run(command: &AuditCommand) -> anyhow::Result<bool> {
             Ok(true)
         }
         AuditCommand::Copy { data, copy } => {
-            let added = Keeper::of(&crate::data::open(data).await?, copy)?.add().await?;
+            let added = Keeper::of(&crate::data::open(data).await?, copy)?.fill().await?;
             out!("{}: {added} records added", copy.display());
             Ok(true)
         }
@@ -93,22 +95,26 @@ struct Answer {
     /// How many records were too young to be missed in the copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_their_way: Option<u64>,
+    /// Whether the export is of a part of the time only: then what it lacks was not looked for.
+    #[serde(skip)]
+    partial: bool,
 }
 
 impl Answer {
     fn broken(progress: &Progress, fault: Fault) -> Self {
         let (chains, records) = (progress.chains.len(), progress.records);
-        Self { ok: false, chains, records, fault: Some(fault), on_their_way: None }
+        Self { ok: false, chains, records, fault: Some(fault), on_their_way: None, partial: false }
     }
 
     fn print(&self, file: &Path) {
-        let Self { chains, records, fault, on_their_way, .. } = self;
+        let Self { chains, records, fault, on_their_way, partial, .. } = self;
         let path = file.display();
         match fault {
             None => {
                 out!("{path}: {records} records in {chains} chains, every link whole");
                 match on_their_way {
                     None => {}
+                    Some(0) if *partial => out!("the copy has them all; what the export leaves out was not compared"),
                     Some(0) => out!("the copy has them all, and no other"),
                     Some(young) => out!("the copy has them, but for {young} that were written within 15 minutes"),
                 }
@@ -117,7 +123,7 @@ impl Answer {
                 let place = format!("chain {}, record {seq}", plain(chain));
                 let place = if chain.is_empty() { "the file itself" } else { &place };
                 out!("{path}: BROKEN at {place}: {}", plain(problem));
-                out!("what comes before it, {records} records, is whole");
+                out!("{records} records of the export are whole");
             }
         }
     }
@@ -140,10 +146,13 @@ fn verify(file: &Path, since: Option<&Path>, copy: Option<&Path>) -> anyhow::Res
         Some(Err(fault)) => return Ok(Answer::broken(&Progress::default(), fault)),
     };
     let (verified, progress) = read(file, verifier, comparison.as_mut())?;
-    let compared = verified.and_then(|verified| Ok((verified, comparison.map(Comparison::finish).transpose()?)));
+    let partial = comparison.as_ref().is_some_and(Comparison::is_partial);
+    let now = SystemClock.now();
+    let finish = |comparison: Comparison| comparison.finish(now);
+    let compared = verified.and_then(|verified| Ok((verified, comparison.map(finish).transpose()?)));
     Ok(match compared {
         Ok((Verified { heads, records }, on_their_way)) => {
-            Answer { ok: true, chains: heads.len(), records, fault: None, on_their_way }
+            Answer { ok: true, chains: heads.len(), records, fault: None, on_their_way, partial }
         }
         Err(fault) => Answer::broken(&progress, fault),
     })

@@ -74,7 +74,7 @@ pub(super) async fn apply(world: &World, options: &cli::Apply, api: &Url) -> any
     }
     let query = if options.retire { "?retire=true" } else { "" };
     let put = remote.put(&format!("{CONFIGURATION}{query}"), plan.version, &said).await;
-    let (status, answer) = put.context("nothing is applied; look at the plan again")?;
+    let (status, answer) = put.context("if that came from the API, nothing is applied; if it is silent or at fault, `dutykey plan` shows whether it was")?;
     if status == StatusCode::ACCEPTED {
         return waits(&answer, &plan, options.file.json, api);
     }

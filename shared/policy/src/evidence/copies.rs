@@ -129,8 +129,6 @@ pub struct Comparison {
     exported: BTreeMap<String, u64>,
     /// The first record of each chain that the copy lacks, when it was written, and how many it lacks.
     lacking: BTreeMap<String, (u64, Timestamp, u64)>,
-    /// When the newest record of the export was written.
-    newest: Timestamp,
     /// Whether the export is of a part of the time only, so that it says nothing of what it lacks.
     partial: bool,
     /// The first fault by chain and number.
@@ -142,17 +140,26 @@ impl Comparison {
     #[must_use]
     pub fn with(copies: Copies) -> Self {
         let (exported, lacking) = (BTreeMap::new(), BTreeMap::new());
-        Self { copies, exported, lacking, newest: Timestamp::MIN, partial: false, first: None }
+        Self { copies, exported, lacking, partial: false, first: None }
+    }
+
+    /// Whether the export was of a part of the time only, so that what it lacks was not looked for.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// Takes the next line of an export whose lines verify.
     pub fn line(&mut self, line: &str) {
         let Ok(Place { chain, seq, at: written, .. }) = serde_json::from_str::<Place>(line) else {
-            // The closing line: what is neither does not verify.
-            self.partial = serde_json::from_str::<Closing>(line).is_ok_and(|closing| closing.partial);
+            match serde_json::from_str::<Closing>(line) {
+                Ok(closing) => self.partial = closing.partial,
+                Err(_) => {
+                    self.found(fault("", 0, "a line of the export is neither a record with its time nor the last line"))
+                }
+            }
             return;
         };
-        self.newest = self.newest.max(written);
         self.exported.insert(chain.clone(), seq);
         match self.copies.0.get(&chain).and_then(|hashes| at(hashes, seq)) {
             Some(hash) if hash.as_slice() == Sha256::digest(line.as_bytes()).as_slice() => {}
@@ -168,12 +175,12 @@ impl Comparison {
         }
     }
 
-    /// How many records the copy lacks that were on their way, once every line was compared.
+    /// How many records the copy lacks that may still be on their way at `now`, once every line was compared.
     ///
     /// # Errors
     /// The first fault: a record that differs, a chain or a tail that the export or the copy lacks.
-    pub fn finish(mut self) -> Result<u64, Fault> {
-        let young = earlier(self.newest, ON_ITS_WAY);
+    pub fn finish(mut self, now: Timestamp) -> Result<u64, Fault> {
+        let young = earlier(now, ON_ITS_WAY);
         let mut on_their_way = 0;
         for (chain, (seq, written, records)) in std::mem::take(&mut self.lacking) {
             if written >= young {

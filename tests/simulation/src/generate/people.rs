@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{one_in, troubles};
-use crate::plan::{App, Gives, Happening, LONGEST, Offer, Override, Plan, Profile, Second, What};
+use crate::plan::{App, Gives, Happening, LONGEST, Offer, Override, Plan, Profile, Second, Shift, What};
 
 /// Lets people of one company in two act on their own.
 pub(super) fn act(chance: &mut fastrand::Rng, plan: &mut Plan) {
@@ -71,9 +71,11 @@ fn stands_in(chance: &mut fastrand::Rng, plan: &mut Plan, asks: &Happening) {
     }
 }
 
-/// Somebody asks early in a long shift for what nobody has without asking, and then the profile becomes larger.
+/// Somebody asks early in a long shift for what nobody has without asking, and then the profile becomes larger; they may give
+/// it back after that.
 fn grows(chance: &mut fastrand::Rng, plan: &Plan) -> Option<[Happening; 2]> {
-    let (rotation, shift) = troubles::shift(chance, plan)?;
+    let long = |shift: &Shift| shift.to.unwrap_or(plan.lasts) > shift.from + 3_600;
+    let (rotation, shift) = (0..8).filter_map(|_| troubles::shift(chance, plan)).find(|(_, shift)| long(shift))?;
     let person = shift.user?;
     let at = shift.from + chance.u32(300..=900);
     let asked = |number: &usize| {
@@ -84,7 +86,7 @@ fn grows(chance: &mut fastrand::Rng, plan: &Plan) -> Option<[Happening; 2]> {
     let before = plan.profiles.get(number)?.clone();
     let gives: BTreeSet<Gives> = before.gives.iter().cloned().chain(everything(plan)).collect();
     let to = Some(Profile { gives: gives.into_iter().collect(), ..before });
-    let (decided, more, back) = (Some((60, true)), None, None);
+    let (decided, more, back) = (Some((60, true)), None, one_in(chance, 2).then(|| chance.u32(1_860..=2_600)));
     let asks = Happening::Asks { at, person, profile: number, rotation, lasts: LONGEST, decided, more, back };
     Some([asks, Happening::Edit { at: at + chance.u32(600..=1_800), profile: number, to }])
 }
