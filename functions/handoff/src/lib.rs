@@ -5,6 +5,8 @@ use std::sync::Arc;
 use dutykey_engine::tick::{TickError, Ticked, Ticker};
 use dutykey_runtime::lambda::{ErrorType, Event, Failure, Job, Task};
 use dutykey_runtime::metrics::Metrics;
+use dutykey_store::Store;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// The function's name, in logs and metrics.
@@ -18,11 +20,21 @@ pub async fn tick(ticker: &Ticker) -> Result<Ticked, TickError> {
     ticker.tick().await
 }
 
+/// A restored table stands still before anything is sent. Where nobody can say whether it was, everything goes on: access
+/// that is late costs more than asking again in a minute.
+pub async fn notice_restore(store: &Store, at: Timestamp) {
+    if let Err(error) = store.notice_restore(at).await {
+        tracing::warn!(%error, "whether the table was restored from a backup could not be seen: {error}");
+    }
+}
+
 /// What the function works with from its start to its end.
 #[derive(Debug)]
 pub struct Function {
     /// Who does the work.
     pub ticker: Ticker,
+    /// The table, which may have been restored from a backup.
+    pub store: Arc<Store>,
     /// What is measured; written after each tick.
     pub metrics: Arc<Metrics>,
     /// The installation's name, a dimension of its metrics.
@@ -38,6 +50,7 @@ impl Function {
         let Event::Schedule(Job { task: Task::Handoff, .. }) = event else {
             return Err(Failure::new(ErrorType::Input, "handoff takes runs of its own schedule only"));
         };
+        notice_restore(&self.store, self.ticker.clock.now()).await;
         let ticked = tick(&self.ticker).await;
         self.metrics.publish(self.ticker.clock.now(), &self.environment, NAME);
         let Ticked { starts, ends, rotations, sweeps, notices } = ticked.map_err(failure)?;

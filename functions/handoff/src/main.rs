@@ -37,5 +37,5 @@ async fn start() -> Result<Function, Failure> {
         witness: Arc::new(Recorder::new(metrics.clone())),
     };
     aws::warm(store.installation_id()).await;
-    Ok(Function { ticker, metrics, environment: environment.name })
+    Ok(Function { ticker, store, metrics, environment: environment.name })
 }

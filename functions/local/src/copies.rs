@@ -222,22 +222,24 @@ pub(crate) fn read(directory: &Path) -> anyhow::Result<Result<Copies, Fault>> {
     Ok(Ok(copies))
 }
 
-/// The records of one chain of a copy without fault, in their order.
+/// The records of one chain of a copy without fault, in their order and in the items in which they were copied.
 ///
 /// # Errors
 /// The directory or a file cannot be read.
-pub(crate) fn lines(directory: &Path, chain: &Chain) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
+pub(crate) fn items(directory: &Path, chain: &Chain) -> anyhow::Result<Vec<Vec<String>>> {
+    let (mut items, mut next) = (BTreeMap::<u64, Vec<String>>::new(), 1);
     for path in files(&directory.join(copies::folder(chain)))? {
+        let item = items.entry(number(&path)).or_default();
         for line in whole_lines(&content(&path)?) {
             let Place { seq } = serde_json::from_str(line).with_context(|| path.display().to_string())?;
             // What is held twice is the same.
-            if seq == found.len() as u64 + 1 {
-                found.push(line.to_owned());
+            if seq == next {
+                item.push(line.to_owned());
+                next += 1;
             }
         }
     }
-    Ok(found)
+    Ok(items.into_values().collect())
 }
 
 #[derive(Deserialize)]

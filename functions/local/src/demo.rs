@@ -205,7 +205,7 @@ fn person_of(event: &Event) -> Option<&PersonId> {
         | Event::Moved { hold, .. } => Some(&hold.person),
         Event::Account { person, .. } | Event::WouldHold { person, .. } => Some(person),
         Event::ViewRead { .. } | Event::ViewFailed { .. } | Event::Braked { .. } | Event::Unmatched { .. } => None,
-        Event::Ticked | Event::Counted(_) | Event::PlatformAsked(_) => None,
+        Event::Ticked { .. } | Event::Counted(_) | Event::PlatformAsked(_) => None,
     }
 }
 

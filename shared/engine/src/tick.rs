@@ -90,6 +90,7 @@ impl Ticker {
         if let Some(standstill) = &pulse.standstill {
             tracing::warn!("nothing is begun or ended: {standstill}");
         }
+        let standstill = pulse.standstill.is_some();
         let now = self.clock.now();
         let resumed = resumed_at(&pulse, now);
         let mut ticked = if resumed == pulse.resumed_at {
@@ -105,7 +106,7 @@ impl Ticker {
             self.clock.sleep_until(later(at, WRITTEN)).await;
             ticked.notices += self.deliver(self.clock.now()).await?;
         }
-        self.witness.saw(&Event::Ticked);
+        self.witness.saw(&Event::Ticked { standstill });
         Ok(ticked)
     }
 

@@ -63,6 +63,8 @@ metrics! {
         UnmatchedOnCall,
         /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
         GapsAhead,
+        /// 1 while nothing is begun or ended: the table was restored, and nobody has released it yet.
+        StandingStill,
     }
     /// How often something happened.
     enum Counter {

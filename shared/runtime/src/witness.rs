@@ -136,7 +136,10 @@ impl Witness for Recorder {
                     "the brake holds a change of `{name}`: {because}; see `dutykey brake list`"
                 );
             }
-            Event::Ticked => self.metrics.add(Counter::HandoffRuns, 1),
+            Event::Ticked { standstill } => {
+                self.metrics.add(Counter::HandoffRuns, 1);
+                self.metrics.set(Gauge::StandingStill, u64::from(*standstill));
+            }
             Event::Counted(summary) => self.counted(summary),
             Event::Unmatched { rotation, doubt } => {
                 let name = bounded(&rotation.to_string());

@@ -16,7 +16,7 @@ use crate::stream::Added;
 use crate::write::{Condition, Write};
 
 /// An item of records is closed at this size, in bytes: the table's limit is 400 KiB.
-pub(crate) const ITEM_BYTES: usize = 200_000;
+const ITEM_BYTES: usize = 200_000;
 
 /// One record of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!
 //! | partition | sort key | item | read by |
 //! |---|---|---|---|
-//! | `INSTALLATION` | `INSTALLATION` | the table's own ID | get |
+//! | `INSTALLATION` | `INSTALLATION` | the installation's ID, and which table this is | get |
 //! | `CONFIG` | `HEAD` | version, profiles' versions, which of them the API made, document | get |
 //! | | `PROPOSAL` | a change of the configuration that waits for another administrator, document | get |
 //! | | `DOCUMENT#<id>#<part>` | what the configuration consists of, and what is proposed | query by prefix |

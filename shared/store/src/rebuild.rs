@@ -4,7 +4,6 @@
 //! What evidence does not hold stays as it was restored: the configuration, who is who, enrollments and requests. While all
 //! this is under way, and until a person has looked, nothing is begun or ended.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use dutykey_engine::ports::ledger::{LivePerson, MAX_HOLDS, PersonHead, ReadLedger as _, StoreError};
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse as _};
@@ -26,7 +25,7 @@ use crate::Store;
 use crate::block::chain_step;
 use crate::codec::{Item, number, text, unreadable};
 use crate::commit::{For, Writes};
-use crate::evidence::{ITEM_BYTES, appended, chain_attribute, ends_at, item_write};
+use crate::evidence::{appended, chain_attribute, ends_at, item_write};
 use crate::keys;
 use crate::ledger::{as_read, head_write, identity_writes};
 use crate::link::owned;
@@ -94,7 +93,8 @@ impl Store {
         Err(changed())
     }
 
-    /// Ends the standstill with its evidence, and has all that is due sent again; `None` where there was none.
+    /// Ends the standstill with its evidence, and has all that is due sent again; `None` where there was none. From now on
+    /// this table is the one that it says it is.
     ///
     /// # Errors
     /// The table cannot be used.
@@ -110,6 +110,7 @@ impl Store {
                 (For::Head, Write::save(keys::pulse(), &next)?.when(unmoved)),
                 (For::Head, chain_step(&Chain::System, &end, &evidence.head)?),
             ];
+            writes.extend(self.is_this_table().await?.map(|write| (For::Record, write)));
             writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
             match self.commit_all("the pulse", writes, &[]).await {
                 Ok(_) => return Ok(Some(standstill)),
@@ -135,7 +136,7 @@ impl Store {
         Ok(if same { Against::Whole } else { Against::Differs(copied.seq) })
     }
 
-    /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `lines`, from the first
+    /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `items`, from the first
     /// on. With the first of a person's come the holds of which the missing records speak.
     ///
     /// Whoever is interrupted begins again where the chain ends then.
@@ -146,12 +147,12 @@ impl Store {
         &self,
         chain: &Chain,
         head: &ChainHead,
-        lines: &[String],
+        items: &[Vec<String>],
         now: Timestamp,
     ) -> Result<Vec<Recovered>, StoreError> {
-        let parts = parts(chain, head, lines)?;
+        let parts = parts(chain, head, items)?;
         match chain {
-            Chain::Person(person) => self.rebuild_person(person, head, lines, parts, now).await,
+            Chain::Person(person) => self.rebuild_person(person, head, items, parts, now).await,
             Chain::Profile(_) | Chain::Rotation(_) | Chain::System => {
                 let mut end = head.clone();
                 for parts in parts.chunks(ITEMS) {
@@ -174,7 +175,7 @@ impl Store {
         &self,
         id: &PersonId,
         end: &ChainHead,
-        lines: &[String],
+        items: &[Vec<String>],
         parts: Vec<Part>,
         now: Timestamp,
     ) -> Result<Vec<Recovered>, StoreError> {
@@ -184,7 +185,7 @@ impl Store {
             return Err(StoreError::Changed(id.to_string()));
         };
         let at = last.at.max(head.last_at.unwrap_or(last.at));
-        let found = spoken_of(id, end.seq, lines)?;
+        let found = spoken_of(id, end.seq, items)?;
         let (early, late) = found.split_at(found.len().saturating_sub(HOLDS));
         // Whoever goes on where the chain ends does not see the records before: no hold comes after the first of them.
         for holds in early.chunks(HOLDS) {
@@ -289,9 +290,9 @@ fn before(known: Option<&LivePerson>, copy: &Hold) -> Option<Hold> {
 }
 
 /// The holds of which the records after this one speak. One that is over has no lag: none was measured.
-fn spoken_of(id: &PersonId, after: u64, lines: &[String]) -> Result<Vec<Hold>, StoreError> {
+fn spoken_of(id: &PersonId, after: u64, items: &[Vec<String>]) -> Result<Vec<Hold>, StoreError> {
     let chain = Chain::Person(id.clone());
-    let rebuilt = holds(lines.iter().map(String::as_str));
+    let rebuilt = holds(items.iter().flatten().map(String::as_str));
     let rebuilt = rebuilt.map_err(|error| unreadable(&keys::evidence(&chain, error.seq), error.problem))?;
     let missing = rebuilt.into_values().filter(|rebuilt| rebuilt.seq > after);
     let hold = |Rebuilt { hold, .. }: Rebuilt| match hold.is_over() {
@@ -301,29 +302,22 @@ fn spoken_of(id: &PersonId, after: u64, lines: &[String]) -> Result<Vec<Hold>, S
     Ok(missing.map(hold).collect())
 }
 
-/// The records after this end as items.
-fn parts(chain: &Chain, head: &ChainHead, lines: &[String]) -> Result<Vec<Part>, StoreError> {
-    let mut parts = Vec::new();
-    let (mut held, mut bytes): (Vec<&String>, usize) = (Vec::new(), 0);
-    let (mut last, skipped) = (head.seq, usize::try_from(head.seq).unwrap_or(usize::MAX));
-    for line in lines.iter().skip(skipped) {
-        if bytes + line.len() > ITEM_BYTES {
-            parts.extend(part(chain, &held, last)?);
-            (held, bytes) = (Vec::new(), 0);
-        }
-        held.push(line);
-        bytes += line.len();
-        last += 1;
+/// The records after this end, in the items of the copy: what is copied from the rebuilt table is what is there.
+fn parts(chain: &Chain, head: &ChainHead, items: &[Vec<String>]) -> Result<Vec<Part>, StoreError> {
+    let (mut parts, mut last) = (Vec::new(), 0);
+    for lines in items {
+        let known = usize::try_from(head.seq.saturating_sub(last)).unwrap_or(usize::MAX);
+        last += lines.len() as u64;
+        parts.extend(part(chain, lines.get(known..).unwrap_or_default(), last)?);
     }
-    parts.extend(part(chain, &held, last)?);
     Ok(parts)
 }
 
-fn part(chain: &Chain, lines: &[&String], last: u64) -> Result<Option<Part>, StoreError> {
+fn part(chain: &Chain, lines: &[String], last: u64) -> Result<Option<Part>, StoreError> {
     let Some(line) = lines.last() else { return Ok(None) };
     let written: Result<Written, _> = serde_json::from_str(line);
     let Written { at } = written.map_err(|error| unreadable(&keys::evidence(chain, last), error))?;
     let end = ChainHead { seq: last, hash: sha256(line) };
-    let lines: Vec<AttributeValue> = lines.iter().map(|line| text(line.as_str())).collect();
+    let lines = lines.iter().map(|line| text(line.as_str())).collect();
     Ok(Some(Part { end, at, write: item_write(chain, lines, last, at) }))
 }

@@ -8,6 +8,8 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use dutykey_engine::ports::ledger::StoreError;
+use dutykey_engine::ports::rules::Standstill;
+use jiff::Timestamp;
 
 use crate::Store;
 use crate::codec::{Item, text, text_of};
@@ -17,6 +19,10 @@ use crate::write::{Condition, Write, incomplete};
 
 /// How often a new table is asked whether it is ready.
 const ATTEMPTS: usize = 120;
+/// Which table this is, by the ID that the database gives each: `TableId`, which a restored table does not share.
+const TABLE: &str = "table";
+/// Why a table stands still that was restored.
+const RESTORED: &str = "the table was restored from a backup";
 /// The wait between.
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -56,16 +62,48 @@ impl Store {
         self.give_id(id).await
     }
 
-    /// Gives the table an ID, where it has none: a table that was made by other means.
+    /// Gives the table an ID, where it has none: a table that was made by other means. Beside it stands which table this is
+    /// by the ID of the database, by which a restore is noticed.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn give_id(&self, id: &str) -> Result<(), StoreError> {
         let item = Item::from([("id".to_owned(), text(id))]);
-        match self.write(Write::put(keys::installation(), item).when(Condition::new())).await {
-            Ok(()) | Err(Refused::Conditions(_)) => Ok(()),
-            Err(refused) => Err(refused.changed("the installation")),
+        let unnamed = Condition::All(vec![Condition::exists(), Condition::Absent(TABLE.to_owned())]);
+        let named = self.is_this_table().await?.map(|write| write.when(unnamed));
+        let writes = [Some(Write::put(keys::installation(), item).when(Condition::new())), named];
+        for write in writes.into_iter().flatten() {
+            match self.write(write).await {
+                Ok(()) | Err(Refused::Conditions(_)) => {}
+                Err(refused) => return Err(refused.changed("the installation")),
+            }
         }
+        Ok(())
+    }
+
+    /// Stands still where this is another table than the one that it says it is: it was restored from a backup, and knows
+    /// nothing of what was granted since. A table of which nothing says which it is goes on.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn notice_restore(&self, at: Timestamp) -> Result<Option<Standstill>, StoreError> {
+        let item = self.get(&keys::installation()).await?;
+        let Some(said) = item.as_ref().and_then(|item| text_of(item, TABLE)) else { return Ok(None) };
+        match self.table_id().await? {
+            Some(id) if id != said => self.stand_still(RESTORED, at).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Says in the table which table this is; `None` where the database gives tables no ID.
+    pub(crate) async fn is_this_table(&self) -> Result<Option<Write>, StoreError> {
+        let named = |id: String| Write::update(keys::installation(), Item::from([(TABLE.to_owned(), text(&id))]));
+        Ok(self.table_id().await?.map(named))
+    }
+
+    async fn table_id(&self) -> Result<Option<String>, StoreError> {
+        let answer = self.client.describe_table().table_name(&*self.table).send().await.map_err(store_error)?;
+        Ok(answer.table.and_then(|table| table.table_id))
     }
 
     /// The ID that the table was given when it was made; `None` where it has none.

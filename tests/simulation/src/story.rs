@@ -24,7 +24,7 @@ pub fn event(event: &Event) -> String {
             None => format!("{person} in {app} is pinned"),
         },
         Event::WouldHold { person, .. } => format!("{person} would hold something"),
-        Event::PlatformAsked(_) | Event::Ticked | Event::Counted(_) => String::new(),
+        Event::PlatformAsked(_) | Event::Ticked { .. } | Event::Counted(_) => String::new(),
         Event::ViewRead { rotation, changed } => {
             format!("{rotation} is read{}", if *changed { ": it has changed" } else { "" })
         }

@@ -66,8 +66,8 @@ async fn rebuild(store: &Store, directory: &Path, copies: &Copies, now: Timestam
             Against::Whole => {}
             Against::Differs(seq) => rebuilt.faults.push(fault(seq, "the table holds another record here, or none")),
             Against::Behind(head) => {
-                let lines = copies::lines(directory, &chain)?;
-                rebuilt.holds.extend(store.rebuild(&chain, &head, &lines, now).await?);
+                let items = copies::items(directory, &chain)?;
+                rebuilt.holds.extend(store.rebuild(&chain, &head, &items, now).await?);
                 rebuilt.chains += 1;
                 rebuilt.records += copied.seq - head.seq;
             }

@@ -127,6 +127,6 @@ pub(crate) fn line(event: &Event, names: &Names, epoch: Timestamp) -> Option<Lin
             line(Tone::Warning, names.person(person), format!("no account in {app}"), doubt.to_string())
         }
         Event::Calling(_) | Event::Account { .. } | Event::WouldHold { .. } | Event::ViewRead { .. } => None,
-        Event::Ticked | Event::Counted(_) | Event::PlatformAsked(_) => None,
+        Event::Ticked { .. } | Event::Counted(_) | Event::PlatformAsked(_) => None,
     }
 }

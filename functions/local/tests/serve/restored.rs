@@ -57,7 +57,7 @@ async fn r18_what_a_restored_file_does_not_know_is_rebuilt_and_ends_once_a_perso
     assert_eq!(server.stop().await, Some(0));
 
     assert_eq!(place.json(&["rebuild", "--release", "--json"]).await["released"], true);
-    let server = place.serve().await;
+    let server = place.serve_with(&["--evidence-copy", "kept"]).await;
     until("the revocation", async || !place.is_member()).await;
     let none = |who: &Value| who["holds"].as_array().is_some_and(Vec::is_empty);
     until("an end that was read back", async || none(&server.json("/v1/who").await)).await;

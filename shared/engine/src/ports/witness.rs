@@ -67,7 +67,10 @@ pub enum Event {
         because: String,
     },
     /// A tick has run to its end.
-    Ticked,
+    Ticked {
+        /// Whether nothing is begun or ended.
+        standstill: bool,
+    },
     /// A tick has counted how Dutykey stands.
     Counted(Summary),
     /// A user on call cannot be matched to a person.

@@ -32,6 +32,10 @@ impl Copy {
         self.lines.iter().filter(|line| line.contains(&named)).cloned().collect()
     }
 
+    fn items(&self, chain: &Chain) -> Vec<Vec<String>> {
+        self.lines(chain).into_iter().map(|line| vec![line]).collect()
+    }
+
     fn head(&self, chain: &Chain) -> ChainHead {
         let name = chain.to_string();
         self.copies.heads().find(|(chain, _)| *chain == name).expect("the copy has the chain").1
@@ -83,7 +87,7 @@ async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
     let (chain, now) = (Chain::Person(ann.clone()), at("2026-11-23T12:00:00Z"));
     let head = copy.behind(&world, &chain).await;
     assert_eq!(head.seq, 2);
-    let found = world.store.rebuild(&chain, &head, &copy.lines(&chain), now).await.unwrap();
+    let found = world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
     let said: Vec<_> = found.iter().map(|one| (one.table.as_ref(), one.copy.state, &one.copy.key)).collect();
     assert_eq!(said, [(None, State::Held, &new.key), (Some(&old), over(old.clone()).state, &old.key)]);
 
@@ -99,7 +103,7 @@ async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
 
     let chain = Chain::Person(bob.clone());
     let head = copy.behind(&world, &chain).await;
-    world.store.rebuild(&chain, &head, &copy.lines(&chain), now).await.unwrap();
+    world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
     assert_eq!(world.live(&bob).await.head.chain, copy.head(&chain), "whom the table did not know has their evidence");
 }
 
@@ -130,4 +134,21 @@ async fn r18_a_standstill_lasts_until_it_is_released_with_its_evidence() {
     assert_eq!(world.store.release("test", now).await.unwrap(), None);
     let records = world.store.evidence(&Chain::System, 1, 10).await.unwrap();
     assert!(records.len() == 1 && records[0].line.contains("installation.released"), "{records:?}");
+}
+
+#[tokio::test]
+async fn r18_a_table_that_says_it_is_another_one_stands_still_until_it_is_released() {
+    let (old, restored, now) = (world().await, world().await, at("2026-11-23T12:00:00Z"));
+    assert_eq!(old.store.notice_restore(now).await.unwrap(), None, "it is the table that it says");
+    put_back(&restored, old.everything().await).await;
+    let standstill = restored.store.notice_restore(now).await.unwrap();
+    assert_eq!(restored.store.pulse().await.unwrap().standstill, standstill);
+    assert!(standstill.is_some_and(|it| it.why.contains("restored")), "it is another table");
+    restored.store.give_id("another").await.unwrap();
+    assert!(
+        restored.store.notice_restore(now).await.unwrap().is_some(),
+        "applying a configuration changes nothing of that"
+    );
+    assert!(restored.store.release("test", now).await.unwrap().is_some());
+    assert_eq!(restored.store.notice_restore(now).await.unwrap(), None, "from now on it is this one");
 }

@@ -208,7 +208,7 @@ impl Witness for Watching {
         if matches!(event, Event::Braked { .. }) {
             self.0.struck(BRAKED);
         }
-        if !matches!(event, Event::Counted(_) | Event::Ticked | Event::PlatformAsked(_) | Event::Calling(_)) {
+        if !matches!(event, Event::Counted(_) | Event::Ticked { .. } | Event::PlatformAsked(_) | Event::Calling(_)) {
             self.0.tell(|| crate::story::event(event));
         }
         self.0.oracle().saw(event, now);
