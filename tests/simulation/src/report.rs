@@ -18,7 +18,8 @@ pub struct Report {
     faults: BTreeMap<String, u64>,
     runs: BTreeMap<&'static str, u64>,
     rows: BTreeMap<usize, u64>,
-    lags: Vec<i64>,
+    /// Each with the seed in which it was.
+    lags: Vec<(i64, u64)>,
     failed: Vec<(u64, Violation)>,
 }
 
@@ -39,7 +40,7 @@ impl Report {
         for row in rows {
             *self.rows.entry(row).or_default() += 1;
         }
-        self.lags.extend(outcome.lags);
+        self.lags.extend(outcome.lags.into_iter().map(|lag| (lag, plan.seed)));
         self.failed.extend(outcome.violations.into_iter().next().map(|violation| (plan.seed, violation)));
     }
 
@@ -65,11 +66,12 @@ impl Report {
             self.lags.get((self.lags.len() * percent / 100).min(last)).copied().unwrap_or_default()
         };
         println!(
-            "lag of the {} acts that nothing disturbed: median {} ms, p99 {} ms, worst {} ms",
+            "lag of the {} acts that nothing disturbed: median {} ms, p99 {} ms, worst {} ms in seed {}",
             self.lags.len(),
-            rank(50),
-            rank(99),
-            rank(100)
+            rank(50).0,
+            rank(99).0,
+            rank(100).0,
+            rank(100).1
         );
         println!("\nran");
         for (what, count) in &self.runs {
