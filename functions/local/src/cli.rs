@@ -309,6 +309,9 @@ pub struct Rebuild {
     /// Lets a rebuilt table go on: what is due is begun and ended again.
     #[arg(long, conflicts_with = "copy")]
     pub release: bool,
+    /// Releases also where a rotation was not read since the restore: it is gone from its platform for good.
+    #[arg(long, requires = "release")]
+    pub unread: bool,
     /// Prints the answer as JSON.
     #[arg(long)]
     pub json: bool,

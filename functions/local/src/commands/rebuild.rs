@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use dutykey_engine::ports::clock::Clock as _;
-use dutykey_engine::ports::rules::Standstill;
+use dutykey_engine::ports::rules::{ReadRules as _, Standstill};
+use dutykey_engine::ports::summary::ReadSummary as _;
 use dutykey_policy::evidence::copies::Copies;
 use dutykey_policy::evidence::{Chain, Fault};
 use dutykey_policy::hold::{Hold, Outcome, State};
+use dutykey_policy::id::RotationId;
 use dutykey_policy::time::rfc3339;
 use dutykey_runtime::clock::SystemClock;
 use dutykey_store::{Against, Recovered, Store};
@@ -39,7 +41,7 @@ struct Rebuilt {
 pub(crate) async fn run(options: &cli::Rebuild) -> anyhow::Result<bool> {
     let store = crate::data::open(&options.data).await?;
     let now = SystemClock.now();
-    let Some(copy) = &options.copy else { return release(&store, now, options.json).await };
+    let Some(copy) = &options.copy else { return release(&store, now, options).await };
     let read = copies::read(copy)?;
     let standstill = store.stand_still(WHY, now).await?;
     let rebuilt = match read {
@@ -76,16 +78,33 @@ async fn rebuild(store: &Store, directory: &Path, copies: &Copies, now: Timestam
     Ok(rebuilt)
 }
 
-async fn release(store: &Store, now: Timestamp, json: bool) -> anyhow::Result<bool> {
-    let released = store.release(ACTOR, now).await?;
-    if json {
-        print_json(&json!({ "released": released.is_some() }))?;
-    } else if let Some(Standstill { since, .. }) = released {
-        out!("released: what was due since {} is begun and ended with the next tick", rfc3339(since));
-    } else {
+/// `false` where a rotation was not read since the table stands still: by a view as old as the backup, leases would end.
+async fn release(store: &Store, now: Timestamp, options: &cli::Rebuild) -> anyhow::Result<bool> {
+    let standstill = store.pulse().await?.standstill;
+    let unread = match &standstill {
+        Some(standstill) if !options.unread => unread(store, standstill.since).await?,
+        _ => Vec::new(),
+    };
+    let released = if unread.is_empty() { store.release(ACTOR, now).await? } else { None };
+    if options.json {
+        print_json(&json!({ "released": released.is_some(), "unread": unread }))?;
+    } else if let Some(Standstill { since, .. }) = &released {
+        out!("released: what was due since {} is begun and ended with the next tick", rfc3339(*since));
+    } else if standstill.is_none() {
         out!("nothing stood still");
+    } else {
+        let named: Vec<_> = unread.iter().map(|id| plain(&id.to_string())).collect();
+        out!("NOT RELEASED: since the restore nobody has read {}", named.join(", "));
+        out!("Let Dutykey read the rota, or say --unread where a rotation is gone for good.");
     }
-    Ok(true)
+    Ok(unread.is_empty())
+}
+
+/// The rotations of which nothing was read since then.
+async fn unread(store: &Store, since: Timestamp) -> anyhow::Result<Vec<RotationId>> {
+    let (followed, _) = store.followed().await?;
+    let heads = followed.into_iter().flat_map(|followed| followed.rotations);
+    Ok(heads.filter(|head| head.fresh_at.is_none_or(|at| at < since)).map(|head| head.id).collect())
 }
 
 fn document(rebuilt: &Rebuilt, standstill: &Standstill) -> Value {
