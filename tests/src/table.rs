@@ -2,10 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dutykey_embedded::Embedded;
 use dutykey_policy::evidence::{Chain, Verifier};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::time::Span;
+use dutykey_store::keys::{self, Key};
 use dutykey_store::{MAX_PAGE, Range, Store};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -20,6 +23,7 @@ pub const NAME: &str = "dutykey";
 pub struct Table {
     /// What the test itself reads and writes it with.
     pub store: Store,
+    client: Client,
     address: SocketAddr,
     serving: JoinHandle<()>,
 }
@@ -32,14 +36,29 @@ impl Table {
     #[expect(clippy::expect_used, reason = "a test without its table cannot go on")]
     pub async fn start() -> Self {
         let embedded = Embedded::memory().expect("a table in memory");
-        let store = Store::new(embedded.client(), NAME);
+        let client = embedded.client();
+        let store = Store::new(client.clone(), NAME);
         store.create_table("table-1").await.expect("a new table");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("an address of a bound port");
         let serving = tokio::spawn(async move {
             let _ = embedded.serve_on(listener).await;
         });
-        Self { store, address, serving }
+        Self { store, client, address, serving }
+    }
+
+    /// Says of itself that it is another table, as one does that was restored from the backup of another.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    #[expect(clippy::expect_used, reason = "a test without its table cannot go on")]
+    pub async fn was_another(&self) {
+        let Key { pk, sk } = keys::installation();
+        let request = self.client.update_item().table_name(NAME).key("pk", AttributeValue::S(pk));
+        let request = request.key("sk", AttributeValue::S(sk)).update_expression("SET #table = :another");
+        let request = request.expression_attribute_names("#table", "table");
+        let another = AttributeValue::S("another".to_owned());
+        request.expression_attribute_values(":another", another).send().await.expect("the table is written");
     }
 
     /// Where it listens.

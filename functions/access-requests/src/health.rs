@@ -26,7 +26,7 @@ struct Health {
     since: Timestamp,
 }
 
-/// `GET /healthz`: 200, or 503 with reasons where the table cannot be read, no tick ran for three minutes, or a rebuilt
+/// `GET /healthz`: 200, or 503 with reasons where the table cannot be read, no tick ran for three minutes, or a restored
 /// table waits to be released. Anybody may ask, so the reasons are no more than that; the log has the rest.
 ///
 /// Ticks are expected from `since` on: a process that ticks itself is well until its first one is late, and
@@ -45,7 +45,7 @@ async fn healthz(State(Health { store, clock, since }): State<Health>) -> Respon
             tracing::error!(%error, "the table cannot be read: {error}");
             Some("the table cannot be read")
         }
-        Ok(Ok(pulse)) if pulse.standstill.is_some() => Some("the table was rebuilt, and waits to be released"),
+        Ok(Ok(pulse)) if pulse.standstill.is_some() => Some("the table was restored, and waits to be released"),
         Ok(Ok(pulse)) => {
             let last = pulse.ticked_at.unwrap_or(Timestamp::MIN).max(since);
             let late = millis_between(last, clock.now()) > PAUSE_MS;

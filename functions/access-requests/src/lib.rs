@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -201,6 +201,7 @@ pub fn router(ports: Ports) -> Router {
         .route("/v1/openapi.json", get(move || openapi::answer(document.clone())))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(body::LONGEST))
+        .layer(middleware::from_fn_with_state(ports.store.clone(), settled))
         .layer(middleware::from_fn_with_state(rules, cors::cors))
         .layer(middleware::from_fn(timely))
         .with_state(Api::from(ports))
@@ -209,6 +210,16 @@ pub fn router(ports: Ports) -> Router {
 /// The answer to an address that is none.
 pub async fn nowhere(uri: Uri) -> Problem {
     Problem::NotFound(query::excerpt(uri.path()))
+}
+
+/// Nothing is changed in a restored table before it is rebuilt: what is recorded would go another way than its copy.
+async fn settled(State(store): State<Store>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe()
+        && let Err(error) = store.may_record().await
+    {
+        return Problem::from(error).into_response();
+    }
+    next.run(request).await
 }
 
 async fn timely(request: Request, next: Next) -> Response {

@@ -378,6 +378,23 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
 }
 
 #[tokio::test]
+async fn r18_a_restored_table_is_read_and_not_changed_until_it_is_rebuilt() {
+    let world = world().await;
+    let (admin, denial) =
+        (("eve", "admins"), serde_json::json!({ "denies": "app", "id": "toys", "reason": "a drill" }));
+    world.store.stand_still("a restore", at(12)).await.unwrap();
+    let (status, problem) = world.call(admin, "POST", "/v1/blocks", denial.clone()).await;
+    assert!(status == 503 && problem["detail"].to_string().contains("rebuild"), "{status} {problem}");
+    assert_eq!(world.ask_as(Some(admin), "GET", "/v1/blocks").await.0, 200, "who looks may look");
+    world.store.rebuilt("a restore", at(12)).await.unwrap();
+    assert_ne!(
+        world.call(admin, "POST", "/v1/blocks", denial).await.0,
+        503,
+        "a denial may be needed before the release"
+    );
+}
+
+#[tokio::test]
 async fn the_description_and_the_routes_are_the_same() {
     let world = world().await;
     let document = world.get("/v1/openapi.json").await;

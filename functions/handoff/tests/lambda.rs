@@ -109,6 +109,22 @@ mod lambda {
     }
 
     #[tokio::test]
+    async fn r18_a_table_that_was_restored_under_the_same_name_stands_still_from_the_next_tick_on() {
+        let world = surroundings().await;
+        let store = &world.table.store;
+        let process = world.start();
+        tick(&world, 1).await;
+        assert_eq!(store.pulse().await.unwrap().standstill, None, "the first tick has only said which table it is");
+        assert!(process.stdout().contains(r#""StandingStill":0"#), "{}", process.output());
+        world.table.was_another().await;
+        let outcome = tick(&world, 2).await;
+        assert!(matches!(outcome, Outcome::Answered(_)), "{outcome:?} {}", process.output());
+        let standstill = store.pulse().await.unwrap().standstill.expect("it is another table than it says");
+        assert!(!standstill.rebuilt, "nothing may be recorded before it is rebuilt: {standstill}");
+        assert!(process.stdout().contains(r#""StandingStill":1"#), "the alarm reads it: {}", process.output());
+    }
+
+    #[tokio::test]
     async fn p10_a_tick_whose_messages_no_queue_takes_fails_and_the_next_one_sends_them() {
         let world = surroundings().await;
         let somebody = somebody(&world).await;

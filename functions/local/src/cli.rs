@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use dutykey_policy::id::RotationId;
 use jiff::Timestamp;
 use reqwest::Url;
 
@@ -304,14 +305,17 @@ pub struct Rebuild {
     #[command(flatten)]
     pub data: Data,
     /// The copy of the evidence. What the table lacks of it is added; from then on nothing is begun or ended.
-    #[arg(long, value_name = "DIR", required_unless_present = "release")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["release", "without_copy"])]
     pub copy: Option<PathBuf>,
-    /// Lets a rebuilt table go on: what is due is begun and ended again.
+    /// There is no copy: what the table lacks is never known. As with one, nothing is begun or ended.
     #[arg(long, conflicts_with = "copy")]
+    pub without_copy: bool,
+    /// Lets a rebuilt table go on: what is due is begun and ended again.
+    #[arg(long, conflicts_with_all = ["copy", "without_copy"])]
     pub release: bool,
-    /// Releases also where a rotation was not read since the restore: it is gone from its platform for good.
-    #[arg(long, requires = "release")]
-    pub unread: bool,
+    /// Does not wait for this rotation to be read and planned: it is gone from its platform. Any number of times.
+    #[arg(long, value_name = "ROTATION", requires = "release")]
+    pub without: Vec<RotationId>,
     /// Prints the answer as JSON.
     #[arg(long)]
     pub json: bool,

@@ -205,21 +205,26 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Err(io::Error::other("something else is there, and nothing is written over"))
 }
 
-/// Reads a copy. A last line that was cut off is no record: whatever it was is missing, unless it lies in a file beside.
+/// Reads a copy: what is whole, and the first fault of each chain that is not. A last line that was cut off is no record:
+/// whatever it was is missing, unless it lies in a file beside.
 ///
 /// # Errors
 /// The directory or a file cannot be read. What is wrong with the copy itself is an answer.
-pub(crate) fn read(directory: &Path) -> anyhow::Result<Result<Copies, Fault>> {
-    let mut copies = Copies::default();
+pub(crate) fn read(directory: &Path) -> anyhow::Result<(Copies, Vec<Fault>)> {
+    let (mut copies, mut faults, mut broken) = (Copies::default(), Vec::new(), None);
     for path in files(directory)? {
-        for line in whole_lines(&content(&path)?) {
-            if let Err(fault) = copies.line(line) {
-                let problem = format!("{} ({})", fault.problem, path.display());
-                return Ok(Err(Fault { problem, ..fault }));
-            }
+        // What follows a fault in a chain tells nothing, and of the others all.
+        if path.parent().map(Path::to_owned) == broken {
+            continue;
+        }
+        let content = content(&path)?;
+        if let Err(fault) = whole_lines(&content).try_for_each(|line| copies.line(line)) {
+            let problem = format!("{} ({})", fault.problem, path.display());
+            faults.push(Fault { problem, ..fault });
+            broken = path.parent().map(Path::to_owned);
         }
     }
-    Ok(Ok(copies))
+    Ok((copies, faults))
 }
 
 /// The records of one chain of a copy without fault, in their order and in the items in which they were copied.
@@ -334,7 +339,7 @@ mod tests {
         change(&store, 2, 1).await;
         assert_eq!(keeper.add().await.unwrap(), 1, "only what is new");
         assert_eq!(std::fs::read(place.file(1)).unwrap(), first);
-        assert_eq!(read(&place.0).unwrap().unwrap().records(), 3);
+        assert_eq!(read(&place.0).unwrap().0.records(), 3);
     }
 
     #[tokio::test]
@@ -343,10 +348,10 @@ mod tests {
         Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
         let whole = std::fs::read(place.file(2)).unwrap();
         std::fs::write(place.file(2), &whole[..40]).unwrap();
-        assert_eq!(read(&place.0).unwrap().unwrap().records(), 1, "what was cut off is missing");
+        assert_eq!(read(&place.0).unwrap().0.records(), 1, "what was cut off is missing");
         Keeper::of(&store, &place.0).unwrap().add().await.unwrap();
         assert_eq!(std::fs::read(place.file(2)).unwrap(), &whole[..40]);
-        assert_eq!(read(&place.0).unwrap().unwrap().records(), 2);
+        assert_eq!(read(&place.0).unwrap().0.records(), 2);
     }
 
     #[tokio::test]
@@ -366,6 +371,6 @@ mod tests {
         std::fs::write(place.file(1), "{}\n").unwrap();
         assert!(Keeper::of(&store, &place.0).unwrap().add().await.is_err());
         assert_eq!(std::fs::read_to_string(place.file(1)).unwrap(), "{}\n");
-        assert!(read(&place.0).unwrap().is_err(), "and is no copy");
+        assert_eq!(read(&place.0).unwrap().1.len(), 1, "and is no copy");
     }
 }

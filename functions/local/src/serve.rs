@@ -114,7 +114,8 @@ async fn not_behind(keeper: &Keeper) -> anyhow::Result<()> {
     if let Some(file) = keeper.missed().await? {
         bail!(
             "nothing is served: the copy of the evidence has {}, of which the data file knows nothing. It was restored from a \
-             backup: `dutykey rebuild --data FILE --copy DIR` adds what it lacks",
+             backup: `dutykey rebuild --data FILE --copy DIR` adds what it lacks. A chain that this leaves alone is copied no \
+             further: begin a copy in another directory, and keep this one",
             file.display()
         );
     }
@@ -190,6 +191,7 @@ async fn apply(
     installation: dutykey_policy::installation::Installation,
     retire: bool,
 ) -> anyhow::Result<u64> {
+    store.may_record().await?;
     for _ in 0..RACES {
         let stored = store.installation().await?;
         let version = stored.as_ref().map_or(0, |configured| configured.version);

@@ -76,6 +76,10 @@ impl Syncer {
     /// # Errors
     /// Those of the table.
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
+        if let Some(standstill) = self.rules.pulse().await?.unrebuilt() {
+            tracing::warn!(source.id = %source, "`{source}` is not read: {standstill}");
+            return Ok(());
+        }
         let Some(configured) = self.rules.installation().await? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
         let installation = configured.installation;

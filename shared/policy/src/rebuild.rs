@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::block::{Block, Denied, Reach};
 use crate::enrollment::Origin;
 use crate::evidence::touches;
 use crate::hold::{Act, Attempt, Call, Hold, Ownership, State};
@@ -92,6 +93,19 @@ struct Why {
     until: Timestamp,
 }
 
+#[derive(Deserialize)]
+struct Denies {
+    denied: Denied,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    author: String,
+    reach: Reach,
+    from: Timestamp,
+    until: Option<Timestamp>,
+}
+
 /// The holds of a person, by the records of their chain from the first on.
 ///
 /// # Errors
@@ -114,6 +128,32 @@ pub fn holds<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<Ho
         holds.insert(key, Rebuilt { hold, seq });
     }
     Ok(holds)
+}
+
+/// What the records after this one say of blocks, by their IDs: the block, or that somebody has lifted it.
+///
+/// # Errors
+/// A record of a block cannot be read.
+pub fn denials<'a>(
+    after: u64,
+    lines: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Option<Block>>, Illegible> {
+    let mut blocks = BTreeMap::new();
+    for (seq, line) in (1..).zip(lines).filter(|(seq, _)| *seq > after) {
+        let illegible = |error: serde_json::Error| Illegible { seq, problem: error.to_string() };
+        let Record { subject, after, .. } = serde_json::from_str(line).map_err(illegible)?;
+        let Some(id) = subject.get("block").and_then(Value::as_str).map(str::to_owned) else { continue };
+        let block = match after {
+            Value::Null => None,
+            placed => {
+                let Denies { denied } = serde_json::from_value(subject).map_err(illegible)?;
+                let Placed { author, reach, from, until } = serde_json::from_value(placed).map_err(illegible)?;
+                Some(Block { id: id.clone(), denied, reach, author, from, until })
+            }
+        };
+        blocks.insert(id, block);
+    }
+    Ok(blocks)
 }
 
 /// Only records of holds name the place in an account.
@@ -203,7 +243,8 @@ fn act(at: Timestamp) -> Act {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Chain, ChainHead, Draft, append, of_hold};
+    use crate::block::{Denied, Reach};
+    use crate::evidence::{Chain, ChainHead, Draft, Sealed, append, of_hold};
     use crate::hold::Outcome;
     use crate::testing::{held, minute, person};
 
@@ -230,6 +271,24 @@ mod tests {
         assert!(open.hold.granted.is_some_and(|act| act.done.is_some()), "that it was held decides what missing means");
         let over = rebuilt(&[&begun[..], &[of_hold(Some(&had), &gone, "test").unwrap()][..]].concat()).unwrap();
         assert_eq!((over[&had.key].seq, over[&had.key].hold.is_over()), (3, true));
+    }
+
+    #[test]
+    fn r2_a_block_of_which_the_records_speak_is_there_again_until_one_says_that_it_was_lifted() {
+        let block = Block {
+            id: "b".to_owned(),
+            denied: Denied::Person(person(1)),
+            reach: Reach::Revoke,
+            author: "per_admin".to_owned(),
+            from: minute(1),
+            until: None,
+        };
+        let reason = Sealed::new("a drill", [0; 32]);
+        let said = lines(&[block.placed(&reason), block.lifted("per_other")]);
+        let until = |count: usize, after: u64| denials(after, said[..count].iter().map(String::as_str)).unwrap();
+        assert_eq!(until(1, 0), BTreeMap::from([("b".to_owned(), Some(block))]));
+        assert_eq!(until(2, 1), BTreeMap::from([("b".to_owned(), None)]));
+        assert_eq!(until(2, 2), BTreeMap::new());
     }
 
     #[test]

@@ -26,15 +26,12 @@ const FORGOTTEN_SECONDS: i64 = 86_400;
 #[async_trait]
 impl WriteBlocks for Store {
     async fn place(&self, block: &Block, reason: &Sealed, at: Timestamp) -> Result<Option<Concerned>, StoreError> {
-        let (key, words) = (keys::block(&block.id), keys::block_text(block.denied.person(), &block.id));
+        let words = keys::block_text(block.denied.person(), &block.id);
         for _ in 0..ATTEMPTS {
             if self.stored(&block.id).await?.as_ref() == Some(block) {
                 return Ok(Some(concerned(block, "placed")));
             }
-            let mut write = Write::save(key.clone(), block)?.when(Condition::new());
-            if let Some(until) = block.until {
-                write = write.with(keys::TTL, number(until.as_second().saturating_add(FORGOTTEN_SECONDS)));
-            }
+            let write = block_write(block)?.when(Condition::new());
             let text = Write::save(words.clone(), reason)?.when(Condition::new());
             let writes = vec![(For::Head, write), (For::Head, text)];
             match self.said(block, &block.placed(reason), "placed", writes, at).await {
@@ -134,6 +131,15 @@ impl Store {
         self.commit_all(format!("block {}", block.id), writes, &[]).await?;
         Ok(Some(concerned(block, word)))
     }
+}
+
+/// Writes a block, which the table may forget a while after its end.
+pub(crate) fn block_write(block: &Block) -> Result<Write, StoreError> {
+    let write = Write::save(keys::block(&block.id), block)?;
+    Ok(match block.until {
+        Some(until) => write.with(keys::TTL, number(until.as_second().saturating_add(FORGOTTEN_SECONDS))),
+        None => write,
+    })
 }
 
 /// Moves the end of a chain whose head says nothing else.

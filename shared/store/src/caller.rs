@@ -31,6 +31,7 @@ impl Callers for Store {
             if let Some(item) = found.remove(&subject) {
                 return owner(&item, &subject).map(Ok);
             }
+            self.may_record().await?;
             let (id, mut writes) = match found.remove(&address) {
                 None => (link.fresh.clone(), newcomer(link).writes()?),
                 Some(item) => {

@@ -46,7 +46,7 @@ pub(crate) fn appended(
     let mut bytes = 0;
     let mut end = head.clone();
     let mut close = |lines: &mut Vec<AttributeValue>, last: u64| {
-        writes.push(item_write(chain, std::mem::take(lines), last, at));
+        writes.push(item_write(chain, std::mem::take(lines), last, at).when(Condition::new()));
     };
     for record in records {
         if bytes + record.line.len() > ITEM_BYTES && !lines.is_empty() {
@@ -63,7 +63,7 @@ pub(crate) fn appended(
     Ok(Appended { head: end, writes })
 }
 
-/// Writes an item of records where there is none yet: those of a chain up to this number, the last of this time.
+/// Writes an item of records: those of a chain up to this number, the last of this time.
 pub(crate) fn item_write(chain: &Chain, lines: Vec<AttributeValue>, last: u64, at: Timestamp) -> Write {
     let first = last + 1 - lines.len() as u64;
     let item = Item::from([
@@ -72,7 +72,7 @@ pub(crate) fn item_write(chain: &Chain, lines: Vec<AttributeValue>, last: u64, a
         ("last".to_owned(), number(last)),
         ("at".to_owned(), text(rfc3339(at))),
     ]);
-    Write::put(keys::evidence(chain, last), item).when(Condition::new())
+    Write::put(keys::evidence(chain, last), item)
 }
 
 /// The error where a place of a chain is taken although the chain's head does not know it.

@@ -183,7 +183,7 @@ pub fn instant(at: Timestamp) -> String {
     rfc3339(at.max(floor))
 }
 
-/// The table's own ID.
+/// The installation's ID, and which table this is.
 #[must_use]
 pub fn installation() -> Key {
     key("INSTALLATION", "INSTALLATION")

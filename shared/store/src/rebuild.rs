@@ -2,27 +2,31 @@
 //! written, and the holds of which they speak, each to be looked at at once.
 //!
 //! What evidence does not hold stays as it was restored: the configuration, who is who, enrollments and requests. While all
-//! this is under way, and until a person has looked, nothing is begun or ended.
+//! this is under way nothing is recorded, and until a person has looked nothing is begun or ended.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use dutykey_engine::ports::ledger::{LivePerson, MAX_HOLDS, PersonHead, ReadLedger as _, StoreError};
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse as _};
+use dutykey_engine::ports::sweep::{Among, Sweep};
 use dutykey_policy::evidence::copies::Copies;
 use dutykey_policy::evidence::{Chain, ChainHead, Draft};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::identity::{Account, Person};
 use dutykey_policy::look::Due;
-use dutykey_policy::rebuild::{Rebuilt, holds};
+use dutykey_policy::rebuild::{Rebuilt, denials, holds};
 use dutykey_policy::rota::hex;
-use dutykey_policy::time::rfc3339;
+use dutykey_policy::time::{earlier, rfc3339};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::Store;
-use crate::block::chain_step;
+use crate::block::{block_write, chain_step};
 use crate::codec::{Item, number, text, unreadable};
 use crate::commit::{For, Writes};
 use crate::evidence::{appended, chain_attribute, ends_at, item_write};
@@ -30,8 +34,11 @@ use crate::keys;
 use crate::ledger::{as_read, head_write, identity_writes};
 use crate::link::owned;
 use crate::rota;
+use crate::sweep::sweep_write;
 use crate::write::{Condition, Write};
 
+/// Items of a backup differ in age by less than this; their clocks are those of the functions that wrote them.
+const SKEW: Duration = Duration::from_secs(60);
 /// How often a standstill is tried again where a tick was faster.
 const ATTEMPTS: usize = 16;
 /// So many items of evidence in one transaction, which takes 4 MB.
@@ -46,7 +53,7 @@ pub enum Against {
     Whole,
     /// It ends here, and the copy goes on.
     Behind(ChainHead),
-    /// This record is not the one that the copy holds.
+    /// It went another way than the copy: at this record at the latest.
     Differs(u64),
 }
 
@@ -57,6 +64,8 @@ pub struct Recovered {
     pub copy: Hold,
     /// As the table knew it, if it did.
     pub table: Option<Hold>,
+    /// Whether the table knew the person. Whoever was first met since the backup has no link any more.
+    pub met: bool,
 }
 
 /// A part of the missing records that is one item, and where the chain ends with it.
@@ -72,19 +81,43 @@ struct Written {
 }
 
 impl Store {
-    /// From now on nothing is begun or ended. A standstill that there is already goes on as it is.
+    /// From now on nothing is begun, ended or recorded. A standstill that there is already goes on as it is.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn stand_still(&self, why: &str, at: Timestamp) -> Result<Standstill, StoreError> {
+        self.stands(|there| there.unwrap_or_else(|| Standstill { since: at, why: why.to_owned(), rebuilt: false }))
+            .await
+    }
+
+    /// The table has what it lacked: records may follow, and once a person has looked it may be released.
+    ///
+    /// # Errors
+    /// The table cannot be used.
+    pub async fn rebuilt(&self, why: &str, at: Timestamp) -> Result<Standstill, StoreError> {
+        let began = || Standstill { since: at, why: why.to_owned(), rebuilt: true };
+        self.stands(|there| there.map_or_else(began, |there| Standstill { rebuilt: true, ..there })).await
+    }
+
+    /// Whether anything may be recorded: not in a restored table that is not rebuilt yet.
+    ///
+    /// # Errors
+    /// It may not, or the table cannot be used.
+    pub async fn may_record(&self) -> Result<(), StoreError> {
+        match self.pulse().await?.unrebuilt() {
+            Some(standstill) => Err(StoreError::Unavailable(standstill.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    async fn stands(&self, next: impl Fn(Option<Standstill>) -> Standstill) -> Result<Standstill, StoreError> {
         for _ in 0..ATTEMPTS {
             let pulse = self.pulse().await?;
-            if let Some(standstill) = pulse.standstill {
+            let standstill = next(pulse.standstill.clone());
+            if pulse.standstill.as_ref() == Some(&standstill) {
                 return Ok(standstill);
             }
-            let standstill = Standstill { since: at, why: why.to_owned() };
-            let kept = self.keep_pulse(&Pulse { standstill: Some(standstill.clone()), ..pulse }).await;
-            match kept {
+            match self.keep_pulse(&Pulse { standstill: Some(standstill.clone()), ..pulse }).await {
                 Ok(()) => return Ok(standstill),
                 Err(StoreError::Changed(_)) => {}
                 Err(error) => return Err(error),
@@ -93,8 +126,9 @@ impl Store {
         Err(changed())
     }
 
-    /// Ends the standstill with its evidence, and has all that is due sent again; `None` where there was none. From now on
-    /// this table is the one that it says it is.
+    /// Ends the standstill with its evidence; `None` where there was none. All that is due is sent again, everybody is looked
+    /// at, and as after any pause no lease ends before its platform was asked. From now on this table is the one that it
+    /// says it is.
     ///
     /// # Errors
     /// The table cannot be used.
@@ -103,7 +137,7 @@ impl Store {
             let pulse = self.pulse().await?;
             let Some(standstill) = pulse.standstill.clone() else { return Ok(None) };
             let unmoved = Condition::is("rev", number(pulse.rev));
-            let next = Pulse { standstill: None, rev: pulse.rev + 1, ..pulse.unsent() };
+            let next = Pulse { standstill: None, resumed_at: Some(at), rev: pulse.rev + 1, ..pulse.unsent() };
             let end = self.chain_head(&Chain::System).await?;
             let evidence = appended(&Chain::System, &end, at, &[released(&standstill, actor)])?;
             let mut writes: Writes = vec![
@@ -111,6 +145,8 @@ impl Store {
                 (For::Head, chain_step(&Chain::System, &end, &evidence.head)?),
             ];
             writes.extend(self.is_this_table().await?.map(|write| (For::Record, write)));
+            let everybody = Sweep::new(format!("released/{}", rfc3339(at)), Among::Everybody, "release", at);
+            writes.push((For::Record, sweep_write(&everybody)?));
             writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
             match self.commit_all("the pulse", writes, &[]).await {
                 Ok(_) => return Ok(Some(standstill)),
@@ -137,7 +173,7 @@ impl Store {
     }
 
     /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `items`, from the first
-    /// on. With the first of a person's come the holds of which the missing records speak.
+    /// on. Before them come the blocks, and with the first of a person's the holds, of which the missing records speak.
     ///
     /// Whoever is interrupted begins again where the chain ends then.
     ///
@@ -150,9 +186,12 @@ impl Store {
         items: &[Vec<String>],
         now: Timestamp,
     ) -> Result<Vec<Recovered>, StoreError> {
-        let parts = parts(chain, head, items)?;
+        let mut parts = parts(chain, items)?;
+        let surely = surely(head, &parts);
+        parts.retain(|part| part.end.seq > surely);
+        self.rebuild_blocks(chain, surely, items).await?;
         match chain {
-            Chain::Person(person) => self.rebuild_person(person, head, items, parts, now).await,
+            Chain::Person(person) => self.rebuild_person(person, (head, surely), items, parts, now).await,
             Chain::Profile(_) | Chain::Rotation(_) | Chain::System => {
                 let mut end = head.clone();
                 for parts in parts.chunks(ITEMS) {
@@ -171,10 +210,24 @@ impl Store {
         }
     }
 
+    /// A denial counts before any grant that it denies.
+    async fn rebuild_blocks(&self, chain: &Chain, after: u64, items: &[Vec<String>]) -> Result<(), StoreError> {
+        let said = denials(after, items.iter().flatten().map(String::as_str));
+        let said = said.map_err(|error| unreadable(&keys::evidence(chain, error.seq), error.problem))?;
+        for (id, block) in said {
+            let write = match block {
+                Some(block) => block_write(&block)?,
+                None => Write::delete(keys::block(&id)),
+            };
+            self.commit_all(format!("block {id}"), vec![(For::Head, write)], &[]).await?;
+        }
+        Ok(())
+    }
+
     async fn rebuild_person(
         &self,
         id: &PersonId,
-        end: &ChainHead,
+        (end, surely): (&ChainHead, u64),
         items: &[Vec<String>],
         parts: Vec<Part>,
         now: Timestamp,
@@ -185,7 +238,7 @@ impl Store {
             return Err(StoreError::Changed(id.to_string()));
         };
         let at = last.at.max(head.last_at.unwrap_or(last.at));
-        let found = spoken_of(id, end.seq, items)?;
+        let found = spoken_of(id, surely, items)?;
         let (early, late) = found.split_at(found.len().saturating_sub(HOLDS));
         // Whoever goes on where the chain ends does not see the records before: no hold comes after the first of them.
         for holds in early.chunks(HOLDS) {
@@ -202,7 +255,9 @@ impl Store {
             }
             head = self.step(id, head.clone(), batch.last(), at, now, writes).await?;
         }
-        Ok(found.into_iter().map(|copy| Recovered { table: before(known.as_ref(), &copy), copy }).collect())
+        let met = known.is_some();
+        let recovered = |copy| Recovered { table: before(known.as_ref(), &copy), copy, met };
+        Ok(found.into_iter().map(recovered).collect())
     }
 
     /// One transaction of a person, who is to be looked at now.
@@ -302,15 +357,22 @@ fn spoken_of(id: &PersonId, after: u64, items: &[Vec<String>]) -> Result<Vec<Hol
     Ok(missing.map(hold).collect())
 }
 
-/// The records after this end, in the items of the copy: what is copied from the rebuilt table is what is there.
-fn parts(chain: &Chain, head: &ChainHead, items: &[Vec<String>]) -> Result<Vec<Part>, StoreError> {
-    let (mut parts, mut last) = (Vec::new(), 0);
-    for lines in items {
-        let known = usize::try_from(head.seq.saturating_sub(last)).unwrap_or(usize::MAX);
+/// How far a chain that ends here is surely in the table with all that its records speak of. Items of a backup are not all
+/// of one instant: those that were written together may be there in part (DynamoDB's guide, *Point-in-time recovery*).
+fn surely(head: &ChainHead, parts: &[Part]) -> u64 {
+    let there = || parts.iter().rev().filter(|part| part.end.seq <= head.seq);
+    let Some(end) = there().next() else { return 0 };
+    there().find(|part| part.at < earlier(end.at, SKEW)).map_or(0, |part| part.end.seq)
+}
+
+/// The records in the items of the copy: what is copied from the rebuilt table is what is there.
+fn parts(chain: &Chain, items: &[Vec<String>]) -> Result<Vec<Part>, StoreError> {
+    let mut last = 0;
+    let parts = items.iter().filter_map(|lines| {
         last += lines.len() as u64;
-        parts.extend(part(chain, lines.get(known..).unwrap_or_default(), last)?);
-    }
-    Ok(parts)
+        part(chain, lines, last).transpose()
+    });
+    parts.collect()
 }
 
 fn part(chain: &Chain, lines: &[String], last: u64) -> Result<Option<Part>, StoreError> {
@@ -318,6 +380,8 @@ fn part(chain: &Chain, lines: &[String], last: u64) -> Result<Option<Part>, Stor
     let written: Result<Written, _> = serde_json::from_str(line);
     let Written { at } = written.map_err(|error| unreadable(&keys::evidence(chain, last), error))?;
     let end = ChainHead { seq: last, hash: sha256(line) };
-    let lines = lines.iter().map(|line| text(line.as_str())).collect();
-    Ok(Some(Part { end, at, write: item_write(chain, lines, last, at) }))
+    let lines: Vec<AttributeValue> = lines.iter().map(|line| text(line.as_str())).collect();
+    let same = Condition::is("lines", AttributeValue::L(lines.clone()));
+    let write = item_write(chain, lines, last, at).when(Condition::Any(vec![Condition::new(), same]));
+    Ok(Some(Part { end, at, write }))
 }

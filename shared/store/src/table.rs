@@ -17,12 +17,12 @@ use crate::error::{Refused, store_error};
 use crate::keys::{self, INDEXES, PK, SK, TTL};
 use crate::write::{Condition, Write, incomplete};
 
-/// How often a new table is asked whether it is ready.
-const ATTEMPTS: usize = 120;
 /// Which table this is, by the ID that the database gives each: `TableId`, which a restored table does not share.
 const TABLE: &str = "table";
 /// Why a table stands still that was restored.
 const RESTORED: &str = "the table was restored from a backup";
+/// How often a new table is asked whether it is ready.
+const ATTEMPTS: usize = 120;
 /// The wait between.
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -62,43 +62,43 @@ impl Store {
         self.give_id(id).await
     }
 
-    /// Gives the table an ID, where it has none: a table that was made by other means. Beside it stands which table this is
-    /// by the ID of the database, by which a restore is noticed.
+    /// Gives the table an ID, where it has none: a table that was made by other means.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn give_id(&self, id: &str) -> Result<(), StoreError> {
         let item = Item::from([("id".to_owned(), text(id))]);
-        let unnamed = Condition::All(vec![Condition::exists(), Condition::Absent(TABLE.to_owned())]);
-        let named = self.is_this_table().await?.map(|write| write.when(unnamed));
-        let writes = [Some(Write::put(keys::installation(), item).when(Condition::new())), named];
-        for write in writes.into_iter().flatten() {
-            match self.write(write).await {
-                Ok(()) | Err(Refused::Conditions(_)) => {}
-                Err(refused) => return Err(refused.changed("the installation")),
-            }
-        }
-        Ok(())
+        self.unless_done(Write::put(keys::installation(), item).when(Condition::new())).await
     }
 
     /// Stands still where this is another table than the one that it says it is: it was restored from a backup, and knows
-    /// nothing of what was granted since. A table of which nothing says which it is goes on.
+    /// nothing of what was granted since. A table that does not say which it is says so from now on.
     ///
     /// # Errors
     /// The table cannot be used.
     pub async fn notice_restore(&self, at: Timestamp) -> Result<Option<Standstill>, StoreError> {
-        let item = self.get(&keys::installation()).await?;
-        let Some(said) = item.as_ref().and_then(|item| text_of(item, TABLE)) else { return Ok(None) };
-        match self.table_id().await? {
-            Some(id) if id != said => self.stand_still(RESTORED, at).await.map(Some),
-            _ => Ok(None),
+        let Some(item) = self.get(&keys::installation()).await? else { return Ok(None) };
+        let Some(id) = self.table_id().await? else { return Ok(None) };
+        match text_of(&item, TABLE) {
+            Some(said) if said == id => Ok(None),
+            Some(_) => self.stand_still(RESTORED, at).await.map(Some),
+            None => {
+                let unnamed = Condition::All(vec![Condition::exists(), Condition::Absent(TABLE.to_owned())]);
+                self.unless_done(named(&id).when(unnamed)).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn unless_done(&self, write: Write) -> Result<(), StoreError> {
+        match self.write(write).await {
+            Ok(()) | Err(Refused::Conditions(_)) => Ok(()),
+            Err(refused) => Err(refused.changed("the installation")),
         }
     }
 
     /// Says in the table which table this is; `None` where the database gives tables no ID.
     pub(crate) async fn is_this_table(&self) -> Result<Option<Write>, StoreError> {
-        let named = |id: String| Write::update(keys::installation(), Item::from([(TABLE.to_owned(), text(&id))]));
-        Ok(self.table_id().await?.map(named))
+        Ok(self.table_id().await?.map(|id| named(&id)))
     }
 
     async fn table_id(&self) -> Result<Option<String>, StoreError> {
@@ -141,6 +141,10 @@ impl Store {
         let request = self.client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
         request.send().await.map(|_| ()).map_err(store_error)
     }
+}
+
+fn named(table: &str) -> Write {
+    Write::update(keys::installation(), Item::from([(TABLE.to_owned(), text(table))]))
 }
 
 fn attribute(name: &str) -> Result<AttributeDefinition, StoreError> {

@@ -1,6 +1,8 @@
 //! Beginnings, ends and hand-offs when nothing fails.
 
+use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_policy::hold::State;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::world::*;
@@ -55,4 +57,35 @@ async fn an_idle_company_asks_little_of_the_table() {
     // A tick reads four shards of each of five lists, the lags, the configuration, each source and its own memory, a sync
     // what it changes.
     assert!(each_hour < 60 * 33, "{each_hour} requests an hour with one quiet hold: something runs in circles");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_a_restored_table_begins_ends_and_records_nothing_until_it_is_rebuilt_and_released() {
+    let world = Company::of(["ann", "bob"])
+        .shifts("primary", &[shift("ann", "1h", "2h"), shift("bob", "2h", "4h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(90)).await;
+    world.store.stand_still("a restore", world.clock.now()).await.unwrap();
+    let (records, fresh) = (world.evidence().await.len(), fresh_at(&world).await);
+    world.run_until(m(150)).await;
+    assert_eq!(world.members("prod"), ["ann".to_owned()].into(), "nothing ends, and nothing begins");
+    assert_eq!((world.evidence().await.len(), fresh_at(&world).await), (records, fresh), "and no rota is read");
+
+    world.store.rebuilt("a restore", world.clock.now()).await.unwrap();
+    world.run_until(m(170)).await;
+    assert!(fresh_at(&world).await > fresh, "what is on the rota is read again");
+    assert_eq!(world.members("prod"), ["ann".to_owned()].into(), "nobody has looked yet");
+
+    world.store.release("test", world.clock.now()).await.unwrap();
+    world.run_until(m(175)).await;
+    assert_eq!(world.members("prod"), ["bob".to_owned()].into(), "what was due is done");
+    world.run_until(h(5)).await;
+    world.is_over().await;
+}
+
+async fn fresh_at(world: &World) -> Option<Timestamp> {
+    let id = rotation_id("primary");
+    world.store.heads(std::slice::from_ref(&id)).await.unwrap()[&id].fresh_at
 }

@@ -41,6 +41,7 @@ pub(crate) async fn run(options: &cli::Apply) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let store = crate::data::open_or_create(&options.data, world.clock.as_ref()).await?;
+    store.may_record().await?;
     let applied = store.configure(plan.version, &plan.installation, world.clock.now()).await;
     let applied = applied.context("nothing is applied; look at the plan again")?;
     if options.file.json {

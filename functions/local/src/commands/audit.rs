@@ -142,8 +142,10 @@ fn verify(file: &Path, since: Option<&Path>, copy: Option<&Path>) -> anyhow::Res
     };
     let mut comparison = match copy.map(copies::read).transpose()? {
         None => None,
-        Some(Ok(copies)) => Some(Comparison::with(copies)),
-        Some(Err(fault)) => return Ok(Answer::broken(&Progress::default(), fault)),
+        Some((copies, faults)) => match faults.into_iter().next() {
+            None => Some(Comparison::with(copies)),
+            Some(fault) => return Ok(Answer::broken(&Progress::default(), fault)),
+        },
     };
     let (verified, progress) = read(file, verifier, comparison.as_mut())?;
     let partial = comparison.as_ref().is_some_and(Comparison::is_partial);

@@ -22,6 +22,11 @@ use crate::cli::BrakeCommand;
 /// The table cannot be used, or the digest names no change or several.
 pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
     let open = async |data| Ok::<_, anyhow::Error>(brakes(crate::data::open(data).await?, Arc::new(SystemClock)));
+    let writable = async |data| {
+        let store = crate::data::open(data).await?;
+        store.may_record().await?;
+        Ok::<_, anyhow::Error>(brakes(store, Arc::new(SystemClock)))
+    };
     match command {
         BrakeCommand::List { data, json } => {
             let holding = open(data).await?.holding().await?;
@@ -34,8 +39,8 @@ pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
                 people::print(people);
             }
         }
-        BrakeCommand::Release { digest, data } => speak(&open(data).await?, digest, Word::Release).await?,
-        BrakeCommand::Discard { digest, data } => speak(&open(data).await?, digest, Word::Discard).await?,
+        BrakeCommand::Release { digest, data } => speak(&writable(data).await?, digest, Word::Release).await?,
+        BrakeCommand::Discard { digest, data } => speak(&writable(data).await?, digest, Word::Discard).await?,
     }
     Ok(true)
 }

@@ -3,13 +3,15 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use dutykey_engine::ports::clock::Clock as _;
+use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{ReadRules as _, Standstill};
 use dutykey_engine::ports::summary::ReadSummary as _;
-use dutykey_policy::evidence::copies::Copies;
-use dutykey_policy::evidence::{Chain, Fault};
+use dutykey_policy::evidence::{Chain, ChainHead, Fault};
 use dutykey_policy::hold::{Hold, Outcome, State};
-use dutykey_policy::id::RotationId;
+use dutykey_policy::id::{HoldKey, RotationId};
+use dutykey_policy::rebuild::holds;
 use dutykey_policy::time::rfc3339;
 use dutykey_runtime::clock::SystemClock;
 use dutykey_store::{Against, Recovered, Store};
@@ -21,9 +23,9 @@ use crate::cli;
 use crate::copies;
 
 /// Who has released it, in the evidence.
-const ACTOR: &str = "rebuild";
+const ACTOR: &str = "cli";
 /// Why it stands still.
-const WHY: &str = "the table is being rebuilt from the copy of its evidence";
+const WHY: &str = "the table was restored from a backup";
 
 /// What was found and done.
 #[derive(Debug, Default)]
@@ -31,120 +33,175 @@ struct Rebuilt {
     chains: u64,
     records: u64,
     holds: Vec<Recovered>,
+    /// Open holds of chains that were left alone, by the copy.
+    apart: Vec<Hold>,
     faults: Vec<Fault>,
 }
 
-/// Rebuilds, or releases. `false` where a chain of the table, or the copy itself, is at fault: nothing of that is written.
+/// Rebuilds, or releases. `false` where a chain of the table, or of the copy, is at fault and was left alone, or nothing was
+/// released.
 ///
 /// # Errors
 /// The table or the copy cannot be used.
 pub(crate) async fn run(options: &cli::Rebuild) -> anyhow::Result<bool> {
     let store = crate::data::open(&options.data).await?;
     let now = SystemClock.now();
-    let Some(copy) = &options.copy else { return release(&store, now, options).await };
-    let read = copies::read(copy)?;
-    let standstill = store.stand_still(WHY, now).await?;
-    let rebuilt = match read {
-        Ok(copies) => rebuild(&store, copy, &copies, now).await?,
-        Err(fault) => Rebuilt { faults: vec![fault], ..Rebuilt::default() },
-    };
+    if options.release {
+        return release(&store, now, options).await;
+    }
+    let mut rebuilt = Rebuilt::default();
+    if let Some(copy) = &options.copy {
+        let (copies, faults) = copies::read(copy)?;
+        store.stand_still(WHY, now).await?;
+        rebuilt.faults = faults;
+        for (name, copied) in copies.heads() {
+            let chain = async {
+                let chain = name.parse::<Chain>().context("this release knows no such chain")?;
+                let against = store.against(&chain, &copied, &copies).await?;
+                rebuild(&store, copy, (&chain, &copied), against, now, &mut rebuilt).await
+            };
+            // What stops one chain stops no other.
+            if let Err(error) = chain.await {
+                rebuilt.faults.push(fault(name, copied.seq, &format!("{error:#}")));
+            }
+        }
+    }
+    let standstill = store.rebuilt(WHY, now).await?;
     if options.json {
         print_json(&document(&rebuilt, &standstill))?;
     } else {
-        print(&rebuilt);
+        print(&rebuilt, &options.data);
     }
     Ok(rebuilt.faults.is_empty())
 }
 
-async fn rebuild(store: &Store, directory: &Path, copies: &Copies, now: Timestamp) -> anyhow::Result<Rebuilt> {
-    let mut rebuilt = Rebuilt::default();
-    for (name, copied) in copies.heads() {
-        let fault = |seq: u64, problem: &str| Fault { chain: name.to_owned(), seq, problem: problem.to_owned() };
-        let Ok(chain) = name.parse::<Chain>() else {
-            rebuilt.faults.push(fault(1, "this release knows no such chain"));
-            continue;
-        };
-        match store.against(&chain, &copied, copies).await? {
-            Against::Whole => {}
-            Against::Differs(seq) => rebuilt.faults.push(fault(seq, "the table holds another record here, or none")),
-            Against::Behind(head) => {
-                let items = copies::items(directory, &chain)?;
-                rebuilt.holds.extend(store.rebuild(&chain, &head, &items, now).await?);
-                rebuilt.chains += 1;
-                rebuilt.records += copied.seq - head.seq;
-            }
+async fn rebuild(
+    store: &Store,
+    copy: &Path,
+    (chain, copied): (&Chain, &ChainHead),
+    against: Against,
+    now: Timestamp,
+    rebuilt: &mut Rebuilt,
+) -> anyhow::Result<()> {
+    match against {
+        Against::Whole => {}
+        Against::Differs(seq) => {
+            let problem = "the table went another way than its copy, and was left alone";
+            rebuilt.faults.push(fault(&chain.to_string(), seq, problem));
+            let lines = copies::items(copy, chain)?.concat();
+            let said = holds(lines.iter().map(String::as_str))?;
+            rebuilt.apart.extend(said.into_values().map(|rebuilt| rebuilt.hold).filter(|hold| !hold.is_over()));
+        }
+        Against::Behind(head) => {
+            let items = copies::items(copy, chain)?;
+            rebuilt.holds.extend(store.rebuild(chain, &head, &items, now).await?);
+            rebuilt.chains += 1;
+            rebuilt.records += copied.seq - head.seq;
         }
     }
-    Ok(rebuilt)
+    Ok(())
 }
 
-/// `false` where a rotation was not read since the table stands still: by a view as old as the backup, leases would end.
+fn fault(chain: &str, seq: u64, problem: &str) -> Fault {
+    Fault { chain: chain.to_owned(), seq, problem: problem.to_owned() }
+}
+
+/// `false` where nothing may be released yet.
 async fn release(store: &Store, now: Timestamp, options: &cli::Rebuild) -> anyhow::Result<bool> {
-    let standstill = store.pulse().await?.standstill;
-    let unread = match &standstill {
-        Some(standstill) if !options.unread => unread(store, standstill.since).await?,
-        _ => Vec::new(),
+    let pulse = store.pulse().await?;
+    let waits = match (&pulse.standstill, pulse.unrebuilt()) {
+        (_, Some(_)) => vec!["it is not rebuilt: `dutykey rebuild --copy DIR` comes first".to_owned()],
+        (Some(standstill), None) => unplanned(store, standstill.since, &options.without).await?,
+        (None, None) => Vec::new(),
     };
-    let released = if unread.is_empty() { store.release(ACTOR, now).await? } else { None };
+    let released = if waits.is_empty() { store.release(ACTOR, now).await? } else { None };
     if options.json {
-        print_json(&json!({ "released": released.is_some(), "unread": unread }))?;
+        print_json(&json!({ "released": released.is_some(), "waits_for": waits }))?;
     } else if let Some(Standstill { since, .. }) = &released {
         out!("released: what was due since {} is begun and ended with the next tick", rfc3339(*since));
-    } else if standstill.is_none() {
+    } else if waits.is_empty() {
         out!("nothing stood still");
     } else {
-        let named: Vec<_> = unread.iter().map(|id| plain(&id.to_string())).collect();
-        out!("NOT RELEASED: since the restore nobody has read {}", named.join(", "));
-        out!("Let Dutykey read the rota, or say --unread where a rotation is gone for good.");
+        out!("NOT RELEASED");
+        waits.iter().for_each(|waits| out!("  {}", plain(waits)));
     }
-    Ok(unread.is_empty())
+    Ok(waits.is_empty())
 }
 
-/// The rotations of which nothing was read since then.
-async fn unread(store: &Store, since: Timestamp) -> anyhow::Result<Vec<RotationId>> {
+/// The rotations that do not count as they are now: by a view as old as the backup leases would end, and whoever is on call
+/// by a view that was not accepted would lose what was rebuilt.
+async fn unplanned(store: &Store, since: Timestamp, without: &[RotationId]) -> anyhow::Result<Vec<String>> {
     let (followed, _) = store.followed().await?;
-    let heads = followed.into_iter().flat_map(|followed| followed.rotations);
-    Ok(heads.filter(|head| head.fresh_at.is_none_or(|at| at < since)).map(|head| head.id).collect())
+    let why = |head: &RotationHead| {
+        if head.fresh_at.is_none_or(|at| at < since) {
+            Some("was not read since: wait, or say --without where it is gone from its platform")
+        } else if head.held.as_ref().is_some_and(|held| !held.discarded) {
+            Some("waits for a decision on what the brake holds: see `dutykey brake list`")
+        } else if head.planned.is_empty() || !head.planned.starts_with(&head.accepted) {
+            Some("was read and is not planned yet: wait a minute")
+        } else {
+            None
+        }
+    };
+    let heads = followed.iter().flat_map(|followed| &followed.rotations).filter(|head| !without.contains(&head.id));
+    Ok(heads.filter_map(|head| why(head).map(|why| format!("{} {why}", head.id))).collect())
 }
 
 fn document(rebuilt: &Rebuilt, standstill: &Standstill) -> Value {
     let side = |hold: &Hold| json!({ "state": hold.state, "until": rfc3339(hold.due) });
-    let hold = |Recovered { copy, table }: &Recovered| {
+    let hold = |copy: &Hold, table: Option<&Hold>, met: bool| {
         let profiles: Vec<_> = copy.reasons.iter().map(|reason| &reason.profile).collect();
         json!({
             "person": copy.person, "app": copy.key.app, "account": copy.key.account, "kind": copy.key.place.kind,
-            "id": copy.key.place.id, "profiles": profiles, "table": table.as_ref().map(side), "copy": side(copy),
+            "id": copy.key.place.id, "profiles": profiles, "table": table.map(side), "copy": side(copy), "met": met,
         })
     };
+    let holds = rebuilt.holds.iter().map(|found| hold(&found.copy, found.table.as_ref(), found.met));
     json!({
         "ok": rebuilt.faults.is_empty(), "standing_still_since": rfc3339(standstill.since),
         "chains": rebuilt.chains, "records": rebuilt.records,
-        "holds": rebuilt.holds.iter().map(hold).collect::<Vec<_>>(), "faults": rebuilt.faults,
+        "holds": holds.collect::<Vec<_>>(), "faults": rebuilt.faults,
+        "left_alone": rebuilt.apart.iter().map(|copy| hold(copy, None, true)).collect::<Vec<_>>(),
     })
 }
 
-fn print(rebuilt: &Rebuilt) {
+fn print(rebuilt: &Rebuilt, data: &cli::Data) {
     out!("{} records of {} chains were missing and are there again", rebuilt.records, rebuilt.chains);
+    let headings = ["person", "app", "account", "what", "the table knew", "the copy says", "until"];
+    let row = |copy: &Hold, knew: &str| {
+        let HoldKey { app, account, place } = &copy.key;
+        [
+            copy.person.to_string(),
+            app.to_string(),
+            plain(account.as_str()),
+            plain(&format!("{} {}", place.kind, place.id)),
+            knew.to_owned(),
+            word(copy.state).to_owned(),
+            rfc3339(copy.due),
+        ]
+    };
     if !rebuilt.holds.is_empty() {
-        let mut table = crate::output::table(&["person", "app", "what", "the table knew", "the copy says", "until"]);
-        for Recovered { copy, table: knew } in &rebuilt.holds {
-            let place = &copy.key.place;
-            table.add_row([
-                copy.person.to_string(),
-                copy.key.app.to_string(),
-                plain(&format!("{} {}", place.kind, place.id)),
-                knew.as_ref().map_or("nothing", |hold| word(hold.state)).to_owned(),
-                word(copy.state).to_owned(),
-                rfc3339(copy.due),
-            ]);
+        let mut table = crate::output::table(&headings);
+        for Recovered { copy, table: knew, met } in &rebuilt.holds {
+            let nothing = if *met { "nothing" } else { "nothing, and not the person: this ends" };
+            table.add_row(row(copy, knew.as_ref().map_or(nothing, |hold| word(hold.state))));
         }
         out!("{table}");
     }
     for Fault { chain, seq, problem } in &rebuilt.faults {
         out!("NOT REBUILT: {}, record {seq}: {}", plain(chain), plain(problem));
     }
-    out!("Nothing is begun or ended from now on. Look at this, let Dutykey read the rota again, and then:");
-    out!("  dutykey rebuild --release");
+    if !rebuilt.apart.is_empty() {
+        out!("Compare these with the apps by hand:");
+        let mut table = crate::output::table(&headings);
+        table.add_rows(rebuilt.apart.iter().map(|copy| row(copy, "another way")));
+        out!("{table}");
+    }
+    out!("Nothing is begun or ended from now on. Look at this, let Dutykey read the rota, and then:");
+    match &data.table {
+        Some(table) => out!("  dutykey rebuild --release --table {}", plain(table)),
+        None => out!("  dutykey rebuild --release --data {}", plain(&data.data.display().to_string())),
+    }
 }
 
 fn word(state: State) -> &'static str {

@@ -21,12 +21,17 @@ pub struct Standstill {
     pub since: Timestamp,
     /// Why.
     pub why: String,
+    /// Whether the table has what it lacked of the copy of its evidence. Before, nothing may be recorded either: a chain
+    /// would go another way than its copy.
+    #[serde(default)]
+    pub rebuilt: bool,
 }
 
 impl std::fmt::Display for Standstill {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { since, why } = self;
-        write!(f, "{why} since {}, and `dutykey rebuild --release` lets it go on", rfc3339(*since))
+        let Self { since, why, rebuilt } = self;
+        let next = if *rebuilt { "`dutykey rebuild --release` lets it go on" } else { "`dutykey rebuild` comes first" };
+        write!(f, "{why}, which was seen at {}; {next}", rfc3339(*since))
     }
 }
 
@@ -56,6 +61,12 @@ impl Pulse {
     #[must_use]
     pub fn unsent(self) -> Self {
         Self { starts_sent: None, ends_sent: None, rotations_sent: None, ..self }
+    }
+
+    /// Why nothing may be recorded: the table was restored and not rebuilt yet.
+    #[must_use]
+    pub fn unrebuilt(&self) -> Option<&Standstill> {
+        self.standstill.as_ref().filter(|standstill| !standstill.rebuilt)
     }
 }
 

@@ -1,8 +1,10 @@
 //! A table that was put back to an earlier time, and the copy of its evidence.
 
+use dutykey_engine::ports::blocks::WriteBlocks as _;
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
+use dutykey_policy::block::{Block, Denied, Reach};
 use dutykey_policy::evidence::copies::Copies;
-use dutykey_policy::evidence::{Chain, ChainHead, of_hold};
+use dutykey_policy::evidence::{Chain, ChainHead, Sealed, of_hold};
 use dutykey_policy::hold::{Hold, State};
 use dutykey_policy::id::PersonId;
 use dutykey_store::keys::Key;
@@ -108,6 +110,45 @@ async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
 }
 
 #[tokio::test]
+async fn r18_what_a_backup_shows_in_part_is_whole_again_and_so_are_denials() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let old = hold(&ann, "old");
+    moves(&world, &ann, None, &old).await;
+    let ended = over(old.clone());
+    let before = world.everything().await;
+    moves(&world, &ann, Some(&old), &ended).await;
+    let mut backup = world.everything().await;
+    // The head and the evidence know of the end; the holds are those of a moment before.
+    let holds = |item: &Item| item["sk"].as_s().unwrap().contains("HOLD");
+    backup.retain(|item| !holds(item));
+    backup.extend(before.into_iter().filter(holds));
+    let (everything, author) = (Denied::App("directory".parse().unwrap()), "per_admin".to_owned());
+    let block = |id: &str, denied: Denied| Block {
+        id: id.to_owned(),
+        denied,
+        reach: Reach::Revoke,
+        author: author.clone(),
+        from: at("2026-11-23T11:00:00Z"),
+        until: None,
+    };
+    let (reason, later) = (Sealed::new("a drill", [0; 32]), at("2026-11-23T11:00:00Z"));
+    for block in [block("b-1", Denied::Person(ann.clone())), block("b-2", everything)] {
+        world.store.place(&block, &reason, later).await.unwrap();
+    }
+    let (copy, placed) = (Copy::of(&world).await, world.store.blocks().await.unwrap());
+    put_back(&world, backup).await;
+    assert_eq!((world.live(&ann).await.holds.len(), world.store.blocks().await.unwrap().len()), (1, 0));
+    for chain in [Chain::Person(ann.clone()), Chain::System] {
+        let head = copy.behind(&world, &chain).await;
+        world.store.rebuild(&chain, &head, &copy.items(&chain), later).await.unwrap();
+        assert_eq!(copy.against(&world, &chain).await, Against::Whole);
+    }
+    assert_eq!(world.live(&ann).await.holds, [], "what had ended has ended");
+    assert_eq!(world.store.blocks().await.unwrap(), placed, "R2: what was denied since is denied");
+}
+
+#[tokio::test]
 async fn r18_a_chain_that_went_another_way_differs() {
     let world = world().await;
     let ann = world.somebody(1).await;
@@ -144,11 +185,10 @@ async fn r18_a_table_that_says_it_is_another_one_stands_still_until_it_is_releas
     let standstill = restored.store.notice_restore(now).await.unwrap();
     assert_eq!(restored.store.pulse().await.unwrap().standstill, standstill);
     assert!(standstill.is_some_and(|it| it.why.contains("restored")), "it is another table");
-    restored.store.give_id("another").await.unwrap();
-    assert!(
-        restored.store.notice_restore(now).await.unwrap().is_some(),
-        "applying a configuration changes nothing of that"
-    );
+    assert!(restored.store.may_record().await.is_err(), "what is recorded would go another way than its copy");
+    assert!(restored.store.rebuilt("a restore", now).await.unwrap().why.contains("backup"), "it began as it did");
+    restored.store.may_record().await.unwrap();
+    assert!(restored.store.notice_restore(now).await.unwrap().is_some(), "and stands still until it is released");
     assert!(restored.store.release("test", now).await.unwrap().is_some());
     assert_eq!(restored.store.notice_restore(now).await.unwrap(), None, "from now on it is this one");
 }
