@@ -73,6 +73,16 @@ impl Freshness {
             _ => end,
         }
     }
+
+    /// When it was known that a lease on the view had ended. After a pause of our own that is when the platform was asked
+    /// and did not answer, however long ago the lease had ended by then.
+    fn lease_end_known(&self, lease: Duration) -> Timestamp {
+        let end = self.lease_end(lease);
+        match (self.resumed_at, self.failed_at) {
+            (Some(resumed), Some(failed)) if failed >= resumed => end.max(failed.min(later(resumed, RESUME))),
+            _ => end,
+        }
+    }
 }
 
 /// What a target's adapter says of an entitlement: where it sits, and as what.
@@ -297,14 +307,13 @@ pub fn ended(
         let period = enrollment.and_then(|e| {
             e.periods.iter().filter(|p| p.from < reason.until && reason.from < p.until.or_max()).max_by_key(|p| p.from)
         });
-        let lease_end = match (&reason.origin, rules.profile(&reason.profile).and_then(|p| p.enrollment.as_ref())) {
+        let leased = match (&reason.origin, rules.profile(&reason.profile).and_then(|p| p.enrollment.as_ref())) {
             (Origin::Coverage(rotation), Some(rule)) => {
-                rules.freshness(rotation).map(|fresh| fresh.lease_end(rule.lease))
+                rules.freshness(rotation).map(|fresh| (fresh.lease_end(rule.lease), fresh.lease_end_known(rule.lease)))
             }
             _ => None,
         };
         let forecast = period.and_then(|p| p.until.at().map(|until| (until, p.until_known)));
-        let leased = lease_end.map(|end| (end, end));
         [forecast, leased].into_iter().flatten().filter(|(at, _)| *at <= now).min().unwrap_or((now, now))
     };
     reasons.iter().map(end).max().unwrap_or((now, now))

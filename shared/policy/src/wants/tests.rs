@@ -261,6 +261,23 @@ fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
 }
 
 #[test]
+fn p12_a_lease_that_had_ended_in_a_pause_of_our_own_is_not_late_by_the_pause() {
+    let lease = Duration::from_secs(3_600);
+    let asked = |failed: i64| Freshness {
+        fresh_at: minute(0),
+        failed_at: Some(minute(failed)),
+        resumed_at: Some(minute(900)),
+        prolonged_until: None,
+    };
+    assert_eq!(asked(903).lease_end_known(lease), minute(903), "then the platform was asked in vain");
+    assert_eq!(asked(950).lease_end_known(lease), minute(910), "asked later, it had ended by itself");
+    let lasting = Freshness { prolonged_until: Some(minute(950)), ..asked(903) };
+    assert_eq!(lasting.lease_end_known(lease), minute(950), "what ends after the pause has nothing to do with it");
+    let before = Freshness { resumed_at: None, ..asked(903) };
+    assert_eq!(before.lease_end_known(lease), minute(60), "without a pause it is as late as it is");
+}
+
+#[test]
 fn r2_a_freeze_leaves_break_glass_alone_unless_it_says_so() {
     let case = Case { shifts: vec![], rules: [(0, 0); 2], fresh: [600; 2], blocks: vec![] };
     let (person, _, mut world) = build(&case);
