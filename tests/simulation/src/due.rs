@@ -136,6 +136,10 @@ impl Reads {
                 Happening::Table(fault) => span(fault.from, fault.to, 900),
                 Happening::Queue(fault) => span(fault.from, fault.to.saturating_add(fault.after), 900),
                 Happening::Pause { from, to } | Happening::TickSkipped { from, to } => span(*from, *to, 900),
+                Happening::Restored { backup, at, lasts } => {
+                    span(backup.saturating_sub(300), *backup, 0);
+                    span(*at, at.saturating_add(*lasts), 900);
+                }
                 Happening::Renamed { at, .. } => span(*at, *at, 4_500),
                 Happening::Deploy { at } | Happening::Edit { at, .. } => span(*at, *at, 900),
                 _ => {}

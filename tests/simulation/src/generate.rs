@@ -2,6 +2,7 @@
 
 mod company;
 mod people;
+mod restores;
 mod rota;
 mod troubles;
 
@@ -57,6 +58,8 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     plan.profiles = company::profiles(&mut chance, &plan);
     plan.happens = troubles::happenings(&mut chance, &plan);
     people::act(&mut fastrand::Rng::with_seed(!seed), &mut plan);
+    let restores = restores::restores(&mut fastrand::Rng::with_seed(seed ^ restores::APART), &plan);
+    plan.happens.extend(restores);
     plan
 }
 

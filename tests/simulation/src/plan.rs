@@ -360,6 +360,15 @@ pub enum Happening {
         /// What it becomes; `None` deletes it.
         to: Option<Profile>,
     },
+    /// The table is put back to what it was, and rebuilt from the copy of its evidence.
+    Restored {
+        /// When the backup was taken.
+        backup: Second,
+        /// When the table is put back.
+        at: Second,
+        /// It is let go on as soon as the rotas were read, and in any case after this time.
+        lasts: Second,
+    },
 }
 
 /// What a block denies.
