@@ -57,11 +57,13 @@ pub enum Bug {
     GivenBackKept,
     /// What was approved grows with its profile.
     ApprovalGrows,
+    /// A look goes on although the table was restored and nobody has let it go on.
+    RestoreUnnoticed,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -86,6 +88,7 @@ impl Bug {
         Self::RequestOutlivesDuty,
         Self::GivenBackKept,
         Self::ApprovalGrows,
+        Self::RestoreUnnoticed,
     ];
 
     /// Whether this thread is wrong in this way.
