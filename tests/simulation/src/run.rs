@@ -1,5 +1,7 @@
 //! One run of a plan: everything that happens, in its order, and what became of it.
 
+mod restore;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,7 +27,7 @@ use crate::due::{Dues, EVERY, MINUTE, Reads};
 use crate::fleet::{Fleet, Ground};
 use crate::office::Office;
 use crate::oracle::{Violation, ledger};
-use crate::plan::{Happening, Plan, Profile};
+use crate::plan::{Happening, Plan, Profile, Second};
 use crate::world::app::CompanyApps;
 use crate::world::life::REDELIVERY;
 use crate::world::platform::CompanyPlatforms;
@@ -176,6 +178,8 @@ struct Course {
     ended: Rc<Notify>,
     profiles: Vec<Option<Profile>>,
     version: u64,
+    /// How far each restore is, by when its backup was taken and when the table is put back.
+    restores: BTreeMap<(Second, Second), restore::Stage>,
     /// What administrators draw their IDs from.
     chance: Arc<SeededChance>,
 }
@@ -198,6 +202,7 @@ impl Course {
             waiting: Rc::default(),
             ended: Rc::new(Notify::new()),
             version: 0,
+            restores: BTreeMap::new(),
         }
     }
 
@@ -242,6 +247,11 @@ impl Course {
                 }
             }
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= now) {
+                if matches!(event, Happening::Restored { .. }) {
+                    // A backup holds what ticks left behind, and after a restore they find what they had sent already.
+                    self.catch_up(&mut ticks).await;
+                    ticks.missed = true;
+                }
                 self.happens(&event).await?;
             }
             let paused = self.silent_at(now, |happening| matches!(happening, Happening::Pause { .. }));
@@ -420,6 +430,7 @@ impl Course {
             .iter()
             .filter_map(|happening| Some((at(happening)?, happening.clone())))
             .chain(wakes)
+            .chain(restore::events(self.plan()))
             .collect();
         events.sort_by_key(|(at, _)| *at);
         events
@@ -433,16 +444,15 @@ impl Course {
 
     async fn happens(&mut self, happening: &Happening) -> anyhow::Result<()> {
         let (world, now) = (self.world.clone(), self.world.now());
+        if let Happening::Restored { .. } = happening {
+            return self.restore(happening).await;
+        }
         world.tell(|| format!("{happening:?}"));
         let account = |person: usize| {
             world.plan.people.get(person).and_then(|human| human.accounts.first()).and_then(|(id, _)| id.parse().ok())
         };
         match happening {
-            Happening::Deploy { .. } | Happening::Pause { .. } => {
-                world.lives.end_all();
-                self.fleets += 1;
-                self.fleet = Rc::new(Fleet::start(&self.ground, self.fleets));
-            }
+            Happening::Deploy { .. } | Happening::Pause { .. } => self.deploy(),
             Happening::Others { app, group, person, add, .. } => {
                 let group =
                     world.plan.apps.get(*app).and_then(|app| app.groups.get(*group)).map(|group| group.id.clone());
@@ -498,6 +508,13 @@ impl Course {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Every worker is replaced by a fresh one.
+    fn deploy(&mut self) {
+        self.world.lives.end_all();
+        self.fleets += 1;
+        self.fleet = Rc::new(Fleet::start(&self.ground, self.fleets));
     }
 
     /// Where people and administrators act.

@@ -125,14 +125,15 @@ impl Oracle {
     fn account(&self, person: usize, at: Timestamp) -> Option<(&str, Sure)> {
         let (address, account) = self.accounts.get(person)?.as_ref()?;
         if let Some(left) = self.left.get(&person) {
-            let asked_by = plus(*left, seconds(3_600) + minutes(6));
+            let asked_by = self.asked_by(*left);
             let several = self.left.len() > 1;
             let sure = if self.plan.directory && at >= asked_by && !several { Sure::No } else { Sure::Maybe };
             return Some((account, sure));
         }
         // Whoever is linked later may be somebody with the same address.
         let taken = self.renamed.values().any(|renamed| renamed.addresses.contains(address));
-        let sure = if taken || self.renamed.contains_key(&person) { Sure::Maybe } else { Sure::Yes };
+        let doubt = taken || self.renamed.contains_key(&person) || self.is_met_anew(person);
+        let sure = if doubt { Sure::Maybe } else { Sure::Yes };
         Some((account, sure))
     }
 
@@ -275,7 +276,7 @@ impl Oracle {
         }
         self.given_edges().for_each(&mut edge);
         for left in self.left.values() {
-            edge(plus(*left, seconds(3_600) + minutes(6)));
+            edge(self.asked_by(*left));
         }
         next
     }

@@ -34,6 +34,8 @@ pub(super) struct Given {
     over: Option<Timestamp>,
     /// Whether it may be over for good already.
     doubt: bool,
+    /// When it was last made to last longer.
+    longer: Option<Timestamp>,
 }
 
 impl Oracle {
@@ -47,7 +49,7 @@ impl Oracle {
         let gives = self.profile_at(bound.profile, from).map(|profile| profile.gives.clone()).unwrap_or_default();
         let latest = plus(from, seconds(LONGEST.into()));
         let bound = Bound { until: bound.until.min(latest), ..bound };
-        self.given.push(Given { bound, from, gives, over: None, doubt: false });
+        self.given.push(Given { bound, from, gives, over: None, doubt: false, longer: None });
         self.dirty = true;
         self.given.len() - 1
     }
@@ -59,8 +61,24 @@ impl Oracle {
             // What was over by then was not prolonged; what was about to be may have been.
             given.doubt |= given.bound.until <= plus(now, minutes(1));
             given.bound.until = given.bound.until.max(until.min(latest));
+            given.longer = Some(now);
         }
         self.dirty = true;
+    }
+
+    /// The table is as it was at `backup`: what was given since is gone, and what has become of the others since is forgotten.
+    pub(super) fn forget_given(&mut self, backup: Timestamp, now: Timestamp) {
+        for given in &mut self.given {
+            if given.from > backup {
+                given.over = Some(given.over.map_or(now, |over| over.min(now)));
+                continue;
+            }
+            let ended = given.over.is_some_and(|over| over > backup);
+            if ended {
+                given.over = None;
+            }
+            given.doubt |= ended || given.from == backup || given.longer.is_some_and(|at| at > backup);
+        }
     }
 
     /// It was given back.

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seats::Seat;
-use super::{Oracle, Sure, plus, seconds};
+use super::{Oracle, Sure, plus, restored, seconds};
 use crate::world::World;
 
 impl Oracle {
@@ -34,7 +34,7 @@ impl Oracle {
     }
 
     /// The person whose account it is, by number.
-    fn owner(&self, account: &str) -> Option<usize> {
+    pub(super) fn owner(&self, account: &str) -> Option<usize> {
         self.plan.people.iter().position(|human| human.accounts.iter().any(|(id, _)| id == account))
     }
 
@@ -65,7 +65,13 @@ async fn hold_of(world: &World, app: &AppId, account: &AccountId, place: &Place)
     let store = world.ledger.get()?;
     let id = store.find_person(&address).await.ok()??;
     let live = store.load(&id).await.ok()??;
-    live.holds.into_iter().find(|hold| is_at(hold, app, account, place))
+    let hold = live.holds.into_iter().find(|hold| is_at(hold, app, account, place));
+    let anew = world.oracle().is_met_anew(person);
+    if !anew || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
+        return hold;
+    }
+    let others = restored::holds(store, |hold| is_at(hold, app, account, place)).await;
+    others.into_iter().max_by_key(|other| other.open.is_some()).or(hold)
 }
 
 /// The record that must be there before a call leaves.
@@ -128,6 +134,10 @@ pub async fn evidence(world: &Arc<World>, store: &Store) -> u64 {
     }
     if let Err(fault) = checked {
         oracle.violated("P9", now, format!("the evidence does not verify: {fault}"));
+    }
+    let missing = oracle.missing_records(&text);
+    if missing > 0 {
+        oracle.violated("P9", now, format!("{missing} records that were there before a restore are not there any more"));
     }
     let mut attempts: BTreeMap<Seat, Vec<Timestamp>> = BTreeMap::new();
     let mut records = 0;

@@ -8,6 +8,7 @@
 mod desire;
 pub(crate) mod given;
 pub mod ledger;
+mod restored;
 mod rota;
 mod seats;
 
@@ -25,6 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{DEFAULT_LEASE, Denies, Happening, Plan, Profile};
 use given::Given;
+use restored::Restored;
 use rota::{Duty, Elsewhere, Rota};
 use seats::{InFlight, Seat, SeatState};
 
@@ -117,8 +119,12 @@ pub struct Oracle {
     left: BTreeMap<usize, Timestamp>,
     /// Who has another address.
     renamed: BTreeMap<usize, Renamed>,
-    /// Whom platforms have ever shown on call.
-    shown: BTreeSet<usize>,
+    /// Whom platforms have ever shown on call, and since when.
+    shown: BTreeMap<usize, Timestamp>,
+    /// When the table was put back to a backup.
+    restores: Vec<Restored>,
+    /// The records that were there before that.
+    copied: Vec<String>,
     seats: BTreeMap<Seat, SeatState>,
     targets: Vec<(AppId, SandboxTarget, usize)>,
     disturbances: Vec<(Timestamp, Timestamp)>,
@@ -151,7 +157,9 @@ impl Oracle {
             given: Vec::new(),
             left: BTreeMap::new(),
             renamed: BTreeMap::new(),
-            shown: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            restores: Vec::new(),
+            copied: Vec::new(),
             seats: BTreeMap::new(),
             targets: Vec::new(),
             disturbances: Vec::new(),
@@ -260,7 +268,9 @@ impl Oracle {
                 Some((Duty { user, start: shift.start, end: shift.end.or_max() }, other))
             })
             .collect();
-        self.shown.extend(shown.keys().map(|duty| duty.user));
+        for duty in shown.keys() {
+            self.shown.entry(duty.user).or_insert(now);
+        }
         let lease = self.shortest_lease(number, now);
         let source = rotation.source.as_str();
         let lost = self
@@ -340,7 +350,7 @@ impl Oracle {
         let own = self.plan.people.get(person).map(|human| human.address.to_lowercase());
         let alike =
             self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
-        let known = self.shown.contains(&person) && !alike;
+        let known = self.shown.contains_key(&person) && !alike;
         let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
         renamed.addresses.push(address.to_lowercase());
         self.dirty = true;

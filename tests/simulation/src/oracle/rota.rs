@@ -3,6 +3,8 @@
 //!
 //! Slow and obvious on purpose. It knows three words, because the brake is allowed to hold more than it must.
 
+mod restored;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -111,6 +113,10 @@ pub(super) struct Rota {
     asked: Option<Timestamp>,
     /// Until when answers overlapped that said different things.
     pub(super) unsure_until: Option<Timestamp>,
+    /// Whether nothing was read since the table was restored.
+    unread: bool,
+    /// When it was first read after that.
+    reread: Option<Timestamp>,
     /// When the last read failed.
     failed: Option<Timestamp>,
     /// When Dutykey itself is away, for so long that it notices.
@@ -144,8 +150,9 @@ impl Rota {
     ) {
         if self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) {
             // Two reads at once: either may be the newer one.
-            self.unsure_until = Some(plus(now, minutes(10)));
+            self.unsure_until = self.unsure_until.max(Some(plus(now, minutes(10))));
         }
+        self.reads_again(now, recorded);
         let first = self.first.is_none();
         let removed: Vec<Duty> = self
             .duties
@@ -246,6 +253,7 @@ impl Rota {
 
     /// Whoever has just read it has died: what is new in it may be on record only at `recorded`.
     pub(super) fn forgets(&mut self, now: Timestamp, recorded: Timestamp) {
+        self.rereads(now, recorded);
         for known in self.duties.values_mut().filter(|known| plus(known.again, minutes(1)) > now) {
             known.again = known.again.max(recorded);
         }
@@ -331,7 +339,7 @@ impl Rota {
             return self.ever(user, at, terms).min(Sure::Maybe);
         }
         let sure = self.ever(user, at, terms);
-        if self.unsure_until.is_some_and(|until| at < until) { sure.min(Sure::Maybe) } else { sure }
+        if self.unread || self.unsure_until.is_some_and(|until| at < until) { sure.min(Sure::Maybe) } else { sure }
     }
 
     fn ever(&self, user: usize, at: Timestamp, terms: &Terms) -> Sure {

@@ -218,8 +218,12 @@ impl Oracle {
         let disturbed = self.is_disturbed(seat.app, plus(now, seconds(-60)), now);
         let deadline = i64::try_from(crate::world::app::DEADLINE).unwrap_or(10);
         let over = plus(now, seconds(deadline + if disturbed { 0 } else { 27 } + i64::from(lasts)));
+        if self.stands_still(now) {
+            self.violated("P10", now, format!("{seat} is called while the restored table stands still (R18)"));
+        }
         self.in_flight.retain(|call| call.over > now);
-        if let Some(other) = self.in_flight.iter().find(|call| call.seat == seat) {
+        let other = self.in_flight.iter().find(|call| call.seat == seat);
+        if let Some(other) = other.filter(|_| !self.is_met_anew_by(&seat.account)) {
             let begun = rfc3339(other.begun);
             self.violated("P10", now, format!("{seat} is called while the call of {begun} may still act (R1)"));
         }
