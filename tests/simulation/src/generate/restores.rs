@@ -1,5 +1,5 @@
-//! Tables that are put back to a backup while people hold access. Drawn last and from a chance of its own, so that everything
-//! else of a seed stays as it is.
+//! Tables that are put back to a backup while people hold access. Drawn last and from a chance of its own, so that
+//! everything else of a seed stays as it is.
 
 use super::{one_in, troubles};
 use crate::plan::{Happening, Plan, Second};
@@ -48,16 +48,15 @@ fn restore(chance: &mut fastrand::Rng, plan: &Plan, over: Second) -> Option<(Sec
     (fits && !meets(plan, backup.saturating_sub(SLOW), at)).then_some((backup, at, lasts))
 }
 
-/// Whether somebody may be met for the first time between the two, by their rota, by another address or by another profile:
-/// the table forgets who they are, and meets them as somebody else while what they held ends.
+/// Whether somebody may be met for the first time between the two, by their rota, by another address or by another
+/// profile: the table forgets who they are, and meets them as somebody else while what they held ends.
 fn meets(plan: &Plan, from: Second, to: Second) -> bool {
     let between = |at: Second| from <= at && at <= to;
     let shown = |announced: Second, begins: Second| announced.max(begins.saturating_sub(HORIZON));
     let first = |person: usize| {
         let shifts = plan.rotations.iter().flat_map(|rotation| &rotation.shifts);
         let laid = plan.rotations.iter().flat_map(|rotation| &rotation.overrides);
-        let shifts =
-            shifts.filter(|shift| shift.user == Some(person)).map(|shift| shown(shift.announced, shift.from));
+        let shifts = shifts.filter(|shift| shift.user == Some(person)).map(|shift| shown(shift.announced, shift.from));
         let laid = laid.filter(|laid| laid.user == person).map(|laid| shown(laid.announced, laid.from));
         shifts.chain(laid).min()
     };

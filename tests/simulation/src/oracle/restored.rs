@@ -1,5 +1,5 @@
-//! A table that is put back to a backup and rebuilt: what it has forgotten by that, what it must not have forgotten, and that
-//! nothing happens until it is let go on.
+//! A table that is put back to a backup and rebuilt: what it has forgotten by that, what it must not have forgotten, and
+//! that nothing happens until it is let go on.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,8 @@ impl Restored {
 }
 
 impl Oracle {
-    /// The table is as it was at `backup`, with the evidence that it had until now, and stands still until `latest` at the
-    /// latest. Nothing has to be on time until it goes on.
+    /// The table is as it was at `backup`, with the evidence that it had until now, and stands still until `latest` or
+    /// less long. Nothing has to be on time until it goes on.
     pub(crate) fn restored(&mut self, backup: Timestamp, now: Timestamp, latest: Timestamp, records: Vec<String>) {
         self.look(now);
         // When it goes on, everybody is looked at by a sweep of the next tick.
@@ -74,8 +74,8 @@ impl Oracle {
         self.restores.iter().any(|restored| restored.at <= now && lasts(restored))
     }
 
-    /// Whether the person was first met after a backup to which the table was put back: by design they are somebody else from
-    /// then on, and what they held as whom they were before ends.
+    /// Whether the person was first met after a backup to which the table was put back: by design they are somebody else
+    /// from then on, and what they held as whom they were before ends.
     pub(super) fn is_met_anew(&self, person: usize) -> bool {
         let Some(shown) = self.shown.get(&person) else { return false };
         // A platform's answer is on record a while after it came.

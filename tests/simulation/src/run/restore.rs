@@ -1,6 +1,6 @@
 //! The table is put back to a backup while people hold access, and what is done about it, as the README says: it stands
-//! still, gets what it lacks of the copy of its evidence, the configuration is applied again, rotas are read, and then it is
-//! let go on.
+//! still, gets what it lacks of the copy of its evidence, the configuration is applied again, rotas are read, and then
+//! it is let go on.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -84,11 +84,7 @@ impl Course {
                 Stage::StandingStill
             }
             Some(Stage::StandingStill) => {
-                if self.goes_on(latest).await? {
-                    Stage::Over
-                } else {
-                    Stage::StandingStill
-                }
+                if self.goes_on(latest).await? { Stage::Over } else { Stage::StandingStill }
             }
             Some(Stage::Over) => Stage::Over,
         };
@@ -140,7 +136,8 @@ impl Course {
                     for Recovered { copy, met, .. } in self.ledger.rebuild(chain, &end, items, now).await? {
                         let met = if met { "" } else { ", whom the backup does not know" };
                         self.world.struck("table: a hold is rebuilt");
-                        self.world.tell(|| format!("{} of {}{met} is rebuilt: {:?}", copy.key, copy.person, copy.state));
+                        let (person, state) = (&copy.person, copy.state);
+                        self.world.tell(|| format!("{} of {person}{met} is rebuilt: {state:?}", copy.key));
                     }
                 }
             }
@@ -166,7 +163,8 @@ impl Course {
         Ok(true)
     }
 
-    /// Whether a rotation does not count as it is now: it was not read since, or not planned, or the brake holds something.
+    /// Whether a rotation does not count as it is now: it was not read since, or not planned, or the brake holds some of
+    /// it.
     async fn unplanned(&self, since: Timestamp) -> anyhow::Result<bool> {
         let (followed, _) = self.ledger.followed().await?;
         let waits = |head: &RotationHead| {

@@ -1,5 +1,5 @@
-//! What becomes of a rotation's views where the table is put back to a backup: what was read since counts from the next read
-//! on, as if it were new, and until then nothing of the rotation is sure.
+//! What becomes of a rotation's views where the table is put back to a backup: what was read since counts from the next
+//! read on, as if it were new, and until then nothing of the rotation is sure.
 
 use jiff::Timestamp;
 
