@@ -12,6 +12,7 @@ use dutykey_policy::profile::Profile;
 use dutykey_policy::roll::Roll;
 use dutykey_policy::time::{later, millis_between};
 use dutykey_policy::wants::{Freshness, Rules, Slot};
+use futures_util::future::try_join4;
 use jiff::Timestamp;
 
 use crate::lease;
@@ -66,8 +67,6 @@ impl Snapshot {
         enrollments: &[Enrollment],
         now: Timestamp,
     ) -> Result<Option<Self>, StoreError> {
-        let Some(configured) = rules.installation().await? else { return Ok(None) };
-        let ids: BTreeSet<ProfileId> = enrollments.iter().map(|e| e.profile.clone()).collect();
         let rotations: BTreeSet<RotationId> = enrollments
             .iter()
             .filter_map(|e| match &e.origin {
@@ -75,15 +74,22 @@ impl Snapshot {
                 Origin::Request(_) | Origin::BreakGlass(_) => None,
             })
             .collect();
-        let profiles = rules.profiles(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let rotations: Vec<RotationId> = rotations.into_iter().collect();
+        // Everything that hangs on nothing but the enrollments is read at once.
+        let read = try_join4(rules.installation(), rules.pulse(), rules.blocks(), rota.heads(&rotations));
+        let (configured, pulse, blocks, heads) = read.await?;
+        let Some(configured) = configured else { return Ok(None) };
+        let installation = configured.installation;
+        // From the installation, so that both are of one version: it may change between two reads.
+        let enrolls = |profile: &&Profile| enrollments.iter().any(|enrollment| enrollment.profile == profile.id);
+        let profiles: Vec<Profile> = installation.profiles.iter().filter(enrolls).cloned().collect();
         let bounds = versions(enrollments, &profiles);
-        let pulse = rules.pulse().await?;
         Ok(Some(Self {
-            installation: configured.installation,
+            installation,
             profiles: profiles.into_iter().map(|profile| (profile.id.clone(), profile)).collect(),
             bounds: if bounds.is_empty() { Vec::new() } else { rules.versions(&bounds).await? },
-            heads: rota.heads(&rotations.into_iter().collect::<Vec<_>>()).await?,
-            blocks: rules.blocks().await?,
+            heads,
+            blocks,
             roll: None,
             resumed_at: resumed_at(&pulse, now),
             standstill: pulse.standstill,

@@ -10,6 +10,7 @@ use dutykey_policy::installation::{Installation, Rotations, Source};
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::View;
 use dutykey_policy::time::{Span, earlier, later};
+use futures_util::future::join;
 use jiff::Timestamp;
 
 use crate::ports::clock::{Chance, Clock, trusted, within};
@@ -76,16 +77,17 @@ impl Syncer {
     /// # Errors
     /// Those of the table.
     pub async fn sync(&self, source: &SourceId, rotation: Option<&str>) -> Result<(), StoreError> {
-        if let Some(standstill) = self.rules.pulse().await?.unrebuilt() {
+        let (pulse, configured) = join(self.rules.pulse(), self.rules.installation()).await;
+        // A standstill is said whatever a restored table has of the configuration.
+        if let Some(standstill) = pulse?.unrebuilt() {
             tracing::warn!(source.id = %source, "`{source}` is not read: {standstill}");
             return Ok(());
         }
-        let Some(configured) = self.rules.installation().await? else { return Ok(()) };
+        let Some(configured) = configured? else { return Ok(()) };
         trusted(self.clock.as_ref())?;
         let installation = configured.installation;
         let about_people = installation.about_people();
         let Some(source) = installation.sources.iter().find(|known| known.id == *source) else { return Ok(()) };
-        let profiles = self.rules.all_profiles().await?;
         let platform = self.platforms.platform(source).await;
         let every = installation.sync.directory_every;
         let (mut directory, listed) = self.refresh(source, platform.as_ref().ok(), every, rotation.is_none()).await?;
@@ -95,7 +97,7 @@ impl Syncer {
                 Ok(id) => vec![(id, None)],
                 Err(_) => return Ok(()),
             },
-            None => self.watched(source, &profiles, listed).await?,
+            None => self.watched(source, &installation.profiles, listed).await?,
         };
         let deadline = later(self.clock.now(), SOURCE_DEADLINE);
         for (id, name) in self.begun_anywhere(rotations) {
@@ -116,8 +118,8 @@ impl Syncer {
             if asked > 0 {
                 self.witness.saw(&Event::PlatformAsked(asked));
             }
-            let profiles =
-                profiles.iter().filter(|profile| profile.enrolls(&id) && !source.retiring).cloned().collect();
+            let enrolls = |profile: &&Profile| profile.enrolls(&id) && !source.retiring;
+            let profiles = installation.profiles.iter().filter(enrolls).cloned().collect();
             let directory = &directory;
             let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {

@@ -152,6 +152,7 @@ struct Ticks {
     /// Whether ticks are missing by the plan since one has run.
     missed: bool,
     dues: Dues,
+    /// How many writes there were when it was last looked at what is due.
     looked_at: u64,
 }
 
@@ -316,10 +317,11 @@ impl Course {
         ticks.next = later(ticks.next, MINUTE);
     }
 
-    /// Looks at what is due, where anything has happened since it was last looked at.
+    /// Looks at what is due, where anything was written since that may have moved it.
     async fn look(&self, ticks: &mut Ticks) {
-        if ticks.looked_at != self.world.steps() {
-            (ticks.dues, ticks.looked_at) = (Dues::look(&self.client).await, self.world.steps());
+        let writes = self.world.writes.count();
+        if ticks.looked_at != writes {
+            (ticks.dues, ticks.looked_at) = (Dues::look(&self.client).await, writes);
         }
     }
 

@@ -86,7 +86,8 @@ pub struct Configured {
 /// The power to read what decisions are made with.
 #[async_trait]
 pub trait ReadRules: Send + Sync {
-    /// The installation; `None` before the first one was applied.
+    /// The installation, all of one version; `None` before the first one was applied. Whoever needs profiles beside it
+    /// takes its own: what is read apart may be of another version.
     async fn installation(&self) -> Result<Option<Configured>, StoreError>;
 
     /// The same without its profiles, for whoever needs none of them: a company may have hundreds.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use dutykey_engine::ports::rota::{ReadRota, RotationChange, RotationHead, WriteRota};
 use dutykey_engine::ports::rules::{Pulse, ReadDue as _, ReadRules, WritePulse, WriteRules};
 use dutykey_engine::ports::sweep::Among;
+use dutykey_engine::snapshot::Snapshot;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{Installation, Link};
 use dutykey_policy::profile::{Automatic, Mode, Profile, SelfOverride};
+use dutykey_policy::wants::Rules as _;
 
-use crate::harness::{World, is_changed, nine, world};
+use crate::harness::{World, enrollment, is_changed, nine, world};
 
 pub(crate) fn profile(id: &str) -> Profile {
     Profile {
@@ -135,6 +137,23 @@ async fn r17_what_changes_gets_a_version_and_its_people_are_planned_again() {
     assert_eq!(world.store.configure(2, &wanted, nine()).await, Ok(3));
     let back = world.store.all_profiles().await.unwrap();
     assert_eq!(back.last().map(|p| (p.id.as_str(), p.version)), Some(("c", 1)), "it says what its last version said");
+}
+
+#[tokio::test]
+async fn a_look_asks_for_the_head_of_the_configuration_once() {
+    let world = world().await;
+    world.store.configure(0, &installation(&["a", "b"]), nine()).await.unwrap();
+    let enrolled = [enrollment(&world.somebody(1).await, "a")];
+    let look = || Snapshot::read(&world.store, &world.store, &enrolled, nine());
+    // The first one learns what never changes.
+    look().await.unwrap();
+    let (snapshot, requests) = world.requests_of(look()).await;
+    let snapshot = snapshot.unwrap().expect("a configuration is in force");
+    let has = |id: &str| snapshot.profile(&id.parse().unwrap()).is_some();
+    assert_eq!((has("a"), has("b")), (true, false), "what somebody is enrolled in, and nothing else");
+    // The configuration's head and the pulse, the blocks, the rotation's head.
+    let expected = [("GetItem", 2), ("Query", 1), ("BatchGetItem", 1)];
+    assert_eq!(requests, expected.map(|(operation, times)| (operation.to_owned(), times)).into());
 }
 
 /// Marks the rotations as planned, as a sync does.

@@ -8,6 +8,7 @@ pub mod platform;
 pub mod queue;
 pub mod table;
 pub mod time;
+pub mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,6 +25,7 @@ use crate::oracle::Oracle;
 use crate::plan::{Happening, Plan, Second};
 use life::Lives;
 use time::WorldClock;
+use writes::Writes;
 
 const BRAKED: &str = "the brake holds";
 
@@ -35,6 +37,8 @@ pub struct World {
     pub clock: WorldClock,
     /// Who is at work, and who dies.
     pub lives: Lives,
+    /// What the table was written.
+    pub writes: Writes,
     /// Who knows the truth, and checks every promise.
     oracle: Mutex<Oracle>,
     /// The table as it is, without faults: for the oracle and administrators.
@@ -72,6 +76,7 @@ impl World {
         };
         Self {
             lives: Lives::new(&plan),
+            writes: Writes::default(),
             oracle: Mutex::new(Oracle::new(&plan)),
             plan,
             clock,

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::World;
 use super::faults::TableTrouble;
+use super::writes::CountedTable;
 use crate::plan::Happening;
 
 /// The table's name.
@@ -23,7 +24,7 @@ pub const TABLE: &str = "dutykey";
 /// A table, through a client that has no time and no chance but the world's.
 #[must_use]
 pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
-    let inner = embedded.connector();
+    let inner = SharedHttpConnector::new(CountedTable::new(embedded.connector(), world.writes.clone()));
     let connector = if faults { SharedHttpConnector::new(FaultyTable { inner, world: world.clone() }) } else { inner };
     Store::new(client(connector, embedded, world), TABLE)
 }
