@@ -227,23 +227,25 @@ pub(crate) fn read(directory: &Path) -> anyhow::Result<(Copies, Vec<Fault>)> {
     Ok((copies, faults))
 }
 
-/// The records of one chain of a copy without fault, in their order and in the items in which they were copied.
+/// The records of one chain of a copy up to this one, in their order and in the items in which they were copied. What follows
+/// may be at fault.
 ///
 /// # Errors
 /// The directory or a file cannot be read.
-pub(crate) fn items(directory: &Path, chain: &Chain) -> anyhow::Result<Vec<Vec<String>>> {
+pub(crate) fn items(directory: &Path, chain: &Chain, last: u64) -> anyhow::Result<Vec<Vec<String>>> {
     let (mut items, mut next) = (BTreeMap::<u64, Vec<String>>::new(), 1);
     for path in files(&directory.join(copies::folder(chain)))? {
         let item = items.entry(number(&path)).or_default();
         for line in whole_lines(&content(&path)?) {
             let Place { seq } = serde_json::from_str(line).with_context(|| path.display().to_string())?;
             // What is held twice is the same.
-            if seq == next {
+            if seq == next && seq <= last {
                 item.push(line.to_owned());
                 next += 1;
             }
         }
     }
+    items.retain(|_, lines| !lines.is_empty());
     Ok(items.into_values().collect())
 }
 

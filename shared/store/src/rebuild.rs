@@ -11,6 +11,7 @@ use dutykey_engine::ports::ledger::{LivePerson, MAX_HOLDS, PersonHead, ReadLedge
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse as _};
 use dutykey_engine::ports::sweep::{Among, Sweep};
+use dutykey_policy::block::Denied;
 use dutykey_policy::evidence::copies::Copies;
 use dutykey_policy::evidence::{Chain, ChainHead, Draft};
 use dutykey_policy::hold::Hold;
@@ -185,13 +186,14 @@ impl Store {
         head: &ChainHead,
         items: &[Vec<String>],
         now: Timestamp,
-    ) -> Result<Vec<Recovered>, StoreError> {
+    ) -> Result<(Vec<Recovered>, Vec<Denied>), StoreError> {
         let mut parts = parts(chain, items)?;
         let surely = surely(head, &parts);
         parts.retain(|part| part.end.seq > surely);
-        self.rebuild_blocks(chain, surely, items).await?;
-        match chain {
-            Chain::Person(person) => self.rebuild_person(person, (head, surely), items, parts, now).await,
+        // A denial counts before any grant that it denies.
+        let denied = self.deny_again(chain, surely, items).await?;
+        let holds = match chain {
+            Chain::Person(person) => self.rebuild_person(person, (head, surely), items, parts, now).await?,
             Chain::Profile(_) | Chain::Rotation(_) | Chain::System => {
                 let mut end = head.clone();
                 for parts in parts.chunks(ITEMS) {
@@ -205,23 +207,35 @@ impl Store {
                     self.commit_all(chain, writes, &[]).await?;
                     end = last.end.clone();
                 }
-                Ok(Vec::new())
+                Vec::new()
             }
-        }
+        };
+        Ok((holds, denied))
     }
 
-    /// A denial counts before any grant that it denies.
-    async fn rebuild_blocks(&self, chain: &Chain, after: u64, items: &[Vec<String>]) -> Result<(), StoreError> {
+    /// Denies again what the records of the copy after this one deny, and lifts what they say was lifted; answers what is
+    /// denied. A block moves no chain, so that one which went another way than its copy loses none.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a record cannot be read.
+    pub async fn deny_again(
+        &self,
+        chain: &Chain,
+        after: u64,
+        items: &[Vec<String>],
+    ) -> Result<Vec<Denied>, StoreError> {
         let said = denials(after, items.iter().flatten().map(String::as_str));
         let said = said.map_err(|error| unreadable(&keys::evidence(chain, error.seq), error.problem))?;
+        let mut denied = Vec::new();
         for (id, block) in said {
-            let write = match block {
-                Some(block) => block_write(&block)?,
+            let write = match &block {
+                Some(block) => block_write(block)?,
                 None => Write::delete(keys::block(&id)),
             };
             self.commit_all(format!("block {id}"), vec![(For::Head, write)], &[]).await?;
+            denied.extend(block.map(|block| block.denied));
         }
-        Ok(())
+        Ok(denied)
     }
 
     async fn rebuild_person(
@@ -234,6 +248,8 @@ impl Store {
     ) -> Result<Vec<Recovered>, StoreError> {
         let known = self.load(id).await?;
         let mut head = known.as_ref().map_or_else(PersonHead::default, |live| live.head.clone());
+        // Of somebody first met since the backup there is nothing but what a run before this one has rebuilt.
+        let met = known.as_ref().filter(|live| live.person.email.is_some() || !live.person.users.is_empty());
         let Some(last) = parts.last().filter(|_| head.chain == *end) else {
             return Err(StoreError::Changed(id.to_string()));
         };
@@ -249,14 +265,13 @@ impl Store {
             let mut writes: Writes = batch.iter().map(|part| (For::Evidence, part.write.clone())).collect();
             if number == 0 {
                 writes.extend(self.hold_writes(late, at).await?);
-                if let Some(live) = &known {
-                    writes.extend(self.account_writes(&live.person, &found).await?);
+                if let Some(live) = met {
+                    writes.extend(self.identity_rebuilt(&live.person, &found).await?);
                 }
             }
             head = self.step(id, head.clone(), batch.last(), at, now, writes).await?;
         }
-        let met = known.is_some();
-        let recovered = |copy| Recovered { table: before(known.as_ref(), &copy), copy, met };
+        let recovered = |copy| Recovered { table: before(known.as_ref(), &copy), copy, met: met.is_some() };
         Ok(found.into_iter().map(recovered).collect())
     }
 
@@ -285,9 +300,10 @@ impl Store {
     }
 
     /// Makes the accounts of open holds those of their person, where they were found after the backup: without them the
-    /// holds would have no reason until they are found again. What belongs to somebody else by now stays theirs.
-    async fn account_writes(&self, person: &Person, holds: &[Hold]) -> Result<Writes, StoreError> {
-        let mut person = person.clone();
+    /// holds would have no reason until they are found again. What belongs to somebody else by now stays theirs. The
+    /// directory is asked again before anything begins: the person may have left since.
+    async fn identity_rebuilt(&self, person: &Person, holds: &[Hold]) -> Result<Writes, StoreError> {
+        let mut person = Person { active_at: None, ..person.clone() };
         let mut writes = Writes::new();
         for hold in holds.iter().filter(|hold| !hold.is_over()) {
             let (app, account) = (&hold.key.app, &hold.key.account);
@@ -301,10 +317,8 @@ impl Store {
             let free = Condition::Any(vec![Condition::new(), ours]);
             writes.push((For::Claim(app.clone()), Write::update(key, owned(&person.id)).when(free)));
         }
-        if !writes.is_empty() {
-            let [links, _] = identity_writes(&person)?;
-            writes.push((For::Record, links));
-        }
+        let [links, _] = identity_writes(&person)?;
+        writes.push((For::Record, links));
         Ok(writes)
     }
 

@@ -8,6 +8,7 @@ use dutykey_engine::ports::clock::Clock as _;
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{ReadRules as _, Standstill};
 use dutykey_engine::ports::summary::ReadSummary as _;
+use dutykey_policy::block::Denied;
 use dutykey_policy::evidence::{Chain, ChainHead, Fault};
 use dutykey_policy::hold::{Hold, Outcome, State};
 use dutykey_policy::id::{HoldKey, RotationId};
@@ -35,7 +36,10 @@ struct Rebuilt {
     holds: Vec<Recovered>,
     /// Open holds of chains that were left alone, by the copy.
     apart: Vec<Hold>,
+    denied: Vec<Denied>,
     faults: Vec<Fault>,
+    /// Whether something could not be done that another run may do.
+    unfinished: bool,
 }
 
 /// Rebuilds, or releases. `false` where a chain of the table, or of the copy, is at fault and was left alone, or nothing was
@@ -52,6 +56,11 @@ pub(crate) async fn run(options: &cli::Rebuild) -> anyhow::Result<bool> {
     let mut rebuilt = Rebuilt::default();
     if let Some(copy) = &options.copy {
         let (copies, faults) = copies::read(copy)?;
+        anyhow::ensure!(
+            copies.records() > 0,
+            "{} holds no evidence; name the directory above `system`",
+            copy.display()
+        );
         store.stand_still(WHY, now).await?;
         rebuilt.faults = faults;
         for (name, copied) in copies.heads() {
@@ -63,10 +72,15 @@ pub(crate) async fn run(options: &cli::Rebuild) -> anyhow::Result<bool> {
             // What stops one chain stops no other.
             if let Err(error) = chain.await {
                 rebuilt.faults.push(fault(name, copied.seq, &format!("{error:#}")));
+                rebuilt.unfinished = true;
             }
         }
     }
-    let standstill = store.rebuilt(WHY, now).await?;
+    // What is recorded before all is there goes another way than its copy.
+    let standstill = match rebuilt.unfinished {
+        true => store.stand_still(WHY, now).await?,
+        false => store.rebuilt(WHY, now).await?,
+    };
     if options.json {
         print_json(&document(&rebuilt, &standstill))?;
     } else {
@@ -88,13 +102,16 @@ async fn rebuild(
         Against::Differs(seq) => {
             let problem = "the table went another way than its copy, and was left alone";
             rebuilt.faults.push(fault(&chain.to_string(), seq, problem));
-            let lines = copies::items(copy, chain)?.concat();
-            let said = holds(lines.iter().map(String::as_str))?;
+            let items = copies::items(copy, chain, copied.seq)?;
+            rebuilt.denied.extend(store.deny_again(chain, 0, &items).await?);
+            let said = holds(items.iter().flatten().map(String::as_str))?;
             rebuilt.apart.extend(said.into_values().map(|rebuilt| rebuilt.hold).filter(|hold| !hold.is_over()));
         }
         Against::Behind(head) => {
-            let items = copies::items(copy, chain)?;
-            rebuilt.holds.extend(store.rebuild(chain, &head, &items, now).await?);
+            let items = copies::items(copy, chain, copied.seq)?;
+            let (holds, denied) = store.rebuild(chain, &head, &items, now).await?;
+            rebuilt.holds.extend(holds);
+            rebuilt.denied.extend(denied);
             rebuilt.chains += 1;
             rebuilt.records += copied.seq - head.seq;
         }
@@ -161,6 +178,7 @@ fn document(rebuilt: &Rebuilt, standstill: &Standstill) -> Value {
         "ok": rebuilt.faults.is_empty(), "standing_still_since": rfc3339(standstill.since),
         "chains": rebuilt.chains, "records": rebuilt.records,
         "holds": holds.collect::<Vec<_>>(), "faults": rebuilt.faults,
+        "denied": rebuilt.denied, "rebuilt": standstill.rebuilt,
         "left_alone": rebuilt.apart.iter().map(|copy| hold(copy, None, true)).collect::<Vec<_>>(),
     })
 }
@@ -188,6 +206,9 @@ fn print(rebuilt: &Rebuilt, data: &cli::Data) {
         }
         out!("{table}");
     }
+    for denied in &rebuilt.denied {
+        out!("denied again: {}", plain(&json!(denied).to_string()));
+    }
     for Fault { chain, seq, problem } in &rebuilt.faults {
         out!("NOT REBUILT: {}, record {seq}: {}", plain(chain), plain(problem));
     }
@@ -196,6 +217,10 @@ fn print(rebuilt: &Rebuilt, data: &cli::Data) {
         let mut table = crate::output::table(&headings);
         table.add_rows(rebuilt.apart.iter().map(|copy| row(copy, "another way")));
         out!("{table}");
+    }
+    if rebuilt.unfinished {
+        out!("Nothing is begun, ended or recorded until this is done: run it again.");
+        return;
     }
     out!("Nothing is begun or ended from now on. Look at this, let Dutykey read the rota, and then:");
     match &data.table {

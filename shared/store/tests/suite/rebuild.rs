@@ -89,7 +89,7 @@ async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
     let (chain, now) = (Chain::Person(ann.clone()), at("2026-11-23T12:00:00Z"));
     let head = copy.behind(&world, &chain).await;
     assert_eq!(head.seq, 2);
-    let found = world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
+    let (found, _) = world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
     let said: Vec<_> = found.iter().map(|one| (one.table.as_ref(), one.copy.state, &one.copy.key)).collect();
     assert_eq!(said, [(None, State::Held, &new.key), (Some(&old), over(old.clone()).state, &old.key)]);
 

@@ -133,7 +133,7 @@ impl Course {
                     self.world.oracle().violated("P9", now, what);
                 }
                 Against::Behind(end) => {
-                    for Recovered { copy, met, .. } in self.ledger.rebuild(chain, &end, items, now).await? {
+                    for Recovered { copy, met, .. } in self.ledger.rebuild(chain, &end, items, now).await?.0 {
                         let met = if met { "" } else { ", whom the backup does not know" };
                         self.world.struck("table: a hold is rebuilt");
                         let (person, state) = (&copy.person, copy.state);
