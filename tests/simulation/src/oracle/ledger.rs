@@ -137,7 +137,11 @@ pub async fn evidence(world: &Arc<World>, store: &Store) -> u64 {
     }
     let missing = oracle.missing_records(&text);
     if missing > 0 {
-        oracle.violated("P9", now, format!("{missing} records that were there before a restore are not there any more"));
+        oracle.violated(
+            "P9",
+            now,
+            format!("{missing} records that were there before a restore are not there any more"),
+        );
     }
     let mut attempts: BTreeMap<Seat, Vec<Timestamp>> = BTreeMap::new();
     let mut records = 0;

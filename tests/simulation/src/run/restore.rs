@@ -84,7 +84,11 @@ impl Course {
                 Stage::StandingStill
             }
             Some(Stage::StandingStill) => {
-                if self.goes_on(latest).await? { Stage::Over } else { Stage::StandingStill }
+                if self.goes_on(latest).await? {
+                    Stage::Over
+                } else {
+                    Stage::StandingStill
+                }
             }
             Some(Stage::Over) => Stage::Over,
         };
