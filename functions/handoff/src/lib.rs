@@ -22,7 +22,7 @@ pub async fn tick(ticker: &Ticker) -> Result<Ticked, TickError> {
 
 /// A restored table stands still before anything is sent. Where nobody can say whether it was, everything goes on: access
 /// that is late costs more than asking again in a minute.
-pub async fn notice_restore(store: &Store, at: Timestamp) {
+async fn notice_restore(store: &Store, at: Timestamp) {
     if let Err(error) = store.notice_restore(at).await {
         tracing::warn!(%error, "whether the table was restored from a backup could not be seen: {error}");
     }

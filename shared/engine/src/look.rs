@@ -160,8 +160,8 @@ impl Worker {
             return Ok(Round::Until(None));
         };
         if let Some(standstill) = snapshot.standstill.as_ref().filter(|_| !Bug::RestoreUnnoticed.is_chosen()) {
-            // What is due stays due, and the tick goes on finding it.
-            tracing::warn!(person.id = %id, "nothing is begun or ended for {id}: {standstill}");
+            // What is due stays due, and the tick goes on finding it, and says so once.
+            tracing::debug!(person.id = %id, "nothing is begun or ended for {id}: {standstill}");
             return Ok(Round::Until(None));
         }
         self.provide(&live, &mut snapshot).await;

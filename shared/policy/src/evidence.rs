@@ -119,7 +119,9 @@ pub struct Uncanonical {
     problem: String,
 }
 
-fn sha256(line: &str) -> String {
+/// The hash of a record, as the next one and the chain's head name it: SHA-256 of its line, in hexadecimal digits.
+#[must_use]
+pub fn sha256(line: &str) -> String {
     hex(&Sha256::digest(line.as_bytes()))
 }
 

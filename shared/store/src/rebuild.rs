@@ -13,18 +13,16 @@ use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse
 use dutykey_engine::ports::sweep::{Among, Sweep};
 use dutykey_policy::block::Denied;
 use dutykey_policy::evidence::copies::Copies;
-use dutykey_policy::evidence::{Chain, ChainHead, Draft};
+use dutykey_policy::evidence::{Chain, ChainHead, Draft, sha256};
 use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{PersonId, RotationId};
 use dutykey_policy::identity::{Account, Person};
 use dutykey_policy::look::Due;
 use dutykey_policy::rebuild::{Rebuilt, denials, holds};
-use dutykey_policy::rota::hex;
 use dutykey_policy::time::{earlier, rfc3339};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::Store;
 use crate::block::{block_write, chain_step};
@@ -347,10 +345,6 @@ fn released(standstill: &Standstill, actor: &str) -> Draft {
         after: Value::Null,
         why: Value::Null,
     }
-}
-
-fn sha256(line: &str) -> String {
-    hex(&Sha256::digest(line))
 }
 
 /// As the table knew it.

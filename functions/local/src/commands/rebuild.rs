@@ -220,6 +220,7 @@ fn print(rebuilt: &Rebuilt, data: &cli::Data) {
     }
     if rebuilt.unfinished {
         out!("Nothing is begun, ended or recorded until this is done: run it again.");
+        out!("What can never be done is given up with --without-copy, after all else was added.");
         return;
     }
     out!("Nothing is begun or ended from now on. Look at this, let Dutykey read the rota, and then:");

@@ -183,6 +183,12 @@ async fn r18_a_table_that_says_it_is_another_one_stands_still_until_it_is_releas
     assert_eq!(old.store.notice_restore(now).await.unwrap(), None, "it is the table that it says");
     put_back(&restored, old.everything().await).await;
     let standstill = restored.store.notice_restore(now).await.unwrap();
+    let described = restored.client.describe_table().table_name(&restored.table).send().await.unwrap();
+    if described.table.unwrap().table_id.is_none() {
+        // Amazon's DynamoDB Local gives tables no ID.
+        assert_eq!(standstill, None, "where tables have no ID nothing is noticed, and nothing stops");
+        return;
+    }
     assert_eq!(restored.store.pulse().await.unwrap().standstill, standstill);
     assert!(standstill.is_some_and(|it| it.why.contains("restored")), "it is another table");
     assert!(restored.store.may_record().await.is_err(), "what is recorded would go another way than its copy");
