@@ -226,6 +226,11 @@ impl Course {
             if now >= end {
                 break;
             }
+            // Whoever's time to act has come has been woken, and acts first: nothing may be left out before they have.
+            if self.waiting.borrow().iter().any(|at| *at <= now) {
+                tokio::task::yield_now().await;
+                continue;
+            }
             if later(hour.0, HOUR) <= now {
                 hour = (now, self.world.steps());
             }
