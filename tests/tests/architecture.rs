@@ -1,6 +1,6 @@
 //! The rules of the house, kept by the workspace's own metadata.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -185,6 +185,40 @@ fn nothing_beneath_policy_does_io() {
     assert!(beneath.contains("jiff"), "the test sees policy's dependencies: {beneath:?}");
     let io: Vec<_> = beneath.iter().filter(|name| DOES_IO.iter().any(|begin| name.starts_with(begin))).collect();
     assert!(io.is_empty(), "policy is pure; beneath it is {io:?}");
+}
+
+#[test]
+fn whoever_deploys_builds_what_the_functions_share_once() {
+    const FUNCTIONS: [&str; 7] = [
+        "access-requests",
+        "evidence-copy",
+        "handoff",
+        "provisioning",
+        "revocation",
+        "rotation-sync",
+        "webhook-ingest",
+    ];
+    // Cargo names what a crate is built with only in the tree of a single one.
+    let built = |name: &str| -> BTreeMap<String, String> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(root()).args(["tree", "--locked", "--package", name, "--edges", "normal"]);
+        let tree = cargo.args(["--prefix", "none", "--format", "{p}|{f}"]).output().unwrap();
+        assert!(tree.status.success(), "cargo tree: {}", String::from_utf8_lossy(&tree.stderr));
+        let lines = String::from_utf8(tree.stdout).unwrap();
+        let crates = lines.lines().filter_map(|line| line.trim_end_matches(" (*)").split_once('|'));
+        crates.map(|(package, features)| (package.to_owned(), features.to_owned())).collect()
+    };
+    let mut shared: BTreeMap<String, String> = BTreeMap::new();
+    for function in FUNCTIONS {
+        for (package, features) in built(function) {
+            let first = shared.entry(package.clone()).or_insert_with(|| features.clone());
+            assert_eq!(
+                *first, features,
+                "{package} has other features in {function} than in functions before it, so that it and all above it are \
+                 built twice: let shared/runtime/Cargo.toml ask for both"
+            );
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::IdentityCache;
-use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -29,14 +28,12 @@ pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
     Store::new(client(connector, embedded, world), TABLE)
 }
 
-/// A client that has no time and no chance but the world's, and signs nothing.
+/// A client that has no time and no chance but the world's.
 #[must_use]
 pub fn client(connector: SharedHttpConnector, embedded: &Embedded, world: &World) -> Client {
     let config = embedded
         .config()
         .identity_cache(IdentityCache::no_cache())
-        .allow_no_auth()
-        .auth_scheme_preference([AuthSchemeId::new("noAuth")])
         .time_source(world.clock.clone())
         .sleep_impl(world.clock.clone())
         .http_client(http_client_fn(move |_, _| connector.clone()));
