@@ -6,12 +6,12 @@ use axum::http::{StatusCode, Uri};
 use dutykey_engine::block::Denial;
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_policy::block::{Block, Denied, Reach};
-use dutykey_policy::time::{instant_text, to_millis};
+use dutykey_policy::time::instant_text;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::body::Body;
+use crate::body::{Body, instant};
 use crate::caller::{Administrator, Anyone};
 use crate::query::{Parameters, excerpt};
 use crate::{Api, Problem};
@@ -154,10 +154,7 @@ pub(crate) async fn place(
     if new.confirm != expected {
         return Err(Problem::Unconfirmed(excerpt(expected)));
     }
-    let until = new.until.as_deref().map(|text| {
-        let at: Result<Timestamp, _> = text.parse();
-        at.map(to_millis).map_err(|_| Problem::Field(format!("`until` is `{}`, not an instant", excerpt(text))))
-    });
+    let until = new.until.as_deref().map(|text| instant("until", text));
     let reach = match new.reach {
         ReachView::Revoke => Reach::Revoke,
         ReachView::Freeze => Reach::Freeze,

@@ -3,9 +3,12 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use dutykey_policy::time::to_millis;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
+use crate::query::excerpt;
 
 /// The longest body where nothing else is said, in bytes.
 pub(crate) const LONGEST: usize = 64 * 1_024;
@@ -26,4 +29,10 @@ impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for 
             Err(_) => Err(Problem::Json),
         }
     }
+}
+
+/// A field as an instant.
+pub(crate) fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
+    let at: Result<Timestamp, _> = text.parse();
+    at.map(to_millis).map_err(|_| Problem::Field(format!("`{name}` is `{}`, not an instant", excerpt(text))))
 }

@@ -28,6 +28,7 @@ mod profiles;
 mod query;
 mod report;
 mod requests;
+mod rotations;
 mod shifts;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::ports::rules::ReadRules;
 use dutykey_engine::profile::Profiles;
+use dutykey_engine::prolong::Leases;
 use dutykey_engine::request::Requests;
 use dutykey_store::Store;
 use utoipa_axum::router::OpenApiRouter;
@@ -103,6 +105,7 @@ pub(crate) struct Api {
     pub(crate) emergencies: Emergencies,
     pub(crate) again: Again,
     pub(crate) brakes: Brakes,
+    pub(crate) leases: Leases,
     pub(crate) profiles: Profiles,
     pub(crate) configurations: Configurations,
     pub(crate) identify: Arc<Identify>,
@@ -121,6 +124,14 @@ impl From<Ports> for Api {
             rolls: shared.clone(),
             rules: shared.clone(),
             clock: clock.clone(),
+        };
+        let leases = Leases {
+            rota: shared.clone(),
+            ledger: shared.clone(),
+            rules: shared.clone(),
+            queues: queues.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
         };
         let again = Again { ledger: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let emergencies = Emergencies {
@@ -148,7 +159,7 @@ impl From<Ports> for Api {
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
         let identify = Arc::new(identify);
-        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, identify, clock }
+        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, leases, identify, clock }
     }
 }
 
@@ -174,6 +185,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(lists::forecast))
         .routes(routes!(lists::holds))
         .routes(routes!(lists::rotations))
+        .routes(routes!(rotations::prolong))
         .routes(routes!(evidence::evidence))
         .routes(routes!(again::retry))
         .routes(routes!(overview::overview))

@@ -87,7 +87,8 @@ pub(crate) async fn rotations(State(api): State<Api>, _: Anyone, uri: Uri) -> An
     let parameters = Parameters::of(&uri, &["limit", "cursor"])?;
     let page = api.store.list_rotations(parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let page = page.map_err(|error| listing(error, &parameters))?;
-    let rotations = page.items.iter().map(RotationView::from).collect();
+    let mut why = api.store.prolonged_why(&page.items).await?;
+    let rotations = page.items.iter().map(|head| RotationView::new(head, why.remove(&head.id))).collect();
     Ok(Json(RotationsView { rotations, next: next(&page), unreadable: page.unreadable }))
 }
 

@@ -10,9 +10,11 @@ use dutykey_engine::configuration::ConfigurationError;
 use dutykey_engine::emergency::EmergencyError;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::profile::ProfileError;
+use dutykey_engine::prolong::LeaseError;
 use dutykey_engine::request::RequestError;
 use dutykey_policy::edit::EditRefusal;
 use dutykey_policy::emergency;
+use dutykey_policy::lease;
 use dutykey_policy::profile::MAX_PROFILES;
 use dutykey_policy::request::Refusal;
 use serde::Serialize;
@@ -64,6 +66,8 @@ pub enum Problem {
     Refused(Refusal),
     /// An emergency is not possible now, or not for this person.
     Emergency(emergency::Refusal),
+    /// A lease is not prolonged, or not until then.
+    Lease(lease::Refusal),
     /// It was said of what the brake holds before.
     SaidAlready(String),
     /// Nothing of a hold waits to be tried again.
@@ -151,6 +155,7 @@ impl Problem {
             Self::Forbidden(_) => Kind(StatusCode::FORBIDDEN, "forbidden", "Only others may do this"),
             Self::Refused(refusal) => refused(*refusal),
             Self::Emergency(refusal) => refused_in_emergency(*refusal),
+            Self::Lease(refusal) => refused_to_prolong(*refusal),
             Self::SaidAlready(_) => Kind(StatusCode::CONFLICT, "said-already", "It was said before"),
             Self::NothingWaits => Kind(StatusCode::CONFLICT, "nothing-waits-again", "Nothing waits to be tried again"),
             Self::NotEnrolled(_) => Kind(StatusCode::CONFLICT, "not-enrolled", "There is nothing to give back"),
@@ -220,6 +225,7 @@ impl Problem {
             Self::Forbidden(who) => format!("this is for {who}"),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Emergency(refusal) => refusal.to_string(),
+            Self::Lease(refusal) => refusal.to_string(),
             Self::NothingWaits => "nothing of it has failed, or it waits for its turn at the app".to_owned(),
             Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
             Self::Precondition(Precondition::Missing) => "send the header `if-match` with the `etag` of what you have \
@@ -264,6 +270,17 @@ fn refused_in_emergency(refusal: emergency::Refusal) -> Kind {
         emergency::Refusal::Reviewed => (StatusCode::CONFLICT, "reviewed-before"),
     };
     Kind(status, name, "It cannot be done in an emergency")
+}
+
+fn refused_to_prolong(refusal: lease::Refusal) -> Kind {
+    let (status, name) = match refusal {
+        lease::Refusal::NoLease => (StatusCode::CONFLICT, "no-lease"),
+        lease::Refusal::Fresh => (StatusCode::CONFLICT, "fresh-view"),
+        lease::Refusal::Past | lease::Refusal::TooFar | lease::Refusal::NotLater { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "wrong-end")
+        }
+    };
+    Kind(status, name, "The lease is not prolonged")
 }
 
 impl From<StoreError> for Problem {
@@ -315,6 +332,18 @@ impl From<BrakeError> for Problem {
             BrakeError::SaidAlready(..) => Self::SaidAlready(error.to_string()),
             BrakeError::OwnGain => Self::OwnGain(error.to_string()),
             BrakeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LeaseError> for Problem {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::NoRotation(id) => Self::NotFound(format!("rotation {}", excerpt(&id.to_string()))),
+            LeaseError::Refused(_, refusal) => Self::Lease(refusal),
+            LeaseError::Reason => Self::Field(error.to_string()),
+            LeaseError::OwnGain => Self::OwnGain(error.to_string()),
+            LeaseError::Store(error) => error.into(),
         }
     }
 }

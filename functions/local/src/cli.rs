@@ -40,6 +40,8 @@ pub enum Command {
     Explain(Explain),
     /// Lists, releases or discards changes that the brake holds.
     Brake(Brake),
+    /// Has the last view of a rotation stand for longer, whose platform does not answer.
+    Prolong(Prolong),
     /// Exports evidence, and verifies an export.
     Audit(Audit),
     /// Rebuilds a table that was restored from a backup, from the copy of its evidence, and then lets it go on.
@@ -242,6 +244,22 @@ pub enum BrakeCommand {
         #[command(flatten)]
         data: Data,
     },
+}
+
+/// Options of prolonging.
+#[derive(Debug, Args)]
+pub struct Prolong {
+    /// The rotation, `SOURCE:ID` or `SOURCE:ID@LEVEL`.
+    pub rotation: RotationId,
+    /// Until when (RFC 3339): later than it stands now, and at most 24 hours ahead.
+    #[arg(long)]
+    pub until: Timestamp,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// The table.
+    #[command(flatten)]
+    pub data: Data,
 }
 
 /// What to do with evidence.

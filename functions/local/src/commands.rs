@@ -15,6 +15,7 @@ pub(crate) mod check;
 pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;
+pub(crate) mod prolong;
 mod reads;
 pub(crate) mod rebuild;
 pub(crate) mod remote;

@@ -78,14 +78,14 @@ pub enum By {
 }
 
 impl By {
-    fn actor(&self) -> String {
+    pub(crate) fn actor(&self) -> String {
         match self {
             Self::CommandLine => "cli".to_owned(),
             Self::Administrator(person) => person.to_string(),
         }
     }
 
-    fn from(&self) -> String {
+    pub(crate) fn from(&self) -> String {
         match self {
             Self::CommandLine => "from the command line".to_owned(),
             Self::Administrator(person) => format!("by {person}"),

@@ -188,7 +188,8 @@ impl Syncer {
         Ok(())
     }
 
-    /// Has everybody looked at whose access hangs on this rotation now: its lease is over, or it is fresh again.
+    /// Has everybody looked at whose access hangs on this rotation now: its lease is over or was prolonged, or it is
+    /// fresh again.
     pub(crate) async fn touch(&self, rotation: &RotationId, now: Timestamp) -> Result<(), StoreError> {
         let known = self.rota.known(rotation, at_hand(now)).await?;
         let everybody: Vec<UserId> = users(known.iter().map(|known| &known.shift)).into_iter().cloned().collect();

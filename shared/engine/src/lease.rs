@@ -1,10 +1,11 @@
-//! The lease of a stale view: how far it has run down, and when to look at it again.
+//! The lease of a stale view: how far it has run down, and when to look at it again. One that was prolonged runs down until
+//! its new end.
 
 use std::time::Duration;
 
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
-use dutykey_policy::time::{earlier, later};
+use dutykey_policy::time::{earlier, later, millis_between};
 use dutykey_policy::wants::Freshness;
 use jiff::Timestamp;
 
@@ -35,16 +36,17 @@ pub(crate) fn shortest<'a>(profiles: impl IntoIterator<Item = &'a Profile>) -> D
         .unwrap_or(DEFAULT)
 }
 
-fn stages(fresh_at: Timestamp, profiles: &[Profile]) -> [(Stage, Timestamp); 3] {
-    let lease = shortest(profiles);
-    let (half, end) = (later(fresh_at, lease / 2), later(fresh_at, lease));
+fn stages(view: Freshness, profiles: &[Profile]) -> [(Stage, Timestamp); 3] {
+    let end = view.lease_end(shortest(profiles));
+    let lasts = Duration::from_millis(millis_between(view.fresh_at, end).unsigned_abs());
+    let half = later(view.fresh_at, lasts / 2);
     [(Stage::Half, half), (Stage::Last, earlier(end, LAST_WARNING).max(half)), (Stage::Over, end)]
 }
 
 /// How far the lease has run down at `now`. A view that was never read has none to run down.
-pub(crate) fn stage(fresh_at: Option<Timestamp>, profiles: &[Profile], now: Timestamp) -> Stage {
-    let Some(fresh_at) = fresh_at else { return Stage::Fresh };
-    stages(fresh_at, profiles).into_iter().rev().find(|(_, at)| *at <= now).map_or(Stage::Fresh, |(stage, _)| stage)
+pub(crate) fn stage(view: Option<Freshness>, profiles: &[Profile], now: Timestamp) -> Stage {
+    let Some(view) = view else { return Stage::Fresh };
+    stages(view, profiles).into_iter().rev().find(|(_, at)| *at <= now).map_or(Stage::Fresh, |(stage, _)| stage)
 }
 
 /// Whether the lease of one of the profiles, which by what was known `before` lasted beyond `since`, is over by what is
@@ -64,13 +66,16 @@ pub(crate) fn ended(
 pub(crate) fn due(
     boundary: Option<Timestamp>,
     lock: Option<Timestamp>,
-    fresh_at: Timestamp,
+    view: Option<Freshness>,
     profiles: &[Profile],
     now: Timestamp,
 ) -> Option<Due> {
-    let ends =
-        profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| later(fresh_at, rule.lease)));
-    let lease = stages(fresh_at, profiles).into_iter().map(|(_, at)| at).chain(ends).filter(|at| *at > now).min();
+    let leases = || profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease));
+    let runs_down = |view: Freshness| {
+        let stages = stages(view, profiles).into_iter().map(|(_, at)| at);
+        stages.chain(leases().map(move |lease| view.lease_end(lease))).filter(|at| *at > now).min()
+    };
+    let lease = view.and_then(runs_down);
     let due = |at: Timestamp, cause: &str| Due { at, cause: cause.to_owned() };
     let lease = lease.map(|at| due(at, "lease"));
     [boundary.map(|at| due(at, "boundary")), lock.map(|at| due(at, "lock")), lease]

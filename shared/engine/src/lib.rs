@@ -23,6 +23,7 @@ mod lock;
 pub mod look;
 pub mod ports;
 pub mod profile;
+pub mod prolong;
 pub mod request;
 mod settle;
 pub mod snapshot;

@@ -70,6 +70,9 @@ impl Syncer {
             failed_at: None,
             failure: None,
             told_stale: 0,
+            // The lease begins anew, and what prolonged the last one is over with it.
+            prolonged_until: None,
+            prolonged_why: None,
             digest: said,
             gaps: scope.gaps(&view, GAPS_KEPT, now).take(MOST_GAPS).collect(),
             window: Some(view.window),
@@ -98,7 +101,8 @@ impl Syncer {
         if let Some(known) = &known {
             self.locks(scope, known, &mut change).await?;
         }
-        change.head.due = lease::due(boundary(&view.shifts, now), change.head.next_lock(), now, &scope.profiles, now);
+        let (lock, fresh) = (change.head.next_lock(), freshness(&change.head, None));
+        change.head.due = lease::due(boundary(&view.shifts, now), lock, fresh, &scope.profiles, now);
         let next = self.rota.change_rotation(&change).await?;
         // A boundary is read a little before it comes, which is the tick's but for one so near that it has looked past it;
         // what follows a lock is found when it ends.
@@ -237,7 +241,9 @@ impl Syncer {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.witness.saw(&Event::ViewFailed { rotation: head.id.clone(), because: error.to_string() });
-        let stage = lease::stage(head.fresh_at, &scope.profiles, now);
+        // People are told by the lease itself, whatever a pause of our own adds to it.
+        let view = freshness(&head, None);
+        let stage = lease::stage(view, &scope.profiles, now);
         let known = self.rota.known(&head.id, at_hand(now)).await?;
         let mut change = RotationChange {
             expected: head.generation,
@@ -263,19 +269,18 @@ impl Syncer {
             ));
         }
         if stage as u8 > head.told_stale {
-            let end =
-                head.fresh_at.map(|fresh| rfc3339(later(fresh, lease::shortest(&scope.profiles)))).unwrap_or_default();
+            let end = view.map(|view| rfc3339(view.lease_end(lease::shortest(&scope.profiles)))).unwrap_or_default();
             let text = format!(
                 "{} could not be read ({error}). Its last view stands until {end}; then its access ends.",
                 head.id
             );
-            let id = format!("stale/{}/{}/{}", head.id, stage as u8, head.fresh_at.map(rfc3339).unwrap_or_default());
+            let id = format!("stale/{}/{}/{end}", head.id, stage as u8);
             change.notices.push(Notice { id, topic: Topic::Stale, at: now, text, failures: 0, due: now });
         }
         self.locks(scope, &known, &mut change).await?;
         // A read that failed well before a boundary takes nothing from the one that comes as late as possible.
-        let (fresh, lock) = (head.fresh_at.unwrap_or(now), change.head.next_lock());
-        change.head.due = lease::due(boundary(&standing(&known), now), lock, fresh, &scope.profiles, now);
+        let lock = change.head.next_lock();
+        change.head.due = lease::due(boundary(&standing(&known), now), lock, view, &scope.profiles, now);
         let next = self.rota.change_rotation(&change).await?;
         // The tick has the rotation read a little before; whether a lease is over is found when it is.
         self.again(next.due.as_ref(), &next.id, now).await;

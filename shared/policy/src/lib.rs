@@ -27,6 +27,7 @@ pub mod hold;
 pub mod id;
 pub mod identity;
 pub mod installation;
+pub mod lease;
 pub mod lock;
 pub mod look;
 pub mod portable;

@@ -35,6 +35,7 @@
 //! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
 //! | | `DIRECTORY`, `DOCUMENT#<id>#<part>` | users and teams as last read | get, query by prefix |
 //! | `ROTATION#<rotation>` | `DAY#<date>` | the known shifts that start on this UTC day | query by range |
+//! | | `TEXT#<digest>` | why its leases were prolonged, which can be erased | batch get |
 //! | | `EVIDENCE#<seq>` | records of the rotation's chain | |
 //! | `LINK#<source>#<user>` | `LINK` | who the user is | batch get |
 //! | `REQUEST#<id>` | `REQUEST` | whose request it is | get |
@@ -531,7 +532,7 @@ pub fn directory(id: &SourceId) -> Key {
     key(source(id), "DIRECTORY")
 }
 
-/// The partition of a rotation's shifts and evidence.
+/// The partition of a rotation's shifts, texts and evidence.
 #[must_use]
 pub fn rotation(id: &RotationId) -> String {
     format!("ROTATION#{}", part(&id.to_string()))
@@ -544,6 +545,12 @@ pub const DAYS: &str = "DAY#";
 #[must_use]
 pub fn day(id: &RotationId, date: &str) -> Key {
     key(rotation(id), format!("{DAYS}{date}"))
+}
+
+/// Why the leases of a rotation were prolonged, by its digest.
+#[must_use]
+pub fn rotation_text(id: &RotationId, digest: &str) -> Key {
+    key(rotation(id), format!("TEXT#{}", part(digest)))
 }
 
 /// The UTC day on which an instant lies, `2026-11-23`.

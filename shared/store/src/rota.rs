@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::{Directory, ReadRota, RotationChange, RotationHead, UserLink, WriteRota};
-use dutykey_policy::evidence::{Chain, ChainHead, Draft};
+use dutykey_policy::evidence::{Chain, ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::Doubt;
 use dutykey_policy::rota::KnownShift;
@@ -13,13 +13,14 @@ use dutykey_policy::time::Span;
 use serde_json::{Value, json};
 
 use crate::Store;
-use crate::codec::{Item, number};
+use crate::codec::{Item, decode, number};
 use crate::commit::{For, Writes};
 use crate::evidence::{appended, chain_attribute, ends_at};
 use crate::io::{MAX_TRANSACTION, Query, Sort};
 use crate::keys;
 use crate::ledger::{due, listed, read};
 use crate::link::owner;
+use crate::notice::expiry;
 use crate::write::{Condition, Write};
 
 /// So many days are written ahead of a change that is too large for one transaction.
@@ -70,24 +71,13 @@ fn heads(items: impl IntoIterator<Item = Item>) -> Vec<RotationHead> {
 #[async_trait]
 impl WriteRota for Store {
     async fn change_rotation(&self, change: &RotationChange) -> Result<RotationHead, StoreError> {
-        let id = &change.head.id;
-        let mut days = match &change.known {
-            Some(known) => self.day_writes(id, known).await?,
-            None => Vec::new(),
-        };
-        let chain = Chain::Rotation(id.clone());
-        let mut end = change.head.chain.clone();
-        let mut evidence = appended(&chain, &end, change.at, &change.evidence)?;
-        while 1 + days.len() + evidence.writes.len() + change.notices.len() > MAX_TRANSACTION && !days.is_empty() {
-            let ahead = days.split_off(days.len().saturating_sub(DAYS_AHEAD));
-            end = self.days_ahead(change, &end, ahead).await?;
-            evidence = appended(&chain, &end, change.at, &change.evidence)?;
-        }
-        let head = RotationHead { generation: change.expected + 1, chain: evidence.head, ..change.head.clone() };
-        let mut writes: Writes = vec![(For::Head, head_write(&head)?.when(as_read(change.expected, &end)))];
-        writes.extend(days.into_iter().map(|day| (For::Record, day.when(Condition::known_version()))));
-        writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
-        self.commit_all(format!("rotation {id}"), writes, &change.notices).await.map(|_| head)
+        self.change_with(change, None).await
+    }
+
+    async fn change_rotation_because(&self, change: &RotationChange, why: &Sealed) -> Result<RotationHead, StoreError> {
+        let text = Write::save(keys::rotation_text(&change.head.id, &why.digest()), why)?;
+        let text = text.with(keys::TTL, number(expiry(change.at))).when(Condition::known_version());
+        self.change_with(change, Some(text)).await
     }
 
     async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError> {
@@ -100,6 +90,46 @@ impl WriteRota for Store {
 }
 
 impl Store {
+    /// Why the leases of these rotations were prolonged; of those of which that is known and was not erased.
+    ///
+    /// # Errors
+    /// The table cannot be used, or a record cannot be read.
+    pub async fn prolonged_why(&self, heads: &[RotationHead]) -> Result<BTreeMap<RotationId, String>, StoreError> {
+        let key = |head: &RotationHead| Some(keys::rotation_text(&head.id, head.prolonged_why.as_deref()?));
+        let mut found = self.batch_get(heads.iter().filter_map(key).collect::<Vec<_>>()).await?;
+        let mut texts = BTreeMap::new();
+        for head in heads {
+            if let Some(item) = key(head).and_then(|key| found.remove(&key)) {
+                texts.insert(head.id.clone(), decode::<Sealed>(item)?.text);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Makes a change, its evidence and the text that belongs to it one transaction.
+    async fn change_with(&self, change: &RotationChange, text: Option<Write>) -> Result<RotationHead, StoreError> {
+        let id = &change.head.id;
+        let mut days = match &change.known {
+            Some(known) => self.day_writes(id, known).await?,
+            None => Vec::new(),
+        };
+        let chain = Chain::Rotation(id.clone());
+        let mut end = change.head.chain.clone();
+        let mut evidence = appended(&chain, &end, change.at, &change.evidence)?;
+        let beside = 1 + usize::from(text.is_some()) + change.notices.len();
+        while beside + days.len() + evidence.writes.len() > MAX_TRANSACTION && !days.is_empty() {
+            let ahead = days.split_off(days.len().saturating_sub(DAYS_AHEAD));
+            end = self.days_ahead(change, &end, ahead).await?;
+            evidence = appended(&chain, &end, change.at, &change.evidence)?;
+        }
+        let head = RotationHead { generation: change.expected + 1, chain: evidence.head, ..change.head.clone() };
+        let mut writes: Writes = vec![(For::Head, head_write(&head)?.when(as_read(change.expected, &end)))];
+        writes.extend(days.into_iter().map(|day| (For::Record, day.when(Condition::known_version()))));
+        writes.extend(text.map(|text| (For::Record, text)));
+        writes.extend(evidence.writes.into_iter().map(|write| (For::Evidence, write)));
+        self.commit_all(format!("rotation {id}"), writes, &change.notices).await.map(|_| head)
+    }
+
     /// Writes days of a change ahead of it, the latest first, with evidence of their own, on the head that was read: the
     /// first view of a long horizon has more days than one transaction takes. The head stays as it is but for its chain,
     /// so that a reader goes on as before and whoever is interrupted here begins again.

@@ -383,6 +383,21 @@ async fn a_change_is_discarded(deployed: &Deployed) {
     assert_eq!(Called::at(deployed).call("eve", "POST", &path, Value::Null).await.0, 200);
 }
 
+/// A rotation cannot be read, and an administrator prolongs its leases.
+async fn a_lease_is_prolonged(deployed: &Deployed) {
+    let (store, id, now) = (&deployed.world.store, rotation_id("primary"), deployed.world.clock.now());
+    let head = store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).unwrap();
+    let (expected, head) = (head.generation, RotationHead { failed_at: Some(now), ..head });
+    let change = RotationChange { expected, head, at: now, known: None, evidence: vec![], notices: vec![] };
+    store.change_rotation(&change).await.unwrap();
+    let path = format!("/v1/rotations/{id}/prolong");
+    let asked = json!({ "until": deployed.world.at(h(10)).to_string(), "reason": "a drill" });
+    let api = Called::at(deployed);
+    assert_eq!(api.call("eve", "POST", &path, asked).await.0, 200);
+    let (_, shown) = api.call("eve", "GET", "/v1/rotations", Value::Null).await;
+    assert_eq!(shown["rotations"][0]["prolonged_why"], "a drill", "{shown}");
+}
+
 /// Hand-offs of an app whose calls take turns and fail for a while, somebody whom nothing matches, a request, blocks on
 /// a person, a profile and everything, and leavers whom the brake holds; webhooks, and health.
 async fn lived() -> BTreeSet<Asked> {
@@ -425,6 +440,7 @@ async fn lived() -> BTreeSet<Asked> {
     a_configuration_is_applied(&deployed).await;
     deployed.run(15).await;
     a_change_is_discarded(&deployed).await;
+    a_lease_is_prolonged(&deployed).await;
 
     let blocks = Blocks {
         blocks: store.clone(),

@@ -11,6 +11,7 @@ mod edits;
 mod gate;
 mod handoff;
 mod identity;
+mod leases;
 mod locks;
 mod messages;
 mod numbers;

@@ -2,7 +2,9 @@
 
 use dutykey_engine::ports::rota::{HeldChange, RotationChange, RotationHead};
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
+use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::{Retry, Side};
+use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{ApiSettings, Installation, Oidc, Topic};
 use dutykey_policy::rota::{Cause, Difference, Shift};
 use serde_json::json;
@@ -92,7 +94,7 @@ async fn r2_a_profile_that_comes_with_being_on_call_can_be_given_back_until_the_
 async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_on_call() {
     let world = world().await;
     world.person(10, "ann", (10, 14), State::Held).await;
-    let id = "rota:primary".parse::<dutykey_policy::id::RotationId>().unwrap();
+    let id = "rota:primary".parse::<RotationId>().unwrap();
     let shift = Shift {
         start: at(12),
         end: End::Open,
@@ -117,6 +119,49 @@ async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_
     assert_eq!(world.get("/v1/brakes").await["rotations"][0]["said"], "released");
     let mine = format!("/v1/brakes/{digest}/discard");
     assert_eq!(world.call(("ann", "admins"), "POST", &mine, Value::Null).await.0, 200, "that gives her nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_r20_an_administrator_prolongs_a_lease_unless_it_gives_them_access_for_longer() {
+    let world = world().await;
+    world.person(10, "ann", (10, 14), State::Held).await;
+    let prolong = async |who: &str, until: &str, reason: &str| {
+        let body = json!({ "until": until, "reason": reason });
+        world.call((who, "admins"), "POST", "/v1/rotations/rota:primary/prolong", body).await
+    };
+    let (three, why) = ("2026-11-23T15:00:00Z", "the platform is down");
+    assert_eq!(kind(&prolong("dan", three, why).await), "not-found", "nobody has read it");
+    let id = "rota:primary".parse::<RotationId>().unwrap();
+    let (fresh_at, failed_at) = (Some(at(9)), Some(at(10)));
+    let head = RotationHead { fresh_at, failed_at, ..RotationHead::new(id.clone(), "Primary".to_owned()) };
+    let first = RotationChange { expected: 0, head, at: at(11), known: None, evidence: vec![], notices: vec![] };
+    world.store.change_rotation(&first).await.unwrap();
+    for (until, reason, refused) in [
+        (three, "  ", "invalid-field"),
+        ("tea time", why, "invalid-field"),
+        ("2026-11-23T12:00:00Z", why, "wrong-end"),
+        ("2026-11-23T13:00:00Z", why, "wrong-end"),
+        ("2026-11-24T12:01:00Z", why, "wrong-end"),
+    ] {
+        assert_eq!(kind(&prolong("dan", until, reason).await), refused, "until {until} because of `{reason}`");
+    }
+    assert_eq!(kind(&prolong("ann", three, why).await), "own-gain", "R20: she is on call for an hour after its end");
+    let (status, said) = prolong("dan", three, why).await;
+    assert_eq!((status, &said["prolonged_until"]), (200, &"2026-11-23T15:00:00.000Z".into()), "{said}");
+    assert_eq!(kind(&prolong("dan", three, why).await), "wrong-end", "it lasts so long already");
+    let shown = world.get("/v1/rotations").await["rotations"][0].clone();
+    assert_eq!(shown, said, "the list shows it too, with its reason");
+    assert_eq!(shown["prolonged_why"], why);
+
+    let records = world.store.evidence(&Chain::Rotation(id), 1, 10).await.unwrap();
+    let record: Value = serde_json::from_str(&records[0].line).unwrap();
+    let ends = json!([record["act"], record["before"]["until"], record["after"]["until"]]);
+    assert_eq!(ends, json!(["rotation.prolonged", "2026-11-23T13:00:00.000Z", "2026-11-23T15:00:00.000Z"]));
+    assert!(!records[0].line.contains(why), "R19: evidence has the digest of the reason only");
+    let told = world.store.due_notices(at(12)).await.unwrap();
+    assert_eq!(told.iter().map(|notice| notice.topic).collect::<Vec<_>>(), [Topic::Stale], "everybody is told");
+    let due = world.store.due_rotations(at(12)).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.at).collect::<Vec<_>>(), [at(12)], "R9: the next read has everybody looked at");
 }
 
 #[tokio::test]
@@ -148,7 +193,7 @@ async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
 
     let world = world().await;
     world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
-    let id = "rota:primary".parse::<dutykey_policy::id::RotationId>().unwrap();
+    let id = "rota:primary".parse::<RotationId>().unwrap();
     let user = Some("bob".parse().unwrap());
     let (start, end) = (at(6), End::At(at(10)));
     let shift = Shift { start, end, user, cause: Cause::Unknown, native_id: None, maker: None };

@@ -67,6 +67,12 @@ pub(crate) struct RotationView {
     failed_at: Option<Timestamp>,
     /// How.
     failure: Option<String>,
+    /// Until when its last view stands, where an administrator has said so; a new view ends that.
+    #[serde(serialize_with = "instant_text::optional")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    prolonged_until: Option<Timestamp>,
+    /// Why; nothing where it was not prolonged, or that was erased.
+    prolonged_why: Option<String>,
     /// The stretch of which it was last read.
     window: Option<WindowView>,
     /// How many users are on call whom nobody matches.
@@ -101,8 +107,9 @@ struct HeldView {
     why: String,
 }
 
-impl From<&RotationHead> for RotationView {
-    fn from(head: &RotationHead) -> Self {
+impl RotationView {
+    /// With the text of why its leases were prolonged.
+    pub(crate) fn new(head: &RotationHead, prolonged_why: Option<String>) -> Self {
         let held = head.held.as_ref();
         Self {
             id: head.id.to_string(),
@@ -111,6 +118,8 @@ impl From<&RotationHead> for RotationView {
             fresh_at: head.fresh_at,
             failed_at: head.failed_at,
             failure: head.failure.clone(),
+            prolonged_until: head.prolonged_until,
+            prolonged_why,
             window: head.window.map(|window| WindowView { from: window.start, to: window.end }),
             unmatched: head.unmatched,
             held: held.map(|held| HeldView { digest: held.digest.clone(), since: held.since, why: held.why.clone() }),

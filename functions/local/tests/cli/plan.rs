@@ -50,11 +50,13 @@ fn what_cannot_be_foreseen_is_not_applied_unasked() {
 #[test]
 fn commands_that_read_say_which_data_file_is_missing() {
     let bench = Bench::company("missing");
-    for command in ["brake list", "brake release abc", "audit export --out e.jsonl", "backup copy.db"] {
+    let prolong = "prolong rota:primary --until 2026-11-23T12:00:00Z --reason outage";
+    for command in ["brake list", "brake release abc", prolong, "audit export --out e.jsonl", "backup copy.db"] {
         bench.run(&format!("{command} --data gone.db")).exits(2).says(&["gone.db"]);
     }
     assert!(!bench.has("gone.db") && !bench.has("e.jsonl") && !bench.has("copy.db"), "none of them makes a file");
     bench.run("apply").exits(0);
     assert_eq!(bench.run("brake list --json").exits(0).json(), json!({"held": [], "people": []}));
     bench.run("brake release abc").exits(2).says(&["no change whose digest begins with `abc`"]);
+    bench.run(prolong).exits(2).says(&["there is no rotation rota:primary"]);
 }

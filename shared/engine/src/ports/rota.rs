@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use dutykey_policy::evidence::{ChainHead, Draft};
+use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Departed, Doubt};
 use dutykey_policy::look::Due;
@@ -43,6 +43,9 @@ pub struct RotationHead {
     pub planned: String,
     /// Until when an administrator has prolonged the leases.
     pub prolonged_until: Option<Timestamp>,
+    /// The digest of why, which names its text.
+    #[serde(default)]
+    pub prolonged_why: Option<String>,
     /// What the brake holds.
     pub held: Option<HeldChange>,
     /// When nobody is on call, by the last complete view and for the days right after it; empty where the rotation gives
@@ -91,6 +94,7 @@ impl RotationHead {
             unmatched: 0,
             planned: String::new(),
             prolonged_until: None,
+            prolonged_why: None,
             held: None,
             gaps: Vec::new(),
             told_stale: 0,
@@ -212,6 +216,9 @@ pub trait WriteRota: ReadRota {
     /// Makes the change and its evidence one transaction, and answers the head with the new end of its chain. A rotation
     /// that does not exist yet has generation 0.
     async fn change_rotation(&self, change: &RotationChange) -> Result<RotationHead, StoreError>;
+
+    /// The same with why: a text beside the evidence, which has its digest, so that it can be erased.
+    async fn change_rotation_because(&self, change: &RotationChange, why: &Sealed) -> Result<RotationHead, StoreError>;
 
     /// Keeps the users and teams of a source.
     async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError>;
