@@ -33,6 +33,7 @@ mod shifts;
 mod tests;
 mod views;
 mod who;
+mod write_off;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::ports::rules::ReadRules;
 use dutykey_engine::profile::Profiles;
 use dutykey_engine::request::Requests;
+use dutykey_engine::write_off::WriteOffs;
 use dutykey_store::Store;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -102,6 +104,7 @@ pub(crate) struct Api {
     pub(crate) blocks: Blocks,
     pub(crate) emergencies: Emergencies,
     pub(crate) again: Again,
+    pub(crate) write_offs: WriteOffs,
     pub(crate) brakes: Brakes,
     pub(crate) profiles: Profiles,
     pub(crate) configurations: Configurations,
@@ -123,6 +126,14 @@ impl From<Ports> for Api {
             clock: clock.clone(),
         };
         let again = Again { ledger: shared.clone(), queues: queues.clone(), clock: clock.clone() };
+        let write_offs = WriteOffs {
+            ledger: shared.clone(),
+            rota: shared.clone(),
+            rules: shared.clone(),
+            queues: queues.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+        };
         let emergencies = Emergencies {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -148,7 +159,19 @@ impl From<Ports> for Api {
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
         let identify = Arc::new(identify);
-        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, identify, clock }
+        Self {
+            store,
+            requests,
+            blocks,
+            profiles,
+            configurations,
+            emergencies,
+            again,
+            write_offs,
+            brakes,
+            identify,
+            clock,
+        }
     }
 }
 
@@ -176,6 +199,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(lists::rotations))
         .routes(routes!(evidence::evidence))
         .routes(routes!(again::retry))
+        .routes(routes!(write_off::write_off))
         .routes(routes!(overview::overview))
         .routes(routes!(brakes::list))
         .routes(routes!(brakes::release))

@@ -374,7 +374,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 43, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 44, "each endpoint with each caller");
 }
 
 #[tokio::test]

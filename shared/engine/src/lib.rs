@@ -33,3 +33,4 @@ mod told;
 mod touch;
 mod turns;
 mod view;
+pub mod write_off;
