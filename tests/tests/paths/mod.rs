@@ -20,3 +20,4 @@ mod rotas;
 mod turns;
 mod views;
 pub(crate) mod world;
+mod write_off;
