@@ -34,6 +34,7 @@ mod shifts;
 mod tests;
 mod views;
 mod who;
+mod write_off;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,7 @@ use dutykey_engine::ports::rules::ReadRules;
 use dutykey_engine::profile::Profiles;
 use dutykey_engine::prolong::Leases;
 use dutykey_engine::request::Requests;
+use dutykey_engine::write_off::WriteOffs;
 use dutykey_store::Store;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -104,6 +106,7 @@ pub(crate) struct Api {
     pub(crate) blocks: Blocks,
     pub(crate) emergencies: Emergencies,
     pub(crate) again: Again,
+    pub(crate) write_offs: WriteOffs,
     pub(crate) brakes: Brakes,
     pub(crate) leases: Leases,
     pub(crate) profiles: Profiles,
@@ -134,6 +137,14 @@ impl From<Ports> for Api {
             chance: chance.clone(),
         };
         let again = Again { ledger: shared.clone(), queues: queues.clone(), clock: clock.clone() };
+        let write_offs = WriteOffs {
+            ledger: shared.clone(),
+            rota: shared.clone(),
+            rules: shared.clone(),
+            queues: queues.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+        };
         let emergencies = Emergencies {
             ledger: shared.clone(),
             people: shared.clone(),
@@ -159,7 +170,20 @@ impl From<Ports> for Api {
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
         let identify = Arc::new(identify);
-        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, leases, identify, clock }
+        Self {
+            store,
+            requests,
+            blocks,
+            profiles,
+            configurations,
+            emergencies,
+            again,
+            write_offs,
+            brakes,
+            leases,
+            identify,
+            clock,
+        }
     }
 }
 
@@ -188,6 +212,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(rotations::prolong))
         .routes(routes!(evidence::evidence))
         .routes(routes!(again::retry))
+        .routes(routes!(write_off::write_off))
         .routes(routes!(overview::overview))
         .routes(routes!(brakes::list))
         .routes(routes!(brakes::release))

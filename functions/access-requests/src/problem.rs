@@ -12,8 +12,10 @@ use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::profile::ProfileError;
 use dutykey_engine::prolong::LeaseError;
 use dutykey_engine::request::RequestError;
+use dutykey_engine::write_off::WriteOffError;
 use dutykey_policy::edit::EditRefusal;
 use dutykey_policy::emergency;
+use dutykey_policy::hold::write_off;
 use dutykey_policy::lease;
 use dutykey_policy::profile::MAX_PROFILES;
 use dutykey_policy::request::Refusal;
@@ -72,6 +74,8 @@ pub enum Problem {
     SaidAlready(String),
     /// Nothing of a hold waits to be tried again.
     NothingWaits,
+    /// A hold may not be written off, or not yet.
+    WriteOff(write_off::Refusal),
     /// There is nothing of a profile to give back.
     NotEnrolled(String),
     /// What would be denied was not repeated.
@@ -158,6 +162,7 @@ impl Problem {
             Self::Lease(refusal) => refused_to_prolong(*refusal),
             Self::SaidAlready(_) => Kind(StatusCode::CONFLICT, "said-already", "It was said before"),
             Self::NothingWaits => Kind(StatusCode::CONFLICT, "nothing-waits-again", "Nothing waits to be tried again"),
+            Self::WriteOff(refusal) => refused_write_off(*refusal),
             Self::NotEnrolled(_) => Kind(StatusCode::CONFLICT, "not-enrolled", "There is nothing to give back"),
             Self::Unconfirmed(_) => {
                 Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What is denied was not confirmed")
@@ -226,6 +231,7 @@ impl Problem {
             Self::Refused(refusal) => refusal.to_string(),
             Self::Emergency(refusal) => refusal.to_string(),
             Self::Lease(refusal) => refusal.to_string(),
+            Self::WriteOff(refusal) => refusal.to_string(),
             Self::NothingWaits => "nothing of it has failed, or it waits for its turn at the app".to_owned(),
             Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
             Self::Precondition(Precondition::Missing) => "send the header `if-match` with the `etag` of what you have \
@@ -281,6 +287,16 @@ fn refused_to_prolong(refusal: lease::Refusal) -> Kind {
         }
     };
     Kind(status, name, "The lease is not prolonged")
+}
+
+fn refused_write_off(refusal: write_off::Refusal) -> Kind {
+    let (status, name) = match refusal {
+        write_off::Refusal::OwnGain => (StatusCode::FORBIDDEN, "own-gain"),
+        write_off::Refusal::Wanted => (StatusCode::CONFLICT, "still-wanted"),
+        write_off::Refusal::InFlight(_) => (StatusCode::CONFLICT, "call-in-flight"),
+        write_off::Refusal::Ending(_) => (StatusCode::CONFLICT, "still-ending"),
+    };
+    Kind(status, name, "It cannot be written off like this")
 }
 
 impl From<StoreError> for Problem {
@@ -354,6 +370,17 @@ impl From<AgainError> for Problem {
             AgainError::NoHold(name) => Self::NotFound(format!("hold {} that is not over", excerpt(&name))),
             AgainError::NothingWaits => Self::NothingWaits,
             AgainError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<WriteOffError> for Problem {
+    fn from(error: WriteOffError) -> Self {
+        match error {
+            WriteOffError::NoHold(name) => Self::NotFound(format!("hold {} that is not over", excerpt(&name))),
+            WriteOffError::Reason => Self::Field(error.to_string()),
+            WriteOffError::Refused(refusal) => Self::WriteOff(refusal),
+            WriteOffError::Store(error) => error.into(),
         }
     }
 }

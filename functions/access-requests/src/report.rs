@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use dutykey_engine::ports::ledger::ReadLedger as _;
 use dutykey_engine::ports::rota::ReadRota as _;
+use dutykey_engine::write_off::reason_name;
 use dutykey_policy::enrollment::Origin;
 use dutykey_policy::hold::{Act, Hold, Outcome, State as HoldState};
 use dutykey_policy::id::{PersonId, RotationId};
@@ -47,6 +48,8 @@ struct ReportedView {
     revoked: Option<ActView>,
     /// How it ended; nothing while it has not.
     outcome: Option<OutcomeView>,
+    /// Why an administrator has written it off; nothing where nobody has, or where that was erased.
+    written_off_because: Option<String>,
 }
 
 /// An act.
@@ -88,7 +91,7 @@ enum OutcomeView {
     ChangedByOthers,
     /// The account is gone, and the access with it.
     AccountGone,
-    /// An administrator has written it off.
+    /// An administrator has written it off: nothing has shown that it is gone.
     WrittenOff,
 }
 
@@ -136,11 +139,15 @@ pub(crate) async fn report(
         holds = led_to(&api, person, &rotation, &known).await?;
     }
     let context = Context::of(&api.store, &holds, api.clock.now()).await?;
+    let written_off = holds.iter().filter(|hold| hold.state == HoldState::Ended(Outcome::WrittenOff));
+    let names: Vec<_> = written_off.map(|hold| (hold.person.clone(), reason_name(hold))).collect();
+    let texts = api.store.texts(&names).await?;
     let reported = |hold: &Hold| ReportedView {
         hold: context.show(hold),
         granted: hold.granted.map(ActView::from),
         revoked: hold.revoked.map(ActView::from),
         outcome: outcome(hold.state),
+        written_off_because: texts.get(&reason_name(hold)).cloned(),
     };
     let (withdrawn, holds) = (!known.stands(), holds.iter().map(reported).collect());
     Ok(Json(ReportView { shift: ShiftView::new(&rotation, &known, shown_as), withdrawn, holds }))

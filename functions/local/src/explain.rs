@@ -13,6 +13,7 @@ use dutykey_engine::snapshot::{freshness, resumed_at, versions};
 use dutykey_policy::block::Block;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::explain::explain;
+use dutykey_policy::hold::Hold;
 use dutykey_policy::id::{AppId, EntitlementRef, PersonId, Place, ProfileId, RotationId, UserId};
 use dutykey_policy::installation::App;
 use dutykey_policy::profile::Profile;
@@ -43,7 +44,8 @@ pub(crate) async fn run(options: &cli::Explain) -> anyhow::Result<bool> {
         .collect();
     let shifts = explaining(&store, &reasons).await?;
     let shift = |reason: &Reason| shifts.of(&live.person, reason);
-    let explanation = explain(&live.person, &live.enrollments, &live.holds, &profile, &facts, shift, now);
+    let holds: Vec<Hold> = live.holds.iter().chain(&live.written_off).cloned().collect();
+    let explanation = explain(&live.person, &live.enrollments, &holds, &profile, &facts, shift, now);
     if options.json {
         println!("{}", serde_json::to_string_pretty(&explanation)?);
         return Ok(true);

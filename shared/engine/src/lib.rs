@@ -34,3 +34,4 @@ mod told;
 mod touch;
 mod turns;
 mod view;
+pub mod write_off;

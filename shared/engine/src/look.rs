@@ -207,7 +207,7 @@ impl Worker {
     fn view(&self, live: &LivePerson, holds: &[Hold], snapshot: &Snapshot, now: Timestamp) -> Look {
         let (asleep, awake): (Vec<Hold>, Vec<Hold>) =
             holds.iter().cloned().partition(|hold| snapshot.misses(&hold.key.app));
-        let mut view = look(&live.person, &live.enrollments, &awake, snapshot, now);
+        let mut view = look(&live.person, &live.enrollments, &awake, &live.written_off, snapshot, now);
         if !asleep.is_empty() || snapshot.apps().iter().any(|app| snapshot.misses(app)) {
             let due = Due { at: later(now, NO_ADAPTER), cause: "no adapter".to_owned() };
             view.next_start = soonest(view.next_start, Some(due.clone()));
@@ -388,13 +388,16 @@ impl Worker {
         now: Timestamp,
     ) -> Result<LivePerson, StoreError> {
         let id = &live.person.id;
-        let notices: Vec<Notice> =
+        let mut notices: Vec<Notice> =
             holds.iter_mut().filter_map(|hold| told::notice(hold, reach(snapshot, hold), now)).collect();
         let mut after = live.clone();
         after.holds.retain(|stored| !holds.iter().any(|hold| hold.key == stored.key));
         after.holds.extend(holds.iter().filter(|hold| !hold.is_over()).cloned());
         let then = self.view(live, &after.holds, snapshot, now);
         let before = |hold: &Hold| live.holds.iter().find(|stored| stored.key == hold.key);
+        let gone = |hold: &Hold| live.written_off.iter().find(|gone| gone.key == hold.key);
+        let moved = holds.iter().filter(|hold| before(hold).map(|stored| stored.state) != Some(hold.state));
+        notices.extend(moved.filter_map(|hold| told::found_again(gone(hold)?, hold, now)));
         let evidence = holds.iter().filter_map(|hold| of_hold(before(hold), hold, self.actor)).collect();
         let change = PersonChange {
             next_start: then.next_start,

@@ -1,9 +1,10 @@
 //! Whom a worker has told of: access that is past its end, and what needs a person.
 
 use dutykey_policy::hold::Hold;
+use dutykey_policy::hold::write_off::shows;
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::{must_tell, tell_unreached};
-use dutykey_policy::time::millis_between;
+use dutykey_policy::time::{millis_between, rfc3339};
 use jiff::Timestamp;
 
 use crate::ports::ledger::Notice;
@@ -54,4 +55,17 @@ pub(crate) fn notice(hold: &mut Hold, reach: Reach, now: Timestamp) -> Option<No
     };
     let id = format!("{}/{}/{}", hold.person, hold.key, hold.since.as_millisecond());
     Some(Notice { id, topic, at: now, text, failures: 0, due: now })
+}
+
+/// A notice that a hold has found in its place what was written off there, where it has. Each write-off makes one.
+pub(crate) fn found_again(gone: &Hold, hold: &Hold, now: Timestamp) -> Option<Notice> {
+    let text = format!(
+        "{} still has {}, or has it again: it was written off at {}. It counts as standing access and is not taken back; \
+         remove it in the app by hand where it must go.",
+        hold.person,
+        hold.key,
+        rfc3339(gone.since)
+    );
+    let id = format!("found/{}/{}", gone.name(), gone.since.as_millisecond());
+    shows(gone, hold).then(|| Notice { id, topic: Topic::Stuck, at: now, text, failures: 0, due: now })
 }

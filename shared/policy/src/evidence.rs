@@ -182,8 +182,22 @@ pub fn of_hold(before: Option<&Hold>, after: &Hold, actor: &str) -> Option<Draft
     } else {
         return None;
     };
+    Some(draft(act, before, after, actor))
+}
+
+/// That an administrator has written a hold off. The reason is in it as its digest only.
+#[must_use]
+pub fn of_write_off(before: &Hold, after: &Hold, by: &PersonId, reason: &Sealed) -> Draft {
+    let mut draft = draft("hold.written_off".to_owned(), Some(before), after, by.as_str());
+    if let Value::Object(fields) = &mut draft.after {
+        fields.insert("reason".to_owned(), json!(reason.digest()));
+    }
+    draft
+}
+
+fn draft(act: String, before: Option<&Hold>, after: &Hold, actor: &str) -> Draft {
     let key = &after.key;
-    Some(Draft {
+    Draft {
         act,
         actor: actor.to_owned(),
         subject: json!({
@@ -201,7 +215,7 @@ pub fn of_hold(before: Option<&Hold>, after: &Hold, actor: &str) -> Option<Draft
                 }))
                 .collect::<Vec<_>>()
         ),
-    })
+    }
 }
 
 fn failures(hold: &Hold) -> u32 {

@@ -73,7 +73,7 @@ fn ended(outcome: Outcome) -> &'static str {
         Outcome::StandingKept => "it was there before Dutykey and stays",
         Outcome::ChangedByOthers => "others have changed it since, and it is left alone",
         Outcome::AccountGone => "the account is gone",
-        Outcome::WrittenOff => "an administrator has written it off",
+        Outcome::WrittenOff => "an administrator has written it off, and nothing has shown that it is gone",
     }
 }
 
@@ -253,8 +253,8 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Explains a person's access by a profile, from their live items. `shift` finds the shift that explains a reason's
-/// coverage.
+/// Explains a person's access by a profile, from their live items; of holds that are over, those that were written off.
+/// `shift` finds the shift that explains a reason's coverage.
 #[must_use]
 pub fn explain<'a>(
     person: &Person,
@@ -295,13 +295,17 @@ pub fn explain<'a>(
     let mut in_place = 0;
     for entitlement in &profile.entitlements {
         let Some(key) = key(person, entitlement, rules) else { continue };
-        let hold = holds.iter().find(|hold| hold.key == key && !hold.is_over());
+        let of_place = |over: bool| holds.iter().find(|hold| hold.key == key && hold.is_over() == over);
+        let hold = of_place(false);
         in_place += usize::from(hold.is_some_and(|hold| matches!(hold.state, State::Held | State::Kept)));
         let why = match hold {
             Some(hold) => why(hold, &shift),
             None if wanted.places.get(&key).is_some_and(|want| want.frozen) => "wanted, but not begun".to_owned(),
             None if wanted.places.contains_key(&key) => "wanted; it is begun with the next look".to_owned(),
-            None => continue,
+            None => match of_place(true) {
+                Some(over) => why(over, &shift),
+                None => continue,
+            },
         };
         let state = hold.map(|hold| hold.state);
         answers.push(Answer::Entitlement { entitlement: entitlement.clone(), state, why });

@@ -12,6 +12,7 @@
 pub mod step;
 #[cfg(test)]
 mod tests;
+pub mod write_off;
 
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ pub enum Outcome {
     ChangedByOthers,
     /// The account is gone, and the access with it.
     AccountGone,
-    /// A named administrator has written it off.
+    /// A named administrator has written it off: nothing has shown that it is gone.
     WrittenOff,
 }
 

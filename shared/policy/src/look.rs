@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bug::Bug;
 use crate::enrollment::Enrollment;
 use crate::hold::step::{self, Step};
+use crate::hold::write_off::follow;
 use crate::hold::{Hold, Side, State};
 use crate::id::{AppId, EntitlementRef};
 use crate::identity::Person;
@@ -64,9 +65,17 @@ pub fn decision_time(clock: Timestamp, last_record: Option<Timestamp>) -> Timest
     last_record.map_or(clock, |last| last.max(clock))
 }
 
-/// Looks at a person: what is due now for each of their holds, and when to look again.
+/// Looks at a person: what is due now for each of their holds, and when to look again. `written_off` are holds of theirs
+/// that an administrator has written off.
 #[must_use]
-pub fn look(person: &Person, enrollments: &[Enrollment], holds: &[Hold], rules: &impl Rules, now: Timestamp) -> Look {
+pub fn look(
+    person: &Person,
+    enrollments: &[Enrollment],
+    holds: &[Hold],
+    written_off: &[Hold],
+    rules: &impl Rules,
+    now: Timestamp,
+) -> Look {
     let mut wanted = wants(person, enrollments, rules, now);
     let mut look = Look {
         holds: Vec::new(),
@@ -88,7 +97,12 @@ pub fn look(person: &Person, enrollments: &[Enrollment], holds: &[Hold], rules: 
         look.holds.push(Planned { before: Some(before.clone()), hold, want, ended, step });
     }
     for (key, want) in wanted.places.into_iter().filter(|(_, want)| !want.frozen) {
-        let hold = Hold::wanted(key, person.id.clone(), &want, now);
+        let gone = written_off.iter().find(|gone| gone.key == key);
+        let fresh = Hold::wanted(key, person.id.clone(), &want, now);
+        let hold = match gone {
+            Some(gone) => follow(gone, fresh),
+            None => fresh,
+        };
         let step = step::next(&hold, Some(&want), now);
         look.holds.push(Planned { before: None, hold, want: Some(want), ended: (now, now), step });
     }

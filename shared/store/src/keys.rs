@@ -26,6 +26,7 @@
 //! | | `LIVE#ENROLLMENT#<profile>#<origin>` | an enrollment | |
 //! | | `LIVE#HOLD#<app>#<account>#<kind>#<place>` | a hold that is not over | |
 //! | | `LIVE#REQUEST#<id>` | an access request that is not over | |
+//! | | `LIVE#WRITTEN_OFF#<app>#<account>#<kind>#<place>` | the last hold of a place that was written off | |
 //! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
 //! | | `REQUEST#<id>` | an access request that is over | get; newest first |
 //! | | `TEXT#<id>` | the reason of a block on the person, the texts of a request | get, batch get |
@@ -373,6 +374,8 @@ pub const LIVE: &str = "LIVE#";
 pub const ENROLLMENTS: &str = "LIVE#ENROLLMENT#";
 /// The first part of the sort keys of a person's holds that are not over.
 pub const OPEN_HOLDS: &str = "LIVE#HOLD#";
+/// The first part of the sort keys of what says that a person's hold was written off.
+pub const WRITTEN_OFF: &str = "LIVE#WRITTEN_OFF#";
 /// The first part of the sort keys of a person's holds that are over.
 pub const ENDED: &str = "ENDED#";
 
@@ -428,6 +431,12 @@ fn hold_key(it: &HoldKey) -> String {
 #[must_use]
 pub fn hold(person_id: &PersonId, it: &HoldKey) -> Key {
     key(person(person_id), format!("{OPEN_HOLDS}{}", hold_key(it)))
+}
+
+/// That a hold was written off, for whoever wants its place again.
+#[must_use]
+pub fn written_off(person_id: &PersonId, it: &HoldKey) -> Key {
+    key(person(person_id), format!("{WRITTEN_OFF}{}", hold_key(it)))
 }
 
 /// A hold's place in the list of open holds: the one that ends first comes first in its shard.

@@ -9,7 +9,7 @@ use dutykey_engine::ports::ledger::{
 use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::evidence::{Chain, ChainHead};
-use dutykey_policy::hold::Hold;
+use dutykey_policy::hold::{Hold, Outcome, State};
 use dutykey_policy::id::PersonId;
 use dutykey_policy::identity::Person;
 use dutykey_policy::look::Due;
@@ -45,7 +45,7 @@ impl ReadLedger for Store {
         let (head, links, words) = (keys::person_head(person), keys::person_links(person), keys::person_text(person));
         let (mut found, mut linked, mut named) = (None, None, None);
         let (mut enrollments, mut holds, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-        let mut unreadable = Vec::new();
+        let (mut written_off, mut unreadable) = (Vec::new(), Vec::new());
         for item in items {
             let key = key_of(&item);
             if key == head {
@@ -58,13 +58,15 @@ impl ReadLedger for Store {
                 read(item, &mut enrollments, &mut unreadable);
             } else if key.sk.starts_with(keys::OPEN_HOLDS) {
                 read(item, &mut holds, &mut unreadable);
+            } else if key.sk.starts_with(keys::WRITTEN_OFF) {
+                read(item, &mut written_off, &mut unreadable);
             } else if key.sk.starts_with(keys::LIVE_REQUESTS) {
                 read(item, &mut requests, &mut unreadable);
             }
         }
         let Some(head) = found else { return Ok(None) };
         let person = identity(person, linked, named)?;
-        Ok(Some(LivePerson { head, person, enrollments, holds, requests, unreadable }))
+        Ok(Some(LivePerson { head, person, enrollments, holds, written_off, requests, unreadable }))
     }
 
     async fn made(&self, person: &PersonId, name: &str) -> Result<Option<Made>, StoreError> {
@@ -176,7 +178,8 @@ impl WriteLedger for Store {
 }
 
 impl Store {
-    /// The writes of holds. One that is over moves out of the live items.
+    /// The writes of holds. One that is over moves out of the live items; that it was written off stays among them, where
+    /// something of ours was there.
     pub(crate) async fn hold_writes(&self, holds: &[Hold], at: Timestamp) -> Result<Writes, StoreError> {
         let over = holds.iter().filter(|hold| hold.is_over()).map(|hold| keys::hold(&hold.person, &hold.key));
         let mut before = self.batch_get(over).await?;
@@ -188,6 +191,11 @@ impl Store {
                 let write = listed(Write::save(key, hold)?, keys::LISTS, list, place);
                 writes.push((For::Record, write.when(Condition::known_version())));
                 continue;
+            }
+            if hold.touched && hold.state == State::Ended(Outcome::WrittenOff) {
+                let gone = Write::save(keys::written_off(&hold.person, &hold.key), hold)?;
+                let gone = gone.with(keys::TTL, number(expiry(at)));
+                writes.push((For::Record, gone.when(Condition::known_version())));
             }
             writes.extend(moved(before.remove(&key), key, keys::ended_hold(hold), keys::lag_list(hold), hold, at)?);
         }

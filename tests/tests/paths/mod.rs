@@ -21,3 +21,4 @@ mod rotas;
 mod turns;
 mod views;
 pub(crate) mod world;
+mod write_off;

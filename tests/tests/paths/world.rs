@@ -21,6 +21,7 @@ use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_engine::ports::target::Targets;
 use dutykey_engine::ports::witness::{Event, Witness};
 use dutykey_engine::request::Requests;
+use dutykey_engine::write_off::WriteOffs;
 use dutykey_platforms::sandbox::SandboxPlatform;
 use dutykey_policy::evidence::Verifier;
 use dutykey_policy::hold::{Act, Hold};
@@ -344,6 +345,19 @@ impl World {
             queues: self.queues(),
             clock: self.clock.clone(),
             chance: Arc::new(SeededChance::new(199 + self.clock.now().as_millisecond().unsigned_abs())),
+        }
+    }
+
+    /// Writes holds off, beside the process.
+    pub(crate) fn write_offs(&self) -> WriteOffs {
+        let shared = Arc::new(self.store.clone());
+        WriteOffs {
+            ledger: shared.clone(),
+            rota: shared.clone(),
+            rules: shared,
+            queues: self.queues(),
+            clock: self.clock.clone(),
+            chance: Arc::new(SeededChance::new(299 + self.clock.now().as_millisecond().unsigned_abs())),
         }
     }
 

@@ -77,6 +77,50 @@ async fn a_hold_says_what_is_wrong_with_it_and_is_tried_again_for_whoever_has_it
     assert_eq!(kind(&world.call(("dan", "admins"), "POST", &path, Value::Null).await), "nothing-waits-again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn r14_r20_what_cannot_be_ended_is_written_off_by_an_administrator_who_does_not_have_it() {
+    let world = world().await;
+    let ann = world.person(10, "ann", (8, 10), State::Ending).await;
+    let shift = shift_of(&world, "ann", (8, 10)).await;
+    let live = world.store.load(&ann).await.unwrap().unwrap();
+    let because = "the tenant does not exist".to_owned();
+    let retry = Retry { at: at(13), side: Side::Ends, failures: 7, because, turn: None };
+    let failing = Hold { touched: true, retry: Some(retry), ..live.holds[0].clone() };
+    world.store.commit(&PersonChange { holds: vec![failing], ..PersonChange::nothing(&live, at(12)) }).await.unwrap();
+    let hold = world.get("/v1/holds").await["holds"][0].clone();
+    let path = format!("/v1/holds/{}/write-off", hold["hold"].as_str().unwrap());
+    let write_off =
+        async |who: (&str, &str), reason: &str| world.call(who, "POST", &path, json!({ "reason": reason })).await;
+    assert_eq!(kind(&write_off(("cat", "audit"), "it is gone").await), "forbidden");
+    assert_eq!(kind(&write_off(("ann", "admins"), "it is gone").await), "own-gain", "R20");
+    assert_eq!(kind(&write_off(("dan", "admins"), "  ").await), "invalid-field");
+    assert_eq!(kind(&write_off(("dan", "admins"), &"x".repeat(2_001)).await), "invalid-field");
+    let (status, over) = write_off(("dan", "admins"), "closed on Friday").await;
+    assert_eq!((status, &over["state"], &over["overdue_s"]), (200, &"ended".into(), &Value::Null), "{over}");
+    assert!(over["why"].as_str().is_some_and(|why| why.contains("nothing has shown that it is gone")), "P5: {over}");
+    assert_eq!(kind(&write_off(("dan", "admins"), "again").await), "not-found");
+    assert_eq!(world.get("/v1/holds").await["holds"], json!([]), "it is OVERDUE no more");
+
+    let (_, dan) = world.call(("dan", "admins"), "GET", "/v1/me", Value::Null).await;
+    let dan = dan["person"]["id"].as_str().unwrap().to_owned();
+    let told = world.store.due_notices(at(13)).await.unwrap();
+    assert!(told.len() == 1 && told[0].topic == Topic::Overdue && told[0].text.contains(&dan), "{told:?}");
+    let records = world.get(&format!("/v1/evidence?chain=person/{ann}&act=hold.written_off")).await;
+    let record: Value = serde_json::from_str(records["records"][0].as_str().unwrap()).unwrap();
+    assert_eq!((&record["actor"], &record["after"]["state"]), (&dan.into(), &json!({ "ended": "written_off" })));
+    assert!(!record.to_string().contains("Friday"), "R19: {record}");
+    let report = world.get(&format!("/v1/shifts/{shift}/report")).await;
+    let reported = &report["holds"][0];
+    assert_eq!((&reported["outcome"], &reported["revoked"]), (&"written_off".into(), &Value::Null), "{report}");
+    assert_eq!(reported["written_off_because"], "closed on Friday", "{report}");
+
+    world.person(11, "bob", (8, 12), State::Ending).await;
+    let hold = world.get("/v1/holds").await["holds"][0].clone();
+    let path = format!("/v1/holds/{}/write-off", hold["hold"].as_str().unwrap());
+    let young = world.call(("dan", "admins"), "POST", &path, json!({ "reason": "it takes so long" })).await;
+    assert_eq!(kind(&young), "still-ending", "it has hardly begun to end: {young:?}");
+}
+
 #[tokio::test]
 async fn r2_a_profile_that_comes_with_being_on_call_can_be_given_back_until_the_shift_ends() {
     let world = world().await;
@@ -185,17 +229,14 @@ async fn the_overview_is_what_was_last_counted_and_says_how_old_it_is() {
     assert_eq!(overview, expected);
 }
 
-#[tokio::test]
-async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
+/// The name of this person's shift, which the platform has shown.
+async fn shift_of(world: &World, who: &str, (start, end): (u8, u8)) -> String {
     use dutykey_engine::ports::rota::KnownChange;
     use dutykey_policy::rota::KnownShift;
     use dutykey_policy::time::Span;
 
-    let world = world().await;
-    world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
     let id = "rota:primary".parse::<RotationId>().unwrap();
-    let user = Some("bob".parse().unwrap());
-    let (start, end) = (at(6), End::At(at(10)));
+    let (start, end, user) = (at(start), End::At(at(end)), Some(who.parse().unwrap()));
     let shift = Shift { start, end, user, cause: Cause::Unknown, native_id: None, maker: None };
     let known = KnownShift { shift, seen: at(1), gone: None, reached: None };
     let within = Span::new(at(0), at(23)).unwrap();
@@ -209,7 +250,14 @@ async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
     };
     world.store.change_rotation(&change).await.unwrap();
     let shifts = world.get("/v1/rotations/rota:primary/shifts?from=2026-11-23T00:00:00Z").await;
-    let name = shifts["shifts"][0]["id"].as_str().unwrap().to_owned();
+    shifts["shifts"][0]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_shift_s_report_says_what_was_granted_why_and_what_was_read_back() {
+    let world = world().await;
+    world.person(11, "bob", (6, 10), State::Ended(Outcome::Proven)).await;
+    let name = shift_of(&world, "bob", (6, 10)).await;
     let report = world.get(&format!("/v1/shifts/{name}/report")).await;
     let reported = &report["holds"][0];
     assert_eq!((&report["shift"]["person"]["email"], &report["withdrawn"]), (&"bob@example.com".into(), &false.into()));

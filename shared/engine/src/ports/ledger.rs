@@ -76,6 +76,8 @@ pub struct LivePerson {
     pub enrollments: Vec<Enrollment>,
     /// Their holds that are not over.
     pub holds: Vec<Hold>,
+    /// Holds of theirs that were written off although something of ours was there: the last of each place.
+    pub written_off: Vec<Hold>,
     /// Their access requests that are not over.
     pub requests: Vec<Request>,
     /// Keys of live items that this release cannot read. They are set aside and shown; the rest goes on.

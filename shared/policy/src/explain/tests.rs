@@ -129,6 +129,8 @@ fn why_somebody_has_access_names_shift_rotation_profile_version_and_end() {
         let hold = Hold { state, retry, ..hold.clone() };
         says(&ask(&person, std::slice::from_ref(&enrollment), &[hold], &world, 90), what);
     }
+    let gone = Hold { state: State::Ended(Outcome::WrittenOff), ..hold };
+    says(&ask(&person, &[], &[gone], &world, 90), "an administrator has written it off, and nothing has shown");
 }
 
 #[test]

@@ -196,7 +196,7 @@ proptest! {
         let leases: Vec<i64> = case.fresh.iter().map(|at| at + LEASE).collect();
         let mut at = -60;
         while at < 700 {
-            let look = look(&person, &enrollments, &[], &world, minute(at));
+            let look = look(&person, &enrollments, &[], &[], &world, minute(at));
             let wants = wants(&person, &enrollments, &world, minute(at));
             prop_assert!(wants.next_start.is_none_or(|next| next > minute(at)), "announced in the past");
             prop_assert!(wants.next_end.is_none_or(|next| next > minute(at)), "announced in the past");

@@ -3,7 +3,10 @@
 use dutykey_engine::ports::ledger::{Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, WriteLedger};
 use dutykey_engine::ports::rota::WriteRota;
 use dutykey_engine::ports::rules::ReadDue;
-use dutykey_policy::hold::State;
+use dutykey_engine::ports::summary::ReadSummary;
+use dutykey_policy::evidence::{Chain, Sealed, of_write_off};
+use dutykey_policy::hold::write_off::write_off;
+use dutykey_policy::hold::{Hold, State};
 use dutykey_policy::identity::{Account, Doubt};
 use dutykey_policy::look::Due;
 use dutykey_store::keys;
@@ -189,6 +192,44 @@ async fn r10_forty_holds_that_end_are_one_transaction_and_more_are_refused() {
 
     next.holds.push(hold(&ann, "one more"));
     assert!(matches!(world.store.commit(&next).await, Err(StoreError::Limit(_))), "a limit of the product is named");
+}
+
+#[tokio::test]
+async fn r14_what_was_written_off_leaves_the_work_list_and_is_remembered_where_something_of_ours_was() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let (late, cause) = (at("2026-11-23T18:00:00Z"), "retry".to_owned());
+    let ending = Hold { state: State::Ending, touched: true, ..hold(&ann, "gone") };
+    let mut next = change(&ann, &world.live(&ann).await.head);
+    next.holds = vec![ending.clone(), hold(&ann, "never granted")];
+    next.next_end = Some(Due { at: late, cause });
+    let head = world.committed(&next).await;
+    let overdue = async || {
+        let past = world.store.past_due(late, 10).await.unwrap();
+        past.iter().filter(|hold| hold.overdue(late).is_some()).count()
+    };
+    assert_eq!((overdue().await, world.store.due_ends(None, late).await.unwrap().len()), (1, 1), "OVERDUE, and due");
+
+    let by = person(2);
+    let off: Vec<_> = next.holds.iter().map(|hold| write_off(hold, &by, None, late).unwrap()).collect();
+    let reason = Sealed::new("the tenant is closed", [7; 32]);
+    let mut last = change(&ann, &head);
+    last.evidence = vec![of_write_off(&ending, &off[0], &by, &reason)];
+    last.texts = vec![("why".to_owned(), reason.clone())];
+    (last.holds, last.next_end) = (off.clone(), None);
+    let stale = last.clone();
+    world.committed(&last).await;
+    assert!(is_changed(world.store.commit(&stale).await), "P10: nobody writes it off twice");
+    let live = world.live(&ann).await;
+    assert_eq!((live.holds, live.written_off), (vec![], vec![off[0].clone()]), "what was never there needs no memory");
+    assert_eq!((overdue().await, world.store.due_ends(None, late).await.unwrap().len()), (0, 0));
+    assert!(world.raw(&keys::ended_hold(&off[0])).await.is_some(), "it is kept as what is over is kept");
+    let memory = world.raw(&keys::written_off(&ann, &off[0].key)).await.expect("it is remembered");
+    assert!(memory.contains_key(keys::TTL), "for as long as what is over is kept");
+    let lines = world.store.evidence(&Chain::Person(ann.clone()), 1, 10).await.unwrap();
+    let line = &lines.last().unwrap().line;
+    assert!(line.contains("hold.written_off") && line.contains(by.as_str()), "P9: {line}");
+    assert!(line.contains(&reason.digest()) && !line.contains("tenant"), "R19: {line}");
 }
 
 #[tokio::test]

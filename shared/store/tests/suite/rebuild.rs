@@ -5,12 +5,13 @@ use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
 use dutykey_policy::block::{Block, Denied, Reach};
 use dutykey_policy::evidence::copies::Copies;
 use dutykey_policy::evidence::{Chain, ChainHead, Sealed, of_hold};
+use dutykey_policy::hold::write_off::write_off;
 use dutykey_policy::hold::{Hold, State};
 use dutykey_policy::id::PersonId;
 use dutykey_store::keys::Key;
 use dutykey_store::{Against, Range};
 
-use crate::harness::{Item, World, at, change, hold, over, world};
+use crate::harness::{Item, World, at, change, hold, over, person, world};
 
 /// The copy of everything that a table holds now.
 struct Copy {
@@ -146,6 +147,25 @@ async fn r18_what_a_backup_shows_in_part_is_whole_again_and_so_are_denials() {
     }
     assert_eq!(world.live(&ann).await.holds, [], "what had ended has ended");
     assert_eq!(world.store.blocks().await.unwrap(), placed, "R2: what was denied since is denied");
+}
+
+#[tokio::test]
+async fn r14_r18_what_was_written_off_since_the_backup_is_neither_held_nor_forgotten() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let lost = Hold { state: State::Ending, touched: true, ..hold(&ann, "lost") };
+    moves(&world, &ann, None, &lost).await;
+    let backup = world.everything().await;
+    let gone = write_off(&lost, &person(2), None, at("2026-11-23T18:00:00Z")).unwrap();
+    moves(&world, &ann, Some(&lost), &gone).await;
+    let (copy, chain) = (Copy::of(&world).await, Chain::Person(ann.clone()));
+    put_back(&world, backup).await;
+    assert_eq!(world.live(&ann).await.written_off, []);
+    let head = copy.behind(&world, &chain).await;
+    world.store.rebuild(&chain, &head, &copy.items(&chain), at("2026-11-23T19:00:00Z")).await.unwrap();
+    let live = world.live(&ann).await;
+    let said: Vec<_> = live.written_off.iter().map(|hold| (&hold.key, hold.state, hold.touched)).collect();
+    assert_eq!((live.holds.len(), said), (0, vec![(&gone.key, gone.state, true)]));
 }
 
 #[tokio::test]
