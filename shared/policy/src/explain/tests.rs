@@ -87,6 +87,7 @@ fn world() -> (Person, Enrollment, World) {
         held_since: None,
         users: BTreeMap::new(),
         accounts,
+        erased: None,
     };
     (person, enrollment, World { profile, fresh_at: minute(60), blocks: vec![] })
 }
