@@ -15,6 +15,7 @@ mod configuration;
 mod cors;
 mod emergencies;
 mod entitlements;
+mod erase;
 mod evidence;
 mod explained;
 mod health;
@@ -48,6 +49,7 @@ use dutykey_engine::block::Blocks;
 use dutykey_engine::brake::Brakes;
 use dutykey_engine::configuration::Configurations;
 use dutykey_engine::emergency::Emergencies;
+use dutykey_engine::erase::Erasures;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::ports::rules::ReadRules;
@@ -101,6 +103,7 @@ pub(crate) struct Api {
     pub(crate) requests: Requests,
     pub(crate) blocks: Blocks,
     pub(crate) emergencies: Emergencies,
+    pub(crate) erasures: Erasures,
     pub(crate) again: Again,
     pub(crate) brakes: Brakes,
     pub(crate) profiles: Profiles,
@@ -132,6 +135,14 @@ impl From<Ports> for Api {
             clock: clock.clone(),
             chance: chance.clone(),
         };
+        let erasures = Erasures {
+            ledger: shared.clone(),
+            people: shared.clone(),
+            emergencies: shared.clone(),
+            rota: shared.clone(),
+            rules: shared.clone(),
+            clock: clock.clone(),
+        };
         let profiles =
             Profiles { profiles: shared.clone(), rules: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let configurations =
@@ -148,7 +159,19 @@ impl From<Ports> for Api {
         let identify =
             Identify { rules: shared.clone(), callers: shared, keys, clock: clock.clone(), chance, unconfigured };
         let identify = Arc::new(identify);
-        Self { store, requests, blocks, profiles, configurations, emergencies, again, brakes, identify, clock }
+        Self {
+            store,
+            requests,
+            blocks,
+            profiles,
+            configurations,
+            emergencies,
+            erasures,
+            again,
+            brakes,
+            identify,
+            clock,
+        }
     }
 }
 
@@ -158,6 +181,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(me::me))
         .routes(routes!(people::people))
         .routes(routes!(people::person))
+        .routes(routes!(erase::erase))
         .routes(routes!(profiles::profiles))
         .routes(routes!(profiles::profile, profiles::edits::put, profiles::edits::delete))
         .routes(routes!(profiles::edits::preview))
