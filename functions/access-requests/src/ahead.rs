@@ -189,9 +189,9 @@ async fn would_be(
     address: String,
 ) -> Result<Result<Shown, Doubt>, StoreError> {
     let Some(id) = store.find_person(&address).await? else {
-        return Ok(Ok(Shown { id: None, email: Some(address) }));
+        return Ok(Ok(Shown { id: None, email: Some(address), erased: None }));
     };
     let people = store.who(std::slice::from_ref(&id)).await?;
     let taken = people.get(&id).and_then(|person| person.users.get(source)).is_some_and(|other| other != user);
-    Ok(if taken { Err(Doubt::Ambiguous) } else { Ok(Shown { id: Some(id), email: Some(address) }) })
+    Ok(if taken { Err(Doubt::Ambiguous) } else { Ok(Shown { id: Some(id), email: Some(address), erased: None }) })
 }

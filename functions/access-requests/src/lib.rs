@@ -15,6 +15,7 @@ mod configuration;
 mod cors;
 mod emergencies;
 mod entitlements;
+mod erase;
 mod evidence;
 mod explained;
 mod health;
@@ -50,6 +51,7 @@ use dutykey_engine::block::Blocks;
 use dutykey_engine::brake::Brakes;
 use dutykey_engine::configuration::Configurations;
 use dutykey_engine::emergency::Emergencies;
+use dutykey_engine::erase::Erasures;
 use dutykey_engine::ports::clock::{Chance, Clock};
 use dutykey_engine::ports::queue::Enqueue;
 use dutykey_engine::ports::rules::ReadRules;
@@ -105,6 +107,7 @@ pub(crate) struct Api {
     pub(crate) requests: Requests,
     pub(crate) blocks: Blocks,
     pub(crate) emergencies: Emergencies,
+    pub(crate) erasures: Erasures,
     pub(crate) again: Again,
     pub(crate) write_offs: WriteOffs,
     pub(crate) brakes: Brakes,
@@ -154,6 +157,14 @@ impl From<Ports> for Api {
             clock: clock.clone(),
             chance: chance.clone(),
         };
+        let erasures = Erasures {
+            ledger: shared.clone(),
+            people: shared.clone(),
+            emergencies: shared.clone(),
+            rota: shared.clone(),
+            rules: shared.clone(),
+            clock: clock.clone(),
+        };
         let profiles =
             Profiles { profiles: shared.clone(), rules: shared.clone(), queues: queues.clone(), clock: clock.clone() };
         let configurations =
@@ -177,6 +188,7 @@ impl From<Ports> for Api {
             profiles,
             configurations,
             emergencies,
+            erasures,
             again,
             write_offs,
             brakes,
@@ -193,6 +205,7 @@ fn endpoints() -> OpenApiRouter<Api> {
         .routes(routes!(me::me))
         .routes(routes!(people::people))
         .routes(routes!(people::person))
+        .routes(routes!(erase::erase))
         .routes(routes!(profiles::profiles))
         .routes(routes!(profiles::profile, profiles::edits::put, profiles::edits::delete))
         .routes(routes!(profiles::edits::preview))

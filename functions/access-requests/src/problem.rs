@@ -8,6 +8,7 @@ use dutykey_engine::block::BlockError;
 use dutykey_engine::brake::BrakeError;
 use dutykey_engine::configuration::ConfigurationError;
 use dutykey_engine::emergency::EmergencyError;
+use dutykey_engine::erase::EraseError;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::profile::ProfileError;
 use dutykey_engine::prolong::LeaseError;
@@ -15,6 +16,7 @@ use dutykey_engine::request::RequestError;
 use dutykey_engine::write_off::WriteOffError;
 use dutykey_policy::edit::EditRefusal;
 use dutykey_policy::emergency;
+use dutykey_policy::erase;
 use dutykey_policy::hold::write_off;
 use dutykey_policy::lease;
 use dutykey_policy::profile::MAX_PROFILES;
@@ -70,6 +72,8 @@ pub enum Problem {
     Emergency(emergency::Refusal),
     /// A lease is not prolonged, or not until then.
     Lease(lease::Refusal),
+    /// Somebody is not erased: something comes first.
+    NotErased(erase::Refusal),
     /// It was said of what the brake holds before.
     SaidAlready(String),
     /// Nothing of a hold waits to be tried again.
@@ -78,7 +82,7 @@ pub enum Problem {
     WriteOff(write_off::Refusal),
     /// There is nothing of a profile to give back.
     NotEnrolled(String),
-    /// What would be denied was not repeated.
+    /// What would be denied, or who would be erased, was not repeated.
     Unconfirmed(String),
     /// It would give its author more than they have.
     OwnGain(String),
@@ -160,12 +164,13 @@ impl Problem {
             Self::Refused(refusal) => refused(*refusal),
             Self::Emergency(refusal) => refused_in_emergency(*refusal),
             Self::Lease(refusal) => refused_to_prolong(*refusal),
+            Self::NotErased(refusal) => not_erased(refusal),
             Self::SaidAlready(_) => Kind(StatusCode::CONFLICT, "said-already", "It was said before"),
             Self::NothingWaits => Kind(StatusCode::CONFLICT, "nothing-waits-again", "Nothing waits to be tried again"),
             Self::WriteOff(refusal) => refused_write_off(*refusal),
             Self::NotEnrolled(_) => Kind(StatusCode::CONFLICT, "not-enrolled", "There is nothing to give back"),
             Self::Unconfirmed(_) => {
-                Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What is denied was not confirmed")
+                Kind(StatusCode::UNPROCESSABLE_ENTITY, "unconfirmed", "What it is about was not confirmed")
             }
             Self::OwnGain(_) => Kind(StatusCode::FORBIDDEN, "own-gain", "It takes another administrator"),
             Self::FileOwned(_) => Kind(StatusCode::CONFLICT, "file-owned", "The configuration file owns it"),
@@ -232,8 +237,9 @@ impl Problem {
             Self::Emergency(refusal) => refusal.to_string(),
             Self::Lease(refusal) => refusal.to_string(),
             Self::WriteOff(refusal) => refusal.to_string(),
+            Self::NotErased(refusal) => refusal.to_string(),
             Self::NothingWaits => "nothing of it has failed, or it waits for its turn at the app".to_owned(),
-            Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what would be denied"),
+            Self::Unconfirmed(what) => format!("write `{what}` into `confirm`: that is what it is about"),
             Self::Precondition(Precondition::Missing) => "send the header `if-match` with the `etag` of what you have \
                 read, or `if-none-match: *` for a new one"
                 .to_owned(),
@@ -299,6 +305,22 @@ fn refused_write_off(refusal: write_off::Refusal) -> Kind {
     Kind(status, name, "It cannot be written off like this")
 }
 
+fn not_erased(refusal: &erase::Refusal) -> Kind {
+    let (status, name) = match refusal {
+        erase::Refusal::Own => (StatusCode::FORBIDDEN, "own-erasure"),
+        erase::Refusal::Unreadable(_) => (StatusCode::CONFLICT, "unreadable-still"),
+        erase::Refusal::Holds => (StatusCode::CONFLICT, "holds-still"),
+        erase::Refusal::Enrolled(_) => (StatusCode::CONFLICT, "enrolled-still"),
+        erase::Refusal::Asks(_) => (StatusCode::CONFLICT, "asks-still"),
+        erase::Refusal::Unreviewed(_) => (StatusCode::CONFLICT, "unreviewed-still"),
+        erase::Refusal::Blocked(_) => (StatusCode::CONFLICT, "blocked-still"),
+        erase::Refusal::OnCall(_) => (StatusCode::CONFLICT, "on-call-still"),
+        erase::Refusal::Listed(_) => (StatusCode::CONFLICT, "listed-still"),
+        erase::Refusal::Configured => (StatusCode::CONFLICT, "configured-still"),
+    };
+    Kind(status, name, "The person cannot be erased now")
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
@@ -333,6 +355,16 @@ impl From<EmergencyError> for Problem {
             EmergencyError::NoEmergency(id) => Self::NotFound(format!("emergency {id} of yours")),
             EmergencyError::TooLong | EmergencyError::NoComment => Self::Field(error.to_string()),
             EmergencyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::Nobody(person) => Self::NotFound(format!("person {person}")),
+            EraseError::Refused(refusal) => Self::NotErased(refusal),
+            EraseError::Store(error) => error.into(),
         }
     }
 }

@@ -36,6 +36,7 @@ profiles:
 
 mod acting;
 mod configuring;
+mod erasing;
 
 /// An hour of the day.
 fn at(hour: u8) -> Timestamp {
@@ -374,7 +375,7 @@ async fn r21_every_endpoint_is_open_to_those_whom_its_description_names_and_to_n
             }
         }
     }
-    assert_eq!(checked, 5 * 44, "each endpoint with each caller");
+    assert_eq!(checked, 5 * 46, "each endpoint with each caller");
 }
 
 #[tokio::test]

@@ -28,11 +28,16 @@ pub struct PersonView {
     pub id: Option<String>,
     /// The address; nothing where they were erased, or never had one.
     pub email: Option<String>,
+    /// When they were erased, and their texts with them; left out where they were not.
+    #[serde(serialize_with = "instant_text::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub erased: Option<Timestamp>,
 }
 
 impl From<Shown> for PersonView {
     fn from(shown: Shown) -> Self {
-        Self { id: shown.id.map(|id| id.to_string()), email: shown.email }
+        let Shown { id, email, erased } = shown;
+        Self { id: id.map(|id| id.to_string()), email, erased }
     }
 }
 
@@ -178,7 +183,8 @@ impl Context {
 
 /// A person as reports show them.
 pub(crate) fn shown(id: &PersonId, person: Option<&Person>) -> Shown {
-    Shown { id: Some(id.clone()), email: person.and_then(|person| person.email.clone()) }
+    let email = person.and_then(|person| person.email.clone());
+    Shown { id: Some(id.clone()), email, erased: person.and_then(|person| person.erased) }
 }
 
 fn state(state: State) -> &'static str {

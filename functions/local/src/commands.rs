@@ -30,6 +30,7 @@ use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::secrets::{ReadSecret, Secret, SecretError};
 use dutykey_policy::forecast::Shown;
 use dutykey_policy::installation::Installation;
+use dutykey_policy::time::rfc3339;
 use dutykey_runtime::aws::Aws;
 use dutykey_runtime::clock::WatchedClock;
 use dutykey_runtime::config::{self, ConfigError, ConfigProblem, Document};
@@ -103,9 +104,12 @@ fn plain(text: &str) -> String {
 }
 
 /// A person as a terminal shows them.
-fn called(person: &Shown) -> String {
+pub(crate) fn called(person: &Shown) -> String {
     let id = || person.id.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-    person.email.as_deref().map_or_else(id, plain)
+    match person.erased {
+        Some(at) => format!("{}, erased on {}", id(), rfc3339(at)),
+        None => person.email.as_deref().map_or_else(id, plain),
+    }
 }
 
 /// Prints an answer as JSON.

@@ -6,6 +6,7 @@ use dutykey_policy::time::{rfc3339, to_millis};
 use dutykey_runtime::clock::SystemClock;
 
 use crate::cli;
+use crate::commands::called;
 
 /// Prints who holds what at an instant.
 ///
@@ -32,10 +33,9 @@ pub(crate) async fn run(options: &cli::Who) -> anyhow::Result<bool> {
     }
     let mut table = crate::output::table(&["person", "app", "what", "state", "until", "why"]);
     for hold in &who.holds {
-        let person = hold.person.email.clone().or_else(|| hold.person.id.as_ref().map(ToString::to_string));
         let until = hold.until.map_or_else(|| "no end known".to_owned(), rfc3339);
         let row = [
-            person.unwrap_or_default(),
+            called(&hold.person),
             hold.app.to_string(),
             format!("{} {}", hold.kind, hold.id),
             hold.state.to_owned(),

@@ -51,8 +51,8 @@ pub enum BlockError {
     /// It would end before it begins.
     #[error("the block would have ended by {0} already")]
     Over(Timestamp),
-    /// It names a person who does not exist.
-    #[error("the block names a person who does not exist")]
+    /// It names a person who does not exist, or was erased.
+    #[error("the block names a person who does not exist, or was erased")]
     Nobody,
     /// Whoever lifts it would have more by it than they have.
     #[error("lifting the block would give you access; another administrator must do it")]

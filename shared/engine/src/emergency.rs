@@ -20,7 +20,7 @@ use crate::due::{commit, soonest};
 use crate::ids;
 use crate::ports::clock::{Chance, Clock, trusted};
 use crate::ports::emergencies::ReadEmergencies;
-use crate::ports::ledger::{FindPeople, LivePerson, Notice, PersonChange, StoreError, WriteLedger};
+use crate::ports::ledger::{FindPeople, LivePerson, Notice, PersonChange, StoreError, Text, WriteLedger};
 use crate::ports::queue::Enqueue;
 use crate::ports::rules::ReadRules;
 use crate::request::{Caller, LONGEST_INCIDENT, LONGEST_TEXT, Order, bounded};
@@ -120,7 +120,8 @@ impl Emergencies {
         let text = bounds(justification, LONGEST_TEXT)?.map(|text| Sealed::new(&text, self.chance.bytes()));
         let wish = Wish { wanted, justification: text.as_ref().map(Sealed::digest), incident };
         let id: EmergencyId = ids::named("emg", self.chance.as_ref(), self.clock.now())?;
-        let text = text.map(|text| (justification_name(&id), text));
+        let by = caller.person.clone();
+        let text = text.map(|sealed| Text { name: justification_name(&id), by, sealed });
         let take = Move::Take { id: id.clone(), caller, profile, wish };
         self.moved(&caller.person, text, &take).await.map(|()| id)
     }
@@ -147,7 +148,8 @@ impl Emergencies {
         let sealed = Sealed::new(&comment, self.chance.bytes());
         let stored = self.stored(id).await?;
         let review = Move::Review { id, by, comment: sealed.digest() };
-        self.moved(&stored.person, Some((review_name(id), sealed)), &review).await
+        let text = Text { name: review_name(id), by: by.clone(), sealed };
+        self.moved(&stored.person, Some(text), &review).await
     }
 
     /// Every profile that the caller could take now, as far as it names them.
@@ -184,12 +186,7 @@ impl Emergencies {
         found.ok_or_else(|| EmergencyError::NoEmergency(id.clone()))
     }
 
-    async fn moved(
-        &self,
-        owner: &PersonId,
-        text: Option<(String, Sealed)>,
-        wanted: &Move<'_>,
-    ) -> Result<(), EmergencyError> {
+    async fn moved(&self, owner: &PersonId, text: Option<Text>, wanted: &Move<'_>) -> Result<(), EmergencyError> {
         let mut races = 0;
         loop {
             let live = self.ledger.load(owner).await?;
@@ -235,7 +232,7 @@ impl Emergencies {
         &self,
         live: &LivePerson,
         Moved { before, after }: &Moved,
-        text: Option<(String, Sealed)>,
+        text: Option<Text>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let gives = before.as_ref().map(|before| before.access) != Some(after.access);

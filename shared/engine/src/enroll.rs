@@ -134,7 +134,9 @@ impl Syncer {
         coverage: &Coverage,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Some(live) = self.ledger.load(id).await? else { return Ok(()) };
+        // Whoever was erased since their user was looked up is nobody's user any more.
+        let live = self.ledger.load(id).await?.filter(|live| live.person.erased.is_none());
+        let Some(live) = live else { return Ok(()) };
         let origin = Origin::Coverage(rotation.clone());
         let mine = live.enrollments.iter().filter(|enrollment| enrollment.origin == origin);
         let mut profiles: BTreeSet<ProfileId> = mine.map(|enrollment| enrollment.profile.clone()).collect();

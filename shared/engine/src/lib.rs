@@ -16,6 +16,7 @@ mod directory;
 mod due;
 pub mod emergency;
 mod enroll;
+pub mod erase;
 mod identify;
 mod ids;
 mod lease;

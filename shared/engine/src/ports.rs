@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod clock;
 pub mod configuration;
 pub mod emergencies;
+pub mod erasures;
 pub mod hints;
 pub mod ledger;
 pub mod notify;

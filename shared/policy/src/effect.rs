@@ -122,7 +122,7 @@ mod tests {
 
     fn forecast(holds: &[(&str, &str, &str)]) -> Forecast {
         let hold = |(person, start, end): &(&str, &str, &str)| Forecasted {
-            person: Shown { id: None, email: Some((*person).to_owned()) },
+            person: Shown { id: None, email: Some((*person).to_owned()), erased: None },
             profile: "on-call".parse().expect("a profile"),
             app: "directory".parse().expect("an app"),
             kind: "group".to_owned(),

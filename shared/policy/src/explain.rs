@@ -100,6 +100,12 @@ pub enum Answer {
     },
     /// There is no such profile.
     NoProfile,
+    /// The person was erased.
+    Erased {
+        /// When.
+        #[serde(serialize_with = "instant_text::serialize")]
+        at: Timestamp,
+    },
     /// Nothing brings the person into the profile, now or up to the horizon.
     NotEnrolled {
         /// The rotations that would.
@@ -178,6 +184,7 @@ impl fmt::Display for Answer {
         match self {
             Self::Reason { because } => write!(f, "there is a reason: {because}"),
             Self::NoProfile => f.write_str("there is no such profile"),
+            Self::Erased { at } => write!(f, "the person was erased on {}", rfc3339(*at)),
             Self::NotEnrolled { rotations } if rotations.is_empty() => {
                 f.write_str("the profile enrolls nobody by itself, and there is no request for it")
             }
@@ -278,6 +285,7 @@ pub fn explain<'a>(
     };
     let theirs: Vec<&Enrollment> = enrollments.iter().filter(|e| e.profile == profile.id).collect();
     let answers = &mut explanation.answers;
+    answers.extend(person.erased.map(|at| Answer::Erased { at }));
     answers.extend((profile.mode == Mode::Observe).then_some(Answer::Observed));
     answers.extend((person.active == Some(false)).then_some(Answer::Inactive));
     answers.extend(rules.blocks().iter().filter(|block| concerns(block, person, profile, now)).map(blocked));

@@ -27,6 +27,9 @@ pub struct Shown {
     pub id: Option<PersonId>,
     /// The address; `None` where the person was erased or never had one.
     pub email: Option<String>,
+    /// When the person was erased; `None` where they were not.
+    #[serde(default, serialize_with = "instant_text::optional", skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Timestamp>,
 }
 
 /// What a forecast is made from.

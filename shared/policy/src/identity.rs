@@ -38,6 +38,9 @@ pub struct Person {
     /// The account in each app, or why there is none.
     #[serde(default)]
     pub accounts: BTreeMap<AppId, Account>,
+    /// When the person was erased: nobody knows any more who it was, and what they did stays under their ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Timestamp>,
 }
 
 /// A person's account in an app.

@@ -19,6 +19,7 @@ pub mod edit;
 pub mod effect;
 pub mod emergency;
 pub mod enrollment;
+pub mod erase;
 pub mod evidence;
 pub mod explain;
 pub mod forecast;

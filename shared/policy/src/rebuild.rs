@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::block::{Block, Denied, Reach};
 use crate::enrollment::Origin;
+use crate::erase::ERASED;
 use crate::evidence::touches;
 use crate::hold::{Act, Attempt, Call, Hold, Ownership, State};
 use crate::id::{AccountId, AppId, HoldKey, PersonId, Place, ProfileId};
@@ -47,6 +48,12 @@ struct Record {
     subject: Value,
     after: Value,
     why: Value,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    at: Timestamp,
+    act: String,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +161,21 @@ pub fn denials<'a>(
         blocks.insert(id, block);
     }
     Ok(blocks)
+}
+
+/// When the records say that the person was erased: their names and texts are to be erased again, whatever a backup brings
+/// back of them.
+///
+/// # Errors
+/// A record cannot be read.
+pub fn erased<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Option<Timestamp>, Illegible> {
+    let mut erased = None;
+    for (seq, line) in (1..).zip(lines) {
+        let done: Result<Done, _> = serde_json::from_str(line);
+        let Done { at, act } = done.map_err(|error| Illegible { seq, problem: error.to_string() })?;
+        erased = (act == ERASED).then_some(at).or(erased);
+    }
+    Ok(erased)
 }
 
 /// Only records of holds name the place in an account.
@@ -289,6 +311,14 @@ mod tests {
         assert_eq!(until(1, 0), BTreeMap::from([("b".to_owned(), Some(block))]));
         assert_eq!(until(2, 1), BTreeMap::from([("b".to_owned(), None)]));
         assert_eq!(until(2, 2), BTreeMap::new());
+    }
+
+    #[test]
+    fn r19_that_a_person_was_erased_is_found_among_their_records() {
+        let had = of_hold(None, &held(), "test").unwrap();
+        let said = lines(&[had.clone(), crate::erase::erased(&person(1), &person(2), 1), had]);
+        let until = |count: usize| erased(said[..count].iter().map(String::as_str)).unwrap();
+        assert_eq!((until(1), until(2), until(3)), (None, Some(minute(1)), Some(minute(1))));
     }
 
     #[test]

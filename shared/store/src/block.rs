@@ -6,12 +6,14 @@ use dutykey_engine::ports::ledger::{PersonHead, StoreError};
 use dutykey_engine::ports::sweep::{Among, Sweep};
 use dutykey_policy::block::{Block, Denied};
 use dutykey_policy::evidence::{Chain, ChainHead, Draft, Sealed};
+use dutykey_policy::id::PersonId;
 use dutykey_policy::look::Due;
 use jiff::Timestamp;
 
 use crate::Store;
 use crate::codec::{Item, decode, number};
 use crate::commit::{For, Writes};
+use crate::erase::written_by;
 use crate::evidence::{appended, chain_attribute, ends_at};
 use crate::keys;
 use crate::ledger::{as_read, head_write, listed};
@@ -33,6 +35,11 @@ impl WriteBlocks for Store {
             }
             let write = block_write(block)?.when(Condition::new());
             let text = Write::save(words.clone(), reason)?.when(Condition::new());
+            let author: Option<PersonId> = block.author.parse().ok();
+            let text = match author.filter(|author| block.denied.person() != Some(author)) {
+                Some(author) => written_by(text, &author),
+                None => text,
+            };
             let writes = vec![(For::Head, write), (For::Head, text)];
             match self.said(block, &block.placed(reason), "placed", writes, at).await {
                 Err(StoreError::Changed(_)) => {}
@@ -99,6 +106,10 @@ impl Store {
         let evidence = if let Some(person) = block.denied.person() {
             let Some(item) = self.get(&keys::person_head(person)).await? else { return Ok(None) };
             let before: PersonHead = decode(item)?;
+            // With the head read first: whoever is erased after this moves it.
+            if self.who(std::slice::from_ref(person)).await?.values().any(|it| it.erased.is_some()) {
+                return Ok(None);
+            }
             // Time never runs backwards for a person.
             let at = before.last_at.map_or(at, |last| last.max(at));
             let evidence = appended(&chain, &before.chain, at, drafts)?;

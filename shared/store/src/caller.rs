@@ -11,11 +11,14 @@ use dutykey_policy::identity::Doubt;
 use serde_json::{Value, json};
 
 use crate::Store;
-use crate::codec::Item;
+use crate::codec::{Item, text};
 use crate::error::Refused;
 use crate::keys;
 use crate::link::{ATTEMPTS, Newcomer, owned, owner};
 use crate::write::{Condition, Write};
+
+/// The attribute of a person's item for an issuer that has the name of their subject.
+pub(crate) const CALLER: &str = "caller";
 
 #[async_trait]
 impl Callers for Store {
@@ -43,7 +46,9 @@ impl Callers for Store {
                     (id, writes)
                 }
             };
-            let calls_as = Write::put(keys::calls_as(&id, &link.subject.issuer), Item::new());
+            // By this whoever is erased is no caller any more.
+            let name = Item::from([(CALLER.to_owned(), text(keys::subject_name(&link.subject)))]);
+            let calls_as = Write::put(keys::calls_as(&id, &link.subject.issuer), name);
             writes.extend([Write::put(subject, owned(&id)), calls_as].map(|write| write.when(Condition::new())));
             match self.transact(writes).await {
                 Ok(()) => return Ok(Ok(id)),

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use dutykey_engine::ports::emergencies::ReadEmergencies;
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_policy::emergency::Emergency;
-use dutykey_policy::id::EmergencyId;
+use dutykey_policy::id::{EmergencyId, PersonId};
 
 use crate::Store;
 use crate::codec::{decode, number};
 use crate::keys;
 use crate::ledger::listed;
-use crate::list::{Cursor, Page};
+use crate::list::{Cursor, MAX_PAGE, Page};
 use crate::notice::expiry;
 use crate::write::{Condition, Write};
 
@@ -18,6 +18,20 @@ use crate::write::{Condition, Write};
 impl ReadEmergencies for Store {
     async fn emergency(&self, id: &EmergencyId) -> Result<Option<Emergency>, StoreError> {
         self.get(&keys::emergency(id)).await?.map(decode).transpose()
+    }
+
+    async fn unreviewed(&self, of: &PersonId) -> Result<Option<EmergencyId>, StoreError> {
+        let mut cursor = None;
+        loop {
+            let page = self.list_emergencies(Reviewed::NotYet, cursor.as_ref(), MAX_PAGE).await?;
+            if let Some(theirs) = page.items.into_iter().find(|it| it.person == *of) {
+                return Ok(Some(theirs.id));
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(None);
+            }
+        }
     }
 }
 

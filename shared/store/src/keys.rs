@@ -30,7 +30,7 @@
 //! | | `ENDED#<when>#<hold>` | a hold that is over | query by time |
 //! | | `REQUEST#<id>` | an access request that is over | get; newest first |
 //! | | `TEXT#<id>` | the reason of a block on the person, the texts of a request | get, batch get |
-//! | | `CALLS#<issuer>` | that an issuer's subject is theirs | get |
+//! | | `CALLS#<issuer>` | which of an issuer's subjects is theirs | get |
 //! | | `ONCE#<key>` | what was made under an idempotency key | get |
 //! | | `EVIDENCE#<seq>` | records of the person's chain up to `seq` | query from a sequence number |
 //! | `SOURCE#<source>` | `ROTATION#<rotation>` | a rotation's head | query by prefix; batch get |
@@ -53,7 +53,7 @@
 //! |---|---|---|---|
 //! | `due` | `due_shard`, `due_at` | `start#N`, `rotation#N`, `notice#N`, `sweep#N` | what may begin; rotations; notices; sweeps |
 //! | `due_ends` | `ends_shard`, `ends_at` | `end#N` | what may end |
-//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `emergencies#N`, `reviewed#N`, `profile#<profile>`, `lags` | pages of things; how late acts were |
+//! | `lists` | `list`, `list_key` | `people#N`, `active#N`, `rotations#N`, `profiles#N`, `holds#N`, `requests#N`, `emergencies#N`, `reviewed#N`, `profile#<profile>`, `texts#<person>`, `lags` | pages of things; what a person wrote that lies with others; how late acts were |
 //!
 //! The indexes are sparse and hold keys only: they find candidates, and the items themselves are then read consistently.
 //! `N` is 0 to 3, by a stable hash, so that no index partition is hot. Instants in keys are RFC 3339 in UTC with
@@ -251,7 +251,7 @@ pub fn block(id: &str) -> Key {
 /// The reason of a block. With the person whom it concerns, where that is one: it is erased with them.
 #[must_use]
 pub fn block_text(of: Option<&PersonId>, id: &str) -> Key {
-    of.map_or_else(|| key(BLOCKS, format!("TEXT#{}", part(id))), |person| text(person, id))
+    of.map_or_else(|| key(BLOCKS, format!("{TEXTS}{}", part(id))), |person| text(person, id))
 }
 
 /// The roll of a directory.
@@ -514,10 +514,19 @@ pub fn emergency_list(it: &Emergency) -> (String, String) {
     (shard(list, it.id.as_str()), format!("{}#{}", instant(at), it.id))
 }
 
+/// The first part of the sort keys of a person's texts.
+pub const TEXTS: &str = "TEXT#";
+
 /// A text of a person, by its name. It is erased with them.
 #[must_use]
 pub fn text(of: &PersonId, id: &str) -> Key {
-    key(person(of), format!("TEXT#{}", part(id)))
+    key(person(of), format!("{TEXTS}{}", part(id)))
+}
+
+/// The list of a person's texts that lie with others.
+#[must_use]
+pub fn texts_by(author: &PersonId) -> String {
+    format!("texts#{author}")
 }
 
 /// The partition of a source.
@@ -580,23 +589,41 @@ pub fn address(address: &str) -> Key {
     key(format!("ADDRESS#{}", part(address)), "ADDRESS")
 }
 
-/// Who an issuer's subject is. A subject may be an address: the key has its hash.
+/// The name of an issuer's subject in keys. A subject may be an address: it is a hash.
+#[must_use]
+pub fn subject_name(subject: &Subject) -> String {
+    let name = Sha256::new().chain_update(Sha256::digest(&subject.issuer)).chain_update(&subject.id).finalize();
+    hex(&name)
+}
+
+/// Who the subject of this name is.
+#[must_use]
+pub fn caller(name: &str) -> Key {
+    key(format!("CALLER#{name}"), "CALLER")
+}
+
+/// Who an issuer's subject is.
 #[must_use]
 pub fn subject(subject: &Subject) -> Key {
-    let name = Sha256::new().chain_update(Sha256::digest(&subject.issuer)).chain_update(&subject.id).finalize();
-    key(format!("CALLER#{}", hex(&name)), "CALLER")
+    caller(&subject_name(subject))
 }
+
+/// The first part of the sort keys of a person's items for issuers.
+pub const CALLS: &str = "CALLS#";
 
 /// That a subject of the issuer is the person's.
 #[must_use]
 pub fn calls_as(id: &PersonId, issuer: &str) -> Key {
-    key(person(id), format!("CALLS#{}", hex(&Sha256::digest(issuer))))
+    key(person(id), format!("{CALLS}{}", hex(&Sha256::digest(issuer))))
 }
+
+/// The first part of the sort keys of what a person has made under idempotency keys.
+pub const MADE: &str = "ONCE#";
 
 /// What a person has made under an idempotency key, which is theirs alone.
 #[must_use]
 pub fn once(id: &PersonId, named: &str) -> Key {
-    key(person(id), format!("ONCE#{}", hex(&Sha256::digest(named))))
+    key(person(id), format!("{MADE}{}", hex(&Sha256::digest(named))))
 }
 
 /// Whose an account is.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{
-    Committed, LivePerson, MAX_HOLDS, Made, PersonChange, PersonHead, ReadLedger, StoreError, WriteLedger,
+    Committed, LivePerson, MAX_HOLDS, Made, PersonChange, PersonHead, ReadLedger, StoreError, Text, WriteLedger,
 };
 use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::Enrollment;
@@ -21,6 +21,7 @@ use crate::Store;
 use crate::codec::{Item, attribute, attributes, decode, fields, key_of, number, text};
 use crate::commit::{For, Writes};
 use crate::emergency::emergency_write;
+use crate::erase::written_by;
 use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Index, Key};
@@ -97,6 +98,7 @@ pub(crate) fn nobody(id: &PersonId) -> Person {
         held_since: None,
         users: BTreeMap::new(),
         accounts: BTreeMap::new(),
+        erased: None,
     }
 }
 
@@ -153,8 +155,9 @@ impl WriteLedger for Store {
         if let Some(emergency) = &change.emergency {
             writes.push((For::Record, emergency_write(emergency)?));
         }
-        for (id, sealed) in &change.texts {
-            let text = Write::save(keys::text(&change.person, id), sealed)?.with(keys::TTL, number(expiry(at)));
+        for Text { name, by, sealed } in &change.texts {
+            let text = Write::save(keys::text(&change.person, name), sealed)?.with(keys::TTL, number(expiry(at)));
+            let text = if *by == change.person { text } else { written_by(text, by) };
             writes.push((For::Record, text.when(Condition::known_version())));
         }
         if let Some(made) = &change.made {

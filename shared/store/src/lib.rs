@@ -23,6 +23,7 @@ mod directory;
 mod document;
 mod due;
 mod emergency;
+mod erase;
 mod error;
 mod evidence;
 mod export;

@@ -174,7 +174,8 @@ impl Store {
     /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `items`, from the first
     /// on. Before them come the blocks, and with the first of a person's the holds, of which the missing records speak.
     ///
-    /// Whoever is interrupted begins again where the chain ends then.
+    /// Whoever is interrupted begins again where the chain ends then. Whom the missing records say erased is erased before
+    /// ([`Store::erase_again`]): afterwards nothing is missing.
     ///
     /// # Errors
     /// The table cannot be used, the chain has changed since it was compared, or a record cannot be read.

@@ -1,6 +1,6 @@
 //! What is in the table of a rotation and of a person.
 
-use dutykey_engine::ports::ledger::{LivePerson, PersonChange};
+use dutykey_engine::ports::ledger::{LivePerson, PersonChange, Text};
 use dutykey_engine::ports::rota::{KnownChange, RotationChange, RotationHead};
 use dutykey_engine::request::justification_name;
 use dutykey_policy::block::{Block, Denied, Reach};
@@ -154,7 +154,9 @@ pub(super) fn asked(live: &LivePerson, rotation: u32) -> Result<PersonChange, Cr
         request(&waits, Stage::Asked(ask(at)), Vec::new())?,
         request(&ended, over, vec![ask(earlier(at, HOUR / 2))])?,
     ];
-    let texts = [&waits, &ended].map(|id| (justification_name(id, 0), text.clone())).into();
+    let by = || live.person.id.clone();
+    let texts = [&waits, &ended].map(|id| Text { name: justification_name(id, 0), by: by(), sealed: text.clone() });
+    let texts = texts.into();
     let evidence = requests.iter().map(|request| draft("request.asked", json!({ "request": request.id })));
     let evidence = evidence.collect();
     let emergency = Some(Emergency {

@@ -16,13 +16,16 @@ use dutykey_engine::block::{Blocks, Denial};
 use dutykey_engine::catalog::Catalogs;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::hints::{Hint, WriteHints as _};
+use dutykey_engine::ports::ledger::{PersonChange, ReadLedger as _, WriteLedger as _};
 use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
-use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, WriteRota as _};
+use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Configured, ReadRules as _};
 use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
 use dutykey_policy::block::{Denied, Reach};
 use dutykey_policy::hold::Side;
+use dutykey_policy::id::{AccountId, AppId};
+use dutykey_policy::identity;
 use dutykey_policy::profile::{BreakGlass, Profile, SelfService};
 use dutykey_policy::rota::Difference;
 use dutykey_runtime::clock::SeededChance;
@@ -398,6 +401,31 @@ async fn a_lease_is_prolonged(deployed: &Deployed) {
     assert_eq!(shown["rotations"][0]["prolonged_why"], "a drill", "{shown}");
 }
 
+/// Somebody who has left, whom a source knew and who had an account, is erased.
+async fn somebody_is_erased(deployed: &Deployed) {
+    let (api, store, now) = (Called::at(deployed), &deployed.world.store, deployed.world.clock.now());
+    let link = UserLink {
+        source: "pd".parse().unwrap(),
+        user: "zoe".parse().unwrap(),
+        address: "zoe@example.com".to_owned(),
+        name: None,
+        fresh: "per_01JD0000000000000000000099".parse().unwrap(),
+        said: false,
+        at: now,
+    };
+    let zoe = store.link_user(&link).await.unwrap().unwrap();
+    let live = store.load(&zoe).await.unwrap().unwrap();
+    let (app, account): (AppId, AccountId) = ("directory".parse().unwrap(), "acc-zoe".parse().unwrap());
+    let mut person = live.person.clone();
+    person.accounts.insert(app.clone(), identity::Account::Linked(account.clone()));
+    let claims = vec![(app, account)];
+    let change = PersonChange { identity: Some(person), claims, ..PersonChange::nothing(&live, now) };
+    store.commit(&change).await.unwrap();
+    assert_eq!(api.call("zoe", "GET", "/v1/me", Value::Null).await.0, 200);
+    let (status, erased) = api.call("eve", "POST", &format!("/v1/people/{zoe}/erase"), json!({ "confirm": zoe })).await;
+    assert_eq!((status, erased["erased"].is_string()), (200, true), "{erased}");
+}
+
 /// Hand-offs of an app whose calls take turns and fail for a while, somebody whom nothing matches, a request, blocks on
 /// a person, a profile and everything, and leavers whom the brake holds; webhooks, and health.
 async fn lived() -> BTreeSet<Asked> {
@@ -468,6 +496,7 @@ async fn lived() -> BTreeSet<Asked> {
     let digest = brakes["people"][0]["digest"].as_str().expect("the brake holds leavers");
     let path = format!("/v1/brakes/{digest}/release");
     assert_eq!(api.call("ann", "POST", &path, Value::Null).await.0, 200);
+    somebody_is_erased(&deployed).await;
 
     let webhooks = deployed.store("webhook-ingest");
     webhooks.installation().await.unwrap();

@@ -172,11 +172,13 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
     assert_eq!(
         partitions(&roles["access-requests"], true),
         BTreeSet::from([
+            "ACCOUNT#*",
             "ADDRESS#*",
             "BLOCK",
             "CALLER#*",
             "CONFIG",
             "EMERGENCY#*",
+            "LINK#*",
             "NOTICE#*",
             "PERSON#*",
             "PROFILE#*",
@@ -187,8 +189,13 @@ fn p13_functions_that_face_the_internet_write_hints_and_people_s_own_items_and_n
             "SWEEP#*",
             "SYSTEM",
         ]),
-        "who calls, what they ask for or take, what administrators deny and change, and what they say of what the brake holds"
+        "who calls, what they ask for or take, what administrators deny and change, what they say of what the brake holds, and \
+         whom they erase"
     );
+    let links = |it: &&Statement| ["LINK#*", "ACCOUNT#*"].iter().any(|key| it.keys.contains(*key));
+    let actions = roles["access-requests"].iter().filter(links).flat_map(|it| &it.actions).map(String::as_str);
+    let writes: BTreeSet<&str> = actions.filter(|action| !READS.contains(action)).collect();
+    assert_eq!(writes, BTreeSet::from(["dynamodb:DeleteItem"]), "R20: a link is a grant, and none is written here");
     for (name, statements) in roles.iter().filter(|(name, _)| *name != "webhook-ingest") {
         assert!(!partitions(statements, true).contains("HINT#*"), "{name} has no business with hints");
     }

@@ -148,8 +148,9 @@ async fn endings(store: &Store, holds: &[Hold], next: &[Profile]) -> anyhow::Res
     let mut found = Vec::new();
     for hold in holds.iter().filter(|hold| ends_now(hold, next)) {
         if !people.contains_key(&hold.person) {
-            let email = store.load(&hold.person).await?.and_then(|live| live.person.email);
-            people.insert(hold.person.clone(), Shown { id: Some(hold.person.clone()), email });
+            let person = store.load(&hold.person).await?.map(|live| live.person);
+            let (email, erased) = person.map_or((None, None), |person| (person.email, person.erased));
+            people.insert(hold.person.clone(), Shown { id: Some(hold.person.clone()), email, erased });
         }
         let Some(person) = people.get(&hold.person).cloned() else { continue };
         found.push(Ending::of(hold, person));

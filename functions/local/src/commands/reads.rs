@@ -116,7 +116,7 @@ pub(super) fn people(installation: &Installation, reads: &Reads) -> BTreeMap<(So
     for (source, read) in reads {
         for user in users(read.shifts.values().flatten()) {
             let who = address(installation, source, user, &read.users);
-            let who = who.map(|address| Shown { id: None, email: Some(address) });
+            let who = who.map(|address| Shown { id: None, email: Some(address), erased: None });
             people.insert((source.clone(), user.clone()), who);
         }
     }

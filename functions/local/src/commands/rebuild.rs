@@ -11,7 +11,7 @@ use dutykey_engine::ports::summary::ReadSummary as _;
 use dutykey_policy::block::Denied;
 use dutykey_policy::evidence::{Chain, ChainHead, Fault};
 use dutykey_policy::hold::{Hold, Outcome, State};
-use dutykey_policy::id::{HoldKey, RotationId};
+use dutykey_policy::id::{HoldKey, PersonId, RotationId};
 use dutykey_policy::rebuild::holds;
 use dutykey_policy::time::rfc3339;
 use dutykey_runtime::clock::SystemClock;
@@ -37,6 +37,8 @@ struct Rebuilt {
     /// Open holds of chains that were left alone, by the copy.
     apart: Vec<Hold>,
     denied: Vec<Denied>,
+    /// Whom the copy says erased: what the backup had brought back of them is gone again.
+    erased: Vec<PersonId>,
     faults: Vec<Fault>,
     /// Whether something could not be done that another run may do.
     unfinished: bool,
@@ -103,12 +105,14 @@ async fn rebuild(
             let problem = "the table went another way than its copy, and was left alone";
             rebuilt.faults.push(fault(&chain.to_string(), seq, problem));
             let items = copies::items(copy, chain, copied.seq)?;
+            rebuilt.erased.extend(store.erase_again(chain, &items).await?);
             rebuilt.denied.extend(store.deny_again(chain, 0, &items).await?);
             let said = holds(items.iter().flatten().map(String::as_str))?;
             rebuilt.apart.extend(said.into_values().map(|rebuilt| rebuilt.hold).filter(|hold| !hold.is_over()));
         }
         Against::Behind(head) => {
             let items = copies::items(copy, chain, copied.seq)?;
+            rebuilt.erased.extend(store.erase_again(chain, &items).await?);
             let (holds, denied) = store.rebuild(chain, &head, &items, now).await?;
             rebuilt.holds.extend(holds);
             rebuilt.denied.extend(denied);
@@ -178,7 +182,7 @@ fn document(rebuilt: &Rebuilt, standstill: &Standstill) -> Value {
         "ok": rebuilt.faults.is_empty(), "standing_still_since": rfc3339(standstill.since),
         "chains": rebuilt.chains, "records": rebuilt.records,
         "holds": holds.collect::<Vec<_>>(), "faults": rebuilt.faults,
-        "denied": rebuilt.denied, "rebuilt": standstill.rebuilt,
+        "denied": rebuilt.denied, "erased": rebuilt.erased, "rebuilt": standstill.rebuilt,
         "left_alone": rebuilt.apart.iter().map(|copy| hold(copy, None, true)).collect::<Vec<_>>(),
     })
 }
@@ -208,6 +212,9 @@ fn print(rebuilt: &Rebuilt, data: &cli::Data) {
     }
     for denied in &rebuilt.denied {
         out!("denied again: {}", plain(&json!(denied).to_string()));
+    }
+    for person in &rebuilt.erased {
+        out!("erased again: {person}");
     }
     for Fault { chain, seq, problem } in &rebuilt.faults {
         out!("NOT REBUILT: {}, record {seq}: {}", plain(chain), plain(problem));

@@ -21,7 +21,8 @@ pub enum Concerned {
 #[async_trait]
 pub trait WriteBlocks: Send + Sync {
     /// Places a block, in one transaction with its evidence, the text of its reason and what makes those due whom it
-    /// concerns. Placing the same block again changes nothing. `None` where it names a person who does not exist.
+    /// concerns. Placing the same block again changes nothing. `None` where it names a person who does not exist or was
+    /// erased.
     async fn place(&self, block: &Block, reason: &Sealed, at: Timestamp) -> Result<Option<Concerned>, StoreError>;
 
     /// Lifts a block before its end, in one transaction with its evidence and what makes those due whom it concerned.

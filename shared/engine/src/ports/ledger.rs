@@ -127,8 +127,8 @@ pub struct PersonChange {
     pub requests: Vec<Request>,
     /// An emergency, as it is from now on.
     pub emergency: Option<Emergency>,
-    /// Texts that requests bring, each by a name of its own: beside the evidence, so that they can be erased.
-    pub texts: Vec<(String, Sealed)>,
+    /// Texts that requests bring: beside the evidence, so that they can be erased.
+    pub texts: Vec<Text>,
     /// The request that was made under an idempotency key.
     pub made: Option<Made>,
     /// Turns that its calls take, keep or give back. One that is taken must still be as it was read, or the change is
@@ -166,6 +166,17 @@ impl PersonChange {
             notices: Vec::new(),
         }
     }
+}
+
+/// A text that lies with a person. It is erased with them, and with whoever wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Names it; no two have one name.
+    pub name: String,
+    /// Who wrote it.
+    pub by: PersonId,
+    /// What it says.
+    pub sealed: Sealed,
 }
 
 /// A request that was made under a name of the requester's own, so that it is not made twice.

@@ -17,7 +17,7 @@ use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, comment_name,
 use crate::block::denied;
 use crate::due::{commit, soonest};
 use crate::ports::clock::trusted;
-use crate::ports::ledger::{LivePerson, Made, PersonChange, StoreError};
+use crate::ports::ledger::{LivePerson, Made, PersonChange, StoreError, Text};
 use crate::settle::covers;
 
 /// How often a loser of a race reads again.
@@ -60,6 +60,14 @@ impl Move<'_> {
             Self::Change(id, Change::Longer(_)) => Some(justification_name(id, asks)),
             Self::Change(id, Change::Decide { .. }) => Some(comment_name(id, decisions())),
             Self::Change(_, Change::Cancel) => None,
+        }
+    }
+
+    /// Who writes that text.
+    fn author<'m>(&'m self, requester: &'m PersonId) -> &'m PersonId {
+        match self {
+            Self::Change(_, Change::Decide { caller, .. }) => &caller.person,
+            Self::Ask(_) | Self::Change(_, Change::Longer(_) | Change::Cancel) => requester,
         }
     }
 }
@@ -116,7 +124,10 @@ impl Requests {
                 Outcome::Stands(id) => return Ok(id),
             };
             // Somebody else may have said something first: the place of a text is known only now.
-            let text = text.and_then(|text| Some((wanted.text(moved.before.as_ref())?, text.clone())));
+            let text = text.and_then(|sealed| {
+                let (name, by) = (wanted.text(moved.before.as_ref())?, wanted.author(person).clone());
+                Some(Text { name, by, sealed: sealed.clone() })
+            });
             match self.commit(&live, &moved, text, now).await {
                 Err(StoreError::Changed(_)) if races < RACES => races += 1,
                 done => return Ok(done.map(|()| moved.after.id)?),
@@ -174,7 +185,7 @@ impl Requests {
         &self,
         live: &LivePerson,
         Moved { before, after, made }: &Moved,
-        text: Option<(String, Sealed)>,
+        text: Option<Text>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let gives = before.as_ref().and_then(Request::access) != after.access();

@@ -87,6 +87,7 @@ fn world() -> (Person, Enrollment, World) {
         held_since: None,
         users: BTreeMap::new(),
         accounts,
+        erased: None,
     };
     (person, enrollment, World { profile, fresh_at: minute(60), blocks: vec![] })
 }
@@ -156,6 +157,8 @@ fn why_not_names_what_is_missing() {
     says(&ask(&person, all, &[], &blocked, 90), "blocked by admin (block B1) until somebody lifts it");
     let inactive = Person { active: Some(false), active_at: None, ..person.clone() };
     says(&ask(&inactive, all, &[], &world, 90), "not active");
+    let erased = Person { erased: Some(minute(5)), accounts: BTreeMap::new(), ..person.clone() };
+    says(&ask(&erased, &[], &[], &world, 90), "erased on 2026-03-02T00:05:00.000Z");
     let doubt = Account::Doubtful { doubt: Doubt::Ambiguous, again: minute(100) };
     let doubtful = Person { accounts: [(id("directory"), doubt)].into(), ..person.clone() };
     says(&ask(&doubtful, all, &[], &world, 90), "no account in directory: ambiguous");

@@ -33,7 +33,7 @@ fn profile(name: &str, rotations: &[&str], lead: i64, grace: i64, groups: &[&str
 type Users = BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>;
 
 fn users() -> Users {
-    let shown = |n, email: &str| Ok(Shown { id: Some(person(n)), email: Some(email.to_owned()) });
+    let shown = |n, email: &str| Ok(Shown { id: Some(person(n)), email: Some(email.to_owned()), erased: None });
     [
         ((id("pd"), id("ann")), shown(1, "ann@example.com")),
         ((id("rota"), id("ann-too")), shown(1, "ann@example.com")),

@@ -128,7 +128,7 @@ fn r20_an_author_who_becomes_an_approver() {
 #[test]
 fn r20_an_author_who_gains_by_the_rota_that_is_known_and_by_nobody_else_s_gain() {
     let stretch = |n: u128| Stretch {
-        person: Shown { id: Some(person(n)), email: None },
+        person: Shown { id: Some(person(n)), email: None, erased: None },
         app: id("directory"),
         kind: "group".to_owned(),
         id: "prod".to_owned(),

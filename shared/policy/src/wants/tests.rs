@@ -131,6 +131,7 @@ fn linked() -> Person {
         held_since: None,
         users: BTreeMap::new(),
         accounts: [(id("directory"), Account::Linked(account))].into(),
+        erased: None,
     }
 }
 

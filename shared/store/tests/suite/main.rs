@@ -10,6 +10,7 @@
 mod blocks;
 mod catalog;
 mod configuration;
+mod erase;
 mod evidence;
 mod faults;
 mod harness;

@@ -1,6 +1,8 @@
 //! A table that was put back to an earlier time, and the copy of its evidence.
 
 use dutykey_engine::ports::blocks::WriteBlocks as _;
+use dutykey_engine::ports::erasures::{ErasePeople as _, Erased};
+use dutykey_engine::ports::ledger::FindPeople as _;
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
 use dutykey_policy::block::{Block, Denied, Reach};
 use dutykey_policy::evidence::copies::Copies;
@@ -166,6 +168,31 @@ async fn r14_r18_what_was_written_off_since_the_backup_is_neither_held_nor_forgo
     let live = world.live(&ann).await;
     let said: Vec<_> = live.written_off.iter().map(|hold| (&hold.key, hold.state, hold.touched)).collect();
     assert_eq!((live.holds.len(), said), (0, vec![(&gone.key, gone.state, true)]));
+}
+
+#[tokio::test]
+async fn r18_r19_whom_the_copy_says_erased_is_erased_again() {
+    let world = world().await;
+    let (ann, by, now) = (world.somebody(1).await, world.somebody(2).await, at("2026-11-23T11:00:00Z"));
+    let backup = world.everything().await;
+    let step = world.store.erase(&world.live(&ann).await, &by, now).await.unwrap();
+    assert_eq!(step, Erased::Whole);
+    let copy = Copy::of(&world).await;
+    put_back(&world, backup).await;
+    assert!(world.live(&ann).await.person.email.is_some(), "the backup brings her name back");
+    let chain = Chain::Person(ann.clone());
+    let (head, items) = (copy.behind(&world, &chain).await, copy.items(&chain));
+    for _ in 0..2 {
+        let erased = world.store.erase_again(&chain, &items).await.unwrap();
+        assert_eq!(erased, Some(ann.clone()), "whoever is interrupted begins again");
+    }
+    world.store.rebuild(&chain, &head, &items, now).await.unwrap();
+    assert_eq!(copy.against(&world, &chain).await, Against::Whole, "without a record of its own");
+    let person = world.live(&ann).await.person;
+    assert_eq!((person.email, person.name, person.users.len(), person.erased), (None, None, 0, Some(now)));
+    assert_eq!(world.store.find_person("person1@example.com").await.unwrap(), None);
+    let other = world.store.erase_again(&Chain::Person(by.clone()), &copy.items(&Chain::Person(by))).await.unwrap();
+    assert_eq!(other, None, "nobody else is");
 }
 
 #[tokio::test]
