@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dutykey_policy::block::Block;
+use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId, UserId};
-use dutykey_policy::installation::Installation;
+use dutykey_policy::installation::{App, Installation};
 use dutykey_policy::profile::Profile;
 use dutykey_policy::roll::Roll;
 use dutykey_policy::time::{later, millis_between};
@@ -196,7 +197,8 @@ impl Rules for Snapshot {
     }
 
     fn grants(&self, app: &AppId) -> bool {
-        !self.misses(app) && self.installation.apps.iter().any(|known| known.id == *app && !known.retiring)
+        let retires = |known: &App| known.retiring && !Bug::RetirementIgnored.is_chosen();
+        !self.misses(app) && self.installation.apps.iter().any(|known| known.id == *app && !retires(known))
     }
 }
 

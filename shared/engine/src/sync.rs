@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dutykey_policy::bug::Bug;
 use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::identity::departed;
 use dutykey_policy::installation::{Installation, Rotations, Source};
@@ -118,12 +119,14 @@ impl Syncer {
             if asked > 0 {
                 self.witness.saw(&Event::PlatformAsked(asked));
             }
-            let enrolls = |profile: &&Profile| profile.enrolls(&id) && !source.retiring;
+            let retires = source.retiring && !Bug::RetirementIgnored.is_chosen();
+            let enrolls = |profile: &&Profile| profile.enrolls(&id) && !retires;
             let profiles = installation.profiles.iter().filter(enrolls).cloned().collect();
             let directory = &directory;
             let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {
                 Ok(view) => self.accept(&scope, head, view).await,
+                Err(error) if Bug::OutageFailsMessage.is_chosen() => Err(StoreError::Unavailable(error.to_string())),
                 Err(error) => self.failed(&scope, head, &error).await,
             };
             match taken {

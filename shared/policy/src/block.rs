@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::bug::Bug;
 use crate::enrollment::{Enrollment, Origin};
 use crate::evidence::{Chain, Draft, Sealed};
 use crate::id::{AppId, PersonId, ProfileId};
@@ -102,7 +103,7 @@ impl Block {
             Denied::Everything => true,
             Denied::Person(denied) => denied == person,
             Denied::Profile(denied) => denied == profile,
-            Denied::Enrollment(who, what) => who == person && what == profile,
+            Denied::Enrollment(who, what) => who == person && what == profile && !Bug::GivenBackIgnored.is_chosen(),
             Denied::App(denied) => denied == app,
         }
     }

@@ -59,11 +59,21 @@ pub enum Bug {
     ApprovalGrows,
     /// A look goes on although the table was restored and nobody has let it go on.
     RestoreUnnoticed,
+    /// A platform that cannot be read fails the message.
+    OutageFailsMessage,
+    /// Whoever gives back what comes with being on call is not denied it.
+    GivenBackIgnored,
+    /// What retires goes on giving.
+    RetirementIgnored,
+    /// All that is due for a person is one transaction, however much it is.
+    HoldsUnbounded,
+    /// Grants leave no turn alone.
+    GrantsTakeAllTurns,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -89,6 +99,11 @@ impl Bug {
         Self::GivenBackKept,
         Self::ApprovalGrows,
         Self::RestoreUnnoticed,
+        Self::OutageFailsMessage,
+        Self::GivenBackIgnored,
+        Self::RetirementIgnored,
+        Self::HoldsUnbounded,
+        Self::GrantsTakeAllTurns,
     ];
 
     /// Whether this thread is wrong in this way.

@@ -13,6 +13,7 @@ use std::num::NonZeroU8;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::bug::Bug;
 use crate::hold::{Call, Capabilities, Hold, SETTLE_MARGIN, Side};
 use crate::id::{AppId, HoldKey, PersonId};
 use crate::time::later;
@@ -159,7 +160,8 @@ fn held_by(hold: &Hold, key: &str, number: u8, not_after: Timestamp) -> Taken {
 /// The turns that a side may take, the first choice first. Revocations begin with those that grants leave alone.
 fn order(side: Side, turns: NonZeroU8, chance: u8) -> Vec<u8> {
     let turns = turns.get();
-    let shared = if turns > LEFT_TO_ENDS { turns - LEFT_TO_ENDS } else { turns };
+    let leaves = turns > LEFT_TO_ENDS && !Bug::GrantsTakeAllTurns.is_chosen();
+    let shared = if leaves { turns - LEFT_TO_ENDS } else { turns };
     let mut order = if side == Side::Ends { turned(shared, turns, chance) } else { Vec::new() };
     order.extend(turned(0, shared, chance));
     order

@@ -8,18 +8,22 @@ use dutykey_policy::installation::{self, Installation, PlatformSettings, Rotatio
 use dutykey_policy::profile::{Approvers, Automatic, BreakGlass, Profile, SelfService, Step};
 use serde_json::Value;
 
-use crate::plan::{self, LONGEST, Offer, Plan, What};
+use crate::plan::{self, LONGEST, Offer, Plan, System, What};
 
 /// Whoever may decide is in this group.
 pub(crate) const APPROVERS: &str = "approvers";
 /// Whoever may take a profile in an emergency is in this one.
 pub(crate) const RESCUERS: &str = "rescuers";
 
-/// The configuration, with these profiles.
+/// The configuration, with these profiles, and without what has retired.
 ///
 /// # Errors
 /// An ID of the plan is none.
-pub(crate) fn installation(plan: &Plan, profiles: &[Option<plan::Profile>]) -> anyhow::Result<Installation> {
+pub(crate) fn installation(
+    plan: &Plan,
+    profiles: &[Option<plan::Profile>],
+    retired: &BTreeSet<System>,
+) -> anyhow::Result<Installation> {
     let sources: BTreeSet<&String> = plan.rotations.iter().map(|rotation| &rotation.source).collect();
     let mut installation = Installation {
         verified_domains: vec!["example.com".to_owned()],
@@ -32,12 +36,13 @@ pub(crate) fn installation(plan: &Plan, profiles: &[Option<plan::Profile>]) -> a
             settings: PlatformSettings::Sandbox { script: Value::Null },
             rotations: Rotations::All,
             every: installation.sync.every,
-            retiring: false,
+            retiring: retired.contains(&System::Source(source.clone())),
         });
     }
-    for app in &plan.apps {
+    for (number, app) in plan.apps.iter().enumerate() {
         let settings = TargetSettings::Sandbox { script: Value::Null };
-        installation.apps.push(installation::App { id: app.id.parse()?, settings, retiring: false });
+        let retiring = retired.contains(&System::App(number));
+        installation.apps.push(installation::App { id: app.id.parse()?, settings, retiring });
     }
     for profile in profiles.iter().flatten() {
         installation.profiles.push(of(plan, profile)?);

@@ -10,7 +10,7 @@ use dutykey_policy::time::{earlier, later};
 use dutykey_store::keys;
 use jiff::Timestamp;
 
-use crate::plan::{DEFAULT_LEASE, Happening, Plan, Profile, Second};
+use crate::plan::{DEFAULT_LEASE, Happening, Plan, Profile, Second, System};
 use crate::world::table::TABLE;
 
 /// How often a tick runs.
@@ -107,7 +107,10 @@ impl Reads {
             Happening::Edit { to, .. } => to.as_ref(),
             _ => None,
         });
-        let leases = plan.profiles.iter().chain(edited).map(Profile::leased);
+        // What no profile enrolls from any more has the lease of such rotations.
+        let retires = |happening: &Happening| matches!(happening, Happening::Retires { what: System::Source(_), .. });
+        let retired = plan.happens.iter().any(retires).then_some(DEFAULT_LEASE);
+        let leases = plan.profiles.iter().chain(edited).map(Profile::leased).chain(retired);
         let half = leases.min().unwrap_or(DEFAULT_LEASE) / 2;
         let mut spans = Vec::new();
         let mut span = |from: u32, to: u32, after: u32| {
@@ -141,7 +144,9 @@ impl Reads {
                     span(*at, at.saturating_add(*lasts), 900);
                 }
                 Happening::Renamed { at, .. } => span(*at, *at, 4_500),
-                Happening::Deploy { at } | Happening::Edit { at, .. } => span(*at, *at, 900),
+                Happening::Deploy { at } | Happening::Edit { at, .. } | Happening::Retires { at, .. } => {
+                    span(*at, *at, 900);
+                }
                 _ => {}
             }
         }

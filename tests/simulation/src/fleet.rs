@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dutykey_embedded::Embedded;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::clock::Clock;
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::queue::{Message, Queue};
 use dutykey_engine::sync::Syncer;
 use dutykey_engine::tick::Ticker;
@@ -97,14 +98,16 @@ impl Fleet {
         }
     }
 
-    /// Takes a message; says whether it was done with.
-    pub(crate) async fn take(&self, queue: Queue, message: &Message) -> bool {
-        let done = match queue {
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// It has failed, and comes again.
+    pub(crate) async fn take(&self, queue: Queue, message: &Message) -> Result<(), StoreError> {
+        match queue {
             Queue::Sync => rotation_sync::take(&self.syncer, message).await,
             Queue::Provisioning => provisioning::take(&self.provisioning, message).await,
             Queue::Revocation => revocation::take(&self.revocation, message).await,
-        };
-        done.is_ok()
+        }
     }
 
     /// Runs the tick.

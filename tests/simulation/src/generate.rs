@@ -1,5 +1,6 @@
 //! From a seed to a plan: a random company with a random rota, and everything that goes wrong.
 
+mod added;
 mod company;
 mod people;
 mod restores;
@@ -60,6 +61,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     people::act(&mut fastrand::Rng::with_seed(!seed), &mut plan);
     let restores = restores::restores(&mut fastrand::Rng::with_seed(seed ^ restores::APART), &plan);
     plan.happens.extend(restores);
+    added::add(&mut plan);
     plan
 }
 

@@ -165,6 +165,21 @@ impl Office {
         }
     }
 
+    /// Somebody gives a profile back that they have by being on call.
+    pub(crate) async fn gives_back(&self, number: usize, profile: usize) -> anyhow::Result<()> {
+        let (Some(id), Some(person)) = (self.profile(profile), self.person(number).await) else { return Ok(()) };
+        match self.blocks().give_back(&person, &id, &self.ledger).await {
+            Ok(block) => {
+                self.world().struck("a profile is given back");
+                self.world().oracle().returned(number, profile, block.from, block.until);
+                Ok(())
+            }
+            // They are not on call, as far as Dutykey knows.
+            Err(BlockError::NotEnrolled(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Somebody takes a profile in an emergency, and may give it back.
     pub(crate) async fn takes(self, number: usize, profile: usize, lasts: Second, back: Option<Second>) {
         let Some(id) = self.profile(profile) else { return };

@@ -2,6 +2,7 @@
 //! plan alone decides what happens, so it can be written down, replayed and shortened.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -121,10 +122,17 @@ pub struct App {
     pub native_end: bool,
     /// It tells whose access is whose.
     pub tells_owner: bool,
-    /// What calls at the same time must not share.
+    /// What no more calls at the same time may share than it has turns.
     pub serialize: Option<String>,
+    /// How many turns that has.
+    #[serde(default = "one")]
+    pub turns: NonZeroU8,
     /// More calls in a second than that are throttled.
     pub limit: Option<u32>,
+}
+
+fn one() -> NonZeroU8 {
+    NonZeroU8::MIN
 }
 
 /// A group of an app.
@@ -369,6 +377,32 @@ pub enum Happening {
         /// It is let go on as soon as the rotas were read, and in any case after this time.
         lasts: Second,
     },
+    /// Somebody gives a profile back that they have by being on call.
+    GivesBack {
+        /// When.
+        at: Second,
+        /// Who.
+        person: usize,
+        /// Which.
+        profile: usize,
+    },
+    /// An app or a source leaves the configuration, and only ends what it began.
+    Retires {
+        /// When.
+        at: Second,
+        /// Which.
+        what: System,
+    },
+}
+
+/// An app or a source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum System {
+    /// An app, by its number.
+    App(usize),
+    /// A source, by its ID.
+    Source(String),
 }
 
 /// What a block denies.

@@ -3,7 +3,7 @@
 mod restore;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::due::{Dues, EVERY, MINUTE, Reads};
 use crate::fleet::{Fleet, Ground};
 use crate::office::Office;
 use crate::oracle::{Violation, ledger};
-use crate::plan::{Happening, Plan, Profile, Second};
+use crate::plan::{Happening, Plan, Profile, Second, System};
 use crate::world::app::CompanyApps;
 use crate::world::life::REDELIVERY;
 use crate::world::platform::CompanyPlatforms;
@@ -178,6 +178,8 @@ struct Course {
     waiting: Rc<RefCell<Vec<Timestamp>>>,
     ended: Rc<Notify>,
     profiles: Vec<Option<Profile>>,
+    /// What has left the configuration.
+    retired: BTreeSet<System>,
     version: u64,
     /// How far each restore is, by when its backup was taken and when the table is put back.
     restores: BTreeMap<(Second, Second), restore::Stage>,
@@ -202,6 +204,7 @@ impl Course {
             busy: Rc::default(),
             waiting: Rc::default(),
             ended: Rc::new(Notify::new()),
+            retired: BTreeSet::new(),
             version: 0,
             restores: BTreeMap::new(),
         }
@@ -387,12 +390,18 @@ impl Course {
             Queue::Provisioning => "looks at beginnings",
             Queue::Revocation => "looks at ends",
         });
+        let begun = world.now();
         self.spawn(async move {
             let done = world.lives.live(fleet.take(queue, &message)).await;
+            let now = world.now();
             match done {
-                Some(true) => {}
-                Some(false) => queues.put(queue, message, later(world.now(), AGAIN)),
-                None => queues.put(queue, message, later(world.now(), REDELIVERY)),
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    world.tell(|| format!("a message fails: {error}"));
+                    world.oracle().message_failed(&error, begun, now);
+                    queues.put(queue, message, later(now, AGAIN));
+                }
+                None => queues.put(queue, message, later(now, REDELIVERY)),
             }
         });
     }
@@ -425,6 +434,8 @@ impl Course {
             | Happening::Lift { at }
             | Happening::Takes { at, .. }
             | Happening::Asks { at, .. }
+            | Happening::GivesBack { at, .. }
+            | Happening::Retires { at, .. }
             | Happening::Edit { at, .. } => Some(self.plan().at(*at)),
             Happening::Pause { from, .. } => Some(self.plan().at(*from)),
             _ => None,
@@ -446,7 +457,7 @@ impl Course {
     }
 
     async fn configure(&mut self) -> anyhow::Result<()> {
-        let installation = crate::company::installation(self.plan(), &self.profiles)?;
+        let installation = crate::company::installation(self.plan(), &self.profiles, &self.retired)?;
         self.version = self.ledger.configure(self.version, &installation, self.world.now()).await?;
         Ok(())
     }
@@ -513,6 +524,16 @@ impl Course {
                 }
                 self.configure().await?;
                 world.oracle().edited(*profile, to.clone(), now);
+            }
+            Happening::GivesBack { person, profile, .. } => self.office().gives_back(*person, *profile).await?,
+            Happening::Retires { what, .. } => {
+                self.retired.insert(what.clone());
+                self.configure().await?;
+                world.struck(match what {
+                    System::App(_) => "an app retires",
+                    System::Source(_) => "a source retires",
+                });
+                world.oracle().retires(what.clone(), now);
             }
             _ => {}
         }

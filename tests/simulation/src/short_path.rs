@@ -1,6 +1,8 @@
 //! The shortest path that has everything in it: one person on call for two minutes, for a group and a value. It is short
 //! enough for a worker to die at each of its requests in turn.
 
+use std::num::NonZeroU8;
+
 use anyhow::{Result, ensure};
 
 use crate::plan::{App, Gives, Group, Happening, Human, Plan, Profile, Rotation, Shift, What};
@@ -41,6 +43,7 @@ pub fn plan() -> Plan {
             native_end: false,
             tells_owner: false,
             serialize: None,
+            turns: NonZeroU8::MIN,
             limit: None,
         }],
         profiles: vec![Profile {

@@ -1,6 +1,7 @@
 //! People with what platforms and apps know of them, the apps, and the profiles.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 
 use super::{Size, one_in};
 use crate::plan::{App, Gives, Group, Human, Offer, Plan, Profile, What};
@@ -68,6 +69,7 @@ pub(super) fn apps(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<App> {
                     let by = ["place", "account", "app"];
                     by.get(chance.usize(..3)).copied().unwrap_or("place").to_owned()
                 }),
+                turns: NonZeroU8::MIN,
                 limit: one_in(chance, 10).then(|| chance.u32(2..=10)),
             }
         })

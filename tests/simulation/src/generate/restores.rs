@@ -10,7 +10,7 @@ pub(super) const APART: u64 = 0x0bac_c0de;
 /// The first reads are over by then: a table that knows nobody is no backup.
 const FIRST: Second = 1_800;
 /// So long before the backup was taken whatever platforms began to show may not be in it yet.
-const SLOW: Second = 1_200;
+pub(super) const SLOW: Second = 1_200;
 /// Rotas are read so far ahead.
 const HORIZON: Second = 14 * 86_400;
 /// So often a time is drawn at which a restore can be judged.

@@ -28,7 +28,13 @@ impl Oracle {
     }
 
     fn gives(&self, person: usize, profile: &Profile, at: Timestamp) -> Sure {
-        self.enrolling(profile).map(|rota| rota.on_call(person, at, &Terms::from(profile))).max().unwrap_or_default()
+        let terms = Terms::from(profile);
+        let on_call = |number: &usize| {
+            let rota = self.rotas.get(*number)?;
+            Some(rota.on_call(person, at, &terms).min(self.rotation_gives(*number, at)))
+        };
+        let enrolling = profile.rotations.iter().filter(|_| profile.enrolls);
+        enrolling.filter_map(on_call).max().unwrap_or_default()
     }
 
     /// The rotations that give the profile without asking.
@@ -125,9 +131,7 @@ impl Oracle {
     fn account(&self, person: usize, at: Timestamp) -> Option<(&str, Sure)> {
         let (address, account) = self.accounts.get(person)?.as_ref()?;
         if let Some(left) = self.left.get(&person) {
-            let asked_by = self.asked_by(*left);
-            let several = self.left.len() > 1;
-            let sure = if self.plan.directory && at >= asked_by && !several { Sure::No } else { Sure::Maybe };
+            let sure = if self.is_cut_off(account, *left, at) { Sure::No } else { Sure::Maybe };
             return Some((account, sure));
         }
         // Whoever is linked later may be somebody with the same address.
@@ -156,7 +160,7 @@ impl Oracle {
             let accounts: Vec<(&str, Sure)> = self.accounts(person, at).collect();
             for number in 0..self.profiles.len() {
                 let enrolled = self.enrolled(person, number, at);
-                if enrolled == Sure::No {
+                if enrolled == Sure::No || self.has_returned(person, number, at) {
                     continue;
                 }
                 let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
@@ -173,6 +177,7 @@ impl Oracle {
                             Some(true) => sure = sure.min(Sure::Maybe),
                             None => {}
                         }
+                        sure = sure.min(self.app_gives(gives.app, at));
                         for (account, allowed) in &accounts {
                             self.want(&mut wanted, gives, account, sure.min(*allowed));
                         }
@@ -275,9 +280,7 @@ impl Oracle {
             block.until.into_iter().for_each(&mut edge);
         }
         self.given_edges().for_each(&mut edge);
-        for left in self.left.values() {
-            edge(self.asked_by(*left));
-        }
+        self.over_edges().for_each(&mut edge);
         next
     }
 }

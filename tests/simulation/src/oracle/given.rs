@@ -107,10 +107,11 @@ impl Oracle {
         let on_call = match given.bound.rotation.map(|rotation| self.rotas.get(rotation)) {
             None => Sure::Yes,
             Some(None) => Sure::No,
-            // No lease ends what was asked for.
+            // No lease ends what was asked for; whether it ends with the source of its rotation is left open.
             Some(Some(rota)) => rota.on_call(given.bound.person, at, &self.duty(profile)),
         };
-        on_call.min(if edited || given.doubt { Sure::Maybe } else { Sure::Yes })
+        let retires = given.bound.rotation.is_some_and(|rotation| self.rotation_gives(rotation, at) != Sure::Yes);
+        on_call.min(if edited || retires || given.doubt { Sure::Maybe } else { Sure::Yes })
     }
 
     fn duty(&self, profile: &Profile) -> Terms {
@@ -146,6 +147,8 @@ impl Oracle {
         for given in &self.given {
             let sure = self.lasts(given, at);
             let Bound { person, profile: number, rotation, .. } = given.bound;
+            // Whether giving back what comes with being on call denies what was asked for as well is left open.
+            let sure = if self.has_returned(person, number, at) { sure.min(Sure::Maybe) } else { sure };
             let edited = self.in_edit(number, at);
             let current = self.profile_at(number, at);
             for gives in given.gives.iter().filter(|_| sure != Sure::No) {
@@ -158,6 +161,7 @@ impl Oracle {
                     (true, _) => sure,
                     (false, _) => sure.min(Sure::Maybe),
                 };
+                let sure = sure.min(self.app_gives(gives.app, at));
                 for (account, allowed) in self.accounts(person, at) {
                     self.want(wanted, gives, account, sure.min(allowed));
                 }

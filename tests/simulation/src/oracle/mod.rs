@@ -8,13 +8,14 @@
 mod desire;
 pub(crate) mod given;
 pub mod ledger;
+mod over;
 mod restored;
 mod rota;
 mod seats;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dutykey_engine::ports::ledger::Notice;
+use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::target::{Accepted, TargetError};
 use dutykey_engine::ports::witness::Event;
 use dutykey_policy::hold::{Call, Outcome, State};
@@ -26,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::{DEFAULT_LEASE, Denies, Happening, Plan, Profile};
 use given::Given;
+use over::{Retired, Returned};
 use restored::Restored;
 use rota::{Duty, Elsewhere, Rota};
 use seats::{InFlight, Seat, SeatState};
@@ -116,7 +118,13 @@ pub struct Oracle {
     profiles: Vec<Vec<(Timestamp, Option<Profile>)>>,
     blocks: Vec<Block>,
     given: Vec<Given>,
+    /// What was given back before its end.
+    returned: Vec<Returned>,
+    /// What has left the configuration.
+    retired: Vec<Retired>,
     left: BTreeMap<usize, Timestamp>,
+    /// Whether somebody was told that the brake holds people who have left.
+    leavers_held: bool,
     /// Who has another address.
     renamed: BTreeMap<usize, Renamed>,
     /// Whom platforms have ever shown on call, and since when.
@@ -155,7 +163,10 @@ impl Oracle {
             profiles: plan.profiles.iter().map(|profile| vec![(plan.epoch, Some(profile.clone()))]).collect(),
             blocks: Vec::new(),
             given: Vec::new(),
+            returned: Vec::new(),
+            retired: Vec::new(),
             left: BTreeMap::new(),
+            leavers_held: false,
             renamed: BTreeMap::new(),
             shown: BTreeMap::new(),
             restores: Vec::new(),
@@ -387,7 +398,16 @@ impl Oracle {
 
     /// Somebody was told.
     pub fn told(&mut self, notice: &Notice, now: Timestamp) {
+        self.hears_of_leavers(notice);
         self.told.push((now, notice.clone()));
+    }
+
+    /// A message has failed at which somebody was since then. The table's trouble may fail one; an app's or a platform's is
+    /// state, and never does.
+    pub(crate) fn message_failed(&mut self, error: &StoreError, begun: Timestamp, now: Timestamp) {
+        if !self.disturbances.iter().any(|(from, to)| *from <= now && begun <= *to) {
+            self.violated("P10", now, format!("a message fails and the table is well (R9): {error}"));
+        }
     }
 
     /// Whether anything was out of order at any time between the two instants, or so shortly before that it still shows.

@@ -9,6 +9,7 @@ use dutykey_policy::hold::Hold;
 use dutykey_store::{MAX_PAGE, Store};
 use jiff::Timestamp;
 
+use super::over::despite;
 use super::seats::Seat;
 use super::{Oracle, minutes, plus, seconds};
 
@@ -90,7 +91,8 @@ impl Oracle {
     /// By when the directory was asked about somebody who left then. A restored table asks again, once it goes on.
     pub(super) fn asked_by(&self, left: Timestamp) -> Timestamp {
         let within = seconds(3_600) + minutes(6);
-        let asked = plus(left, within);
+        // A directory that cannot say is asked again as if it had.
+        let asked = despite(self.app_disturbances.first().map_or(&[], Vec::as_slice), left, within);
         let forgotten = self.restores.iter().filter(|restored| restored.backup < asked && left < restored.by);
         let again = |restored: &Restored| {
             let over = restored.released.map_or(restored.by, |released| plus(released, minutes(2)));

@@ -232,9 +232,16 @@ impl Oracle {
             "place" => format!("{}/{}", seat.app, seat.place),
             _ => seat.app.to_string(),
         });
-        let crowd = self.in_flight.iter().filter(|call| key.is_some() && call.key == key).count();
-        if crowd > 0 {
-            self.violated("P10", now, format!("{seat} is called out of turn: {crowd} calls are under way there (R11)"));
+        let turns = plan.as_ref().map_or(1, |app| usize::from(app.turns.get()));
+        let alike = self.in_flight.iter().filter(|call| key.is_some() && call.key == key);
+        let alike: Vec<Call> = alike.map(|call| call.what).collect();
+        let (calls, ends) = (alike.len(), alike.iter().filter(|what| **what == Call::Revoke).count());
+        // Of more than two turns two are the revocations' own.
+        let for_others = if turns > 2 { turns - 2 } else { turns };
+        if calls >= turns || (what != Call::Revoke && calls - ends >= for_others) {
+            let busy =
+                format!("{calls} calls are under way there, {ends} of them revocations, and it has {turns} turns");
+            self.violated("P10", now, format!("{seat} is called out of turn: {busy} (R11)"));
         }
         let late = if disturbed { minutes(8) } else { seconds(12) };
         let state = self.seats.get(&seat).cloned().unwrap_or_default();

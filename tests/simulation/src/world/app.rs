@@ -72,7 +72,7 @@ fn script(plan: &Plan, number: usize, app: &App) -> Value {
     let roles = (!app.roles.is_empty()).then(|| json!({ "order": app.roles, "values": values }));
     put(&mut script, "roles", roles);
     put(&mut script, "asynchronous", app.asynchronous.map(seconds));
-    put(&mut script, "serialize", app.serialize.clone());
+    put(&mut script, "serialize", app.serialize.as_ref().map(|by| json!({ "by": by, "turns": app.turns })));
     put(&mut script, "limit", app.limit.map(|limit| json!({ "calls": limit, "every": "1s" })));
     script
 }
