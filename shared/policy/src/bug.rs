@@ -59,11 +59,23 @@ pub enum Bug {
     ApprovalGrows,
     /// A look goes on although the table was restored and nobody has let it go on.
     RestoreUnnoticed,
+    /// A call that was refused counts as one that may have had an effect.
+    RefusalIsOurs,
+    /// The target's own end stays where it was when the reasons' moves on.
+    EndNotExtended,
+    /// Nothing tells the target to end access by itself.
+    NoNativeEnd,
+    /// What others take away while a reason lives is put back.
+    PutBackUnasked,
+    /// An account that somebody has becomes another one's as well.
+    ClaimIgnored,
+    /// A worker decides by its own clock, however late the person's last record is.
+    TimeBackwards,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 31] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -89,6 +101,12 @@ impl Bug {
         Self::GivenBackKept,
         Self::ApprovalGrows,
         Self::RestoreUnnoticed,
+        Self::RefusalIsOurs,
+        Self::EndNotExtended,
+        Self::NoNativeEnd,
+        Self::PutBackUnasked,
+        Self::ClaimIgnored,
+        Self::TimeBackwards,
     ];
 
     /// Whether this thread is wrong in this way.

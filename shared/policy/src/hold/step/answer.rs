@@ -20,6 +20,7 @@ pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
     let refused = matches!(&answer, Answer::Failed { failure, .. } if *failure != Failure::Lost);
     if grants && refused && attempt.pending.is_none() {
         next.setting = None;
+        next.touched |= Bug::RefusalIsOurs.is_chosen();
     }
     match answer {
         Answer::Done { receipt, native_end } => {

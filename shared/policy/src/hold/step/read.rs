@@ -85,6 +85,12 @@ fn swept(mut hold: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
 pub(super) fn missing(mut hold: Hold, seen: &Observation, now: Timestamp) -> Hold {
     // The target has nothing to end any more: when that end passes, it is not what took the access away.
     hold.native_end = None;
+    if Bug::PutBackUnasked.is_chosen() {
+        disproved(&mut hold);
+        hold.granted = None;
+        hold.enter(State::Wanted, now);
+        return hold;
+    }
     let changed = matches!(hold.shape, Shape::Value { .. }) && seen.value != hold.base;
     stuck(hold, Side::Starts, if changed { CHANGED_BY_OTHERS } else { REMOVED_BY_OTHERS }, now)
 }
@@ -252,7 +258,8 @@ fn grant(mut next: Hold, want: &Want, facts: &Facts<'_>) -> Verdict {
         next.setting = Some(value.clone());
     }
     open(&mut next, Call::Grant, facts);
-    let native_end = facts.caps.native_end.then(|| later(next.due, NATIVE_MARGIN));
+    let ends = facts.caps.native_end && !Bug::NoNativeEnd.is_chosen();
+    let native_end = ends.then(|| later(next.due, NATIVE_MARGIN));
     Verdict::Call(Box::new(next), Order::Grant { native_end })
 }
 

@@ -2,7 +2,10 @@
 
 use super::company::{Company, Event};
 use super::target::{Answering, Behaviour, VALUES};
-use crate::hold::{Call, Outcome, Ownership, State};
+use crate::hold::step::{Step, next};
+use crate::hold::{Call, Outcome, Ownership, Side, State};
+use crate::testing::{held, minute};
+use crate::wants::{Shape, Want};
 
 const GROUP: Behaviour =
     Behaviour { values: false, standing: None, propagation: 0, longest: 0, native_end: false, tells_owner: false };
@@ -96,6 +99,20 @@ fn r6_after_a_lost_answer_what_is_found_is_ours_and_says_that_it_is_unproven() {
     );
     company.happens(Event::Unwanted, 10).unwrap();
     assert_eq!(company.outcomes, [Outcome::Proven]);
+}
+
+#[test]
+fn r13_the_targets_own_end_moves_on_with_a_lease_before_it_comes() {
+    let mut hold = held();
+    (hold.reasons[0].rolling, hold.reasons[0].until, hold.due) = (true, minute(30), minute(30));
+    (hold.native_end, hold.checked_at) = (Some(minute(45)), Some(minute(10)));
+    let mut want = Want { shape: Shape::Member, reasons: hold.reasons.clone(), frozen: false };
+    let waits = |at| Step::Wait(Side::Starts, minute(at));
+    assert_eq!(next(&hold, Some(&want), minute(10)), waits(30), "not only at the next sweep, which is too late");
+    assert_eq!(next(&hold, Some(&want), minute(31)), waits(32), "no view has moved the lease yet, and one may");
+    want.reasons[0].until = minute(60);
+    let Step::Write(_, hold) = next(&hold, Some(&want), minute(32)) else { panic!("the later end is written first") };
+    assert_eq!(next(&hold, Some(&want), minute(32)), Step::Extend(minute(75)));
 }
 
 #[test]
