@@ -1,5 +1,6 @@
 //! From a seed to a plan: a random company with a random rota, and everything that goes wrong.
 
+mod coincidences;
 mod company;
 mod people;
 mod restores;
@@ -52,6 +53,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
         directory: chance.u8(..4) == 0,
         tells_makers: chance.u8(..3) > 0,
         happens: Vec::new(),
+        links: Vec::new(),
     };
     plan.rotations = rota::rotations(&mut chance, &plan);
     plan.apps = company::apps(&mut chance, &plan);
@@ -60,6 +62,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     people::act(&mut fastrand::Rng::with_seed(!seed), &mut plan);
     let restores = restores::restores(&mut fastrand::Rng::with_seed(seed ^ restores::APART), &plan);
     plan.happens.extend(restores);
+    coincidences::meet(&mut fastrand::Rng::with_seed(seed ^ coincidences::APART), &mut plan);
     plan
 }
 

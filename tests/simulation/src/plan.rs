@@ -40,6 +40,18 @@ pub struct Plan {
     pub tells_makers: bool,
     /// Everything else that happens.
     pub happens: Vec<Happening>,
+    /// Whom administrators have linked to the account of somebody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Linked>,
+}
+
+/// Somebody whom an administrator has linked to the account of another one, in every app: two persons with one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    /// Who.
+    pub person: usize,
+    /// Whose account it is.
+    pub to: usize,
 }
 
 /// A person, with what the platforms and apps know of them.
@@ -396,6 +408,18 @@ impl Plan {
     #[must_use]
     pub fn at(&self, second: Second) -> Timestamp {
         dutykey_policy::time::later(self.epoch, std::time::Duration::from_secs(u64::from(second)))
+    }
+
+    /// The account by which an app knows a person: of several the first.
+    #[must_use]
+    pub fn account(&self, person: usize) -> Option<&str> {
+        self.people.get(person)?.accounts.first().map(|(id, _)| id.as_str())
+    }
+
+    /// Whom administrators have linked to the account, and the one whose account it is: any of them may come to have it.
+    pub fn linked<'a>(&'a self, account: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let links = self.links.iter().filter(move |link| self.account(link.to) == Some(account));
+        links.flat_map(|link| [link.person, link.to])
     }
 
     /// The app that a number names.
