@@ -416,10 +416,10 @@ impl Plan {
         self.people.get(person)?.accounts.first().map(|(id, _)| id.as_str())
     }
 
-    /// Whom administrators have linked to the account, and the one whose account it is: any of them may come to have it.
-    pub fn linked<'a>(&'a self, account: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let links = self.links.iter().filter(move |link| self.account(link.to) == Some(account));
-        links.flat_map(|link| [link.person, link.to])
+    /// Whether administrators have linked somebody to the account who is not the one whose it is.
+    #[must_use]
+    pub fn is_shared(&self, account: &str) -> bool {
+        self.links.iter().any(|link| self.account(link.to) == Some(account))
     }
 
     /// The app that a number names.

@@ -1,5 +1,5 @@
-//! What the oracle reads in the table itself: that the end was written before the start, that what is late is shown, and
-//! that the evidence explains everything.
+//! What the oracle reads in the table itself: that the end was written before the start, that what is late is shown, that
+//! nothing is under way for nobody, and that the evidence explains everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ async fn hold_of(world: &World, app: &AppId, account: &AccountId, place: &Place)
         None => None,
     };
     let hold = live.and_then(|live| live.holds.into_iter().find(|hold| is_at(hold, app, account, place)));
-    let others = world.oracle().is_met_anew(person) || world.plan.linked(account.as_str()).next().is_some();
+    let others = world.oracle().is_met_anew(person) || world.plan.is_shared(account.as_str());
     if !others || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
         return hold;
     }

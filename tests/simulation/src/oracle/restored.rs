@@ -94,7 +94,7 @@ impl Oracle {
         let has = |person: usize| self.accounts(person, Timestamp::MIN).any(|(known, _)| known == account);
         let anew = |person: usize| self.is_met_anew(person) && has(person);
         let restored = !self.restores.is_empty();
-        restored && (self.plan.linked(account).next().is_some() || (0..self.plan.people.len()).any(anew))
+        restored && (self.plan.is_shared(account) || (0..self.plan.people.len()).any(anew))
     }
 
     /// By when the directory was asked about somebody who left then. A restored table asks again, once it goes on.
