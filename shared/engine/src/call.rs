@@ -95,7 +95,7 @@ impl Caller<'_> {
             Ok(seen) => {
                 let caps = self.capabilities(&next);
                 let rank = |value: &str| self.target.rank(&next.key.place, value);
-                let facts = Facts { now: self.clock.now(), caps: &caps, rank: &rank, ended };
+                let facts = Facts { now: self.clock.now(), asked: now, caps: &caps, rank: &rank, ended };
                 after_read_back(&next, &seen, &facts)
             }
             // Done by the target's word, and no read to prove it: the next look reads first.

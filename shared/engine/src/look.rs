@@ -329,7 +329,8 @@ impl Worker {
         let caller = Caller { target, clock: self.clock.as_ref() };
         let caps = caller.capabilities(hold);
         let rank = |value: &str| target.rank(&hold.key.place, value);
-        let facts = |now: Timestamp| Facts { now, caps: &caps, rank: &rank, ended };
+        let asked = self.clock.now().max(now);
+        let facts = |now: Timestamp| Facts { now, asked, caps: &caps, rank: &rank, ended };
         match &planned.step {
             Step::Nothing | Step::Wait(..) => (write(hold.clone()), nothing),
             Step::Write(_, next) => (write((**next).clone()), nothing),

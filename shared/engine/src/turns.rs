@@ -99,6 +99,6 @@ fn waiting(call: &Intended<'_>, snapshot: &Snapshot, chance: u8, now: Timestamp)
     let target = snapshot.target(&hold.key.app)?;
     let purpose = if let Step::Read(purpose) = step { *purpose } else { Purpose::Start };
     let (caps, rank) = (target.capabilities(&hold.key.place.kind), |value: &str| target.rank(&hold.key.place, value));
-    let facts = Facts { now, caps: &caps, rank: &rank, ended: *ended };
+    let facts = Facts { now, asked: now, caps: &caps, rank: &rank, ended: *ended };
     Some(without_turn(hold, want.as_ref(), purpose, &facts, chance))
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use crate::due::{commit, soonest};
 use crate::ports::clock::{Chance, Clock, trusted};
-use crate::ports::ledger::{LivePerson, Notice, PersonChange, StoreError, WriteLedger};
+use crate::ports::ledger::{LivePerson, Notice, PersonChange, StoreError, Text, WriteLedger};
 use crate::ports::queue::Enqueue;
 use crate::ports::rota::ReadRota;
 use crate::ports::rules::ReadRules;
@@ -124,7 +124,7 @@ impl WriteOffs {
         let change = PersonChange {
             next_end: soonest(live.head.next_end.clone(), due),
             holds: vec![after.clone()],
-            texts: vec![(reason_name(after), reason.clone())],
+            texts: vec![Text { name: reason_name(after), by: by.clone(), sealed: reason.clone() }],
             evidence: vec![of_write_off(before, after, by, reason)],
             notices: vec![told(after, by, now)],
             ..PersonChange::nothing(live, now)

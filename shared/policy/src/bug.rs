@@ -69,11 +69,23 @@ pub enum Bug {
     HoldsUnbounded,
     /// Grants leave no turn alone.
     GrantsTakeAllTurns,
+    /// A call that was refused counts as one that may have had an effect.
+    RefusalIsOurs,
+    /// The target's own end stays where it was when the reasons' moves on.
+    EndNotExtended,
+    /// Nothing tells the target to end access by itself.
+    NoNativeEnd,
+    /// What others take away while a reason lives is put back.
+    PutBackUnasked,
+    /// An account that somebody has becomes another one's as well.
+    ClaimIgnored,
+    /// A worker decides by its own clock, however late the person's last record is.
+    TimeBackwards,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -104,6 +116,12 @@ impl Bug {
         Self::RetirementIgnored,
         Self::HoldsUnbounded,
         Self::GrantsTakeAllTurns,
+        Self::RefusalIsOurs,
+        Self::EndNotExtended,
+        Self::NoNativeEnd,
+        Self::PutBackUnasked,
+        Self::ClaimIgnored,
+        Self::TimeBackwards,
     ];
 
     /// Whether this thread is wrong in this way.

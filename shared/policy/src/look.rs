@@ -62,7 +62,7 @@ pub struct Look {
 /// never runs backwards for a person.
 #[must_use]
 pub fn decision_time(clock: Timestamp, last_record: Option<Timestamp>) -> Timestamp {
-    last_record.map_or(clock, |last| last.max(clock))
+    last_record.filter(|_| !Bug::TimeBackwards.is_chosen()).map_or(clock, |last| last.max(clock))
 }
 
 /// Looks at a person: what is due now for each of their holds, and when to look again. `written_off` are holds of theirs

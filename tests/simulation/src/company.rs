@@ -1,10 +1,10 @@
 //! The configuration of a plan's company.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dutykey_policy::id::{EntitlementRef, RotationId};
-use dutykey_policy::installation::{self, Installation, PlatformSettings, Rotations, Source, TargetSettings};
+use dutykey_policy::installation::{self, Installation, Link, PlatformSettings, Rotations, Source, TargetSettings};
 use dutykey_policy::profile::{Approvers, Automatic, BreakGlass, Profile, SelfService, Step};
 use serde_json::Value;
 
@@ -43,6 +43,11 @@ pub(crate) fn installation(
         let settings = TargetSettings::Sandbox { script: Value::Null };
         let retiring = retired.contains(&System::App(number));
         installation.apps.push(installation::App { id: app.id.parse()?, settings, retiring });
+    }
+    for linked in &plan.links {
+        let (Some(human), Some(account)) = (plan.people.get(linked.person), plan.account(linked.to)) else { continue };
+        let apps = installation.apps.iter().map(|app| (app.id.clone(), account.to_owned())).collect();
+        installation.links.push(Link { person: human.address.to_lowercase(), sources: BTreeMap::new(), apps });
     }
     for profile in profiles.iter().flatten() {
         installation.profiles.push(of(plan, profile)?);

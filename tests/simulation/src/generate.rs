@@ -1,6 +1,7 @@
 //! From a seed to a plan: a random company with a random rota, and everything that goes wrong.
 
 mod added;
+mod coincidences;
 mod company;
 mod people;
 mod restores;
@@ -53,6 +54,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
         directory: chance.u8(..4) == 0,
         tells_makers: chance.u8(..3) > 0,
         happens: Vec::new(),
+        links: Vec::new(),
     };
     plan.rotations = rota::rotations(&mut chance, &plan);
     plan.apps = company::apps(&mut chance, &plan);
@@ -62,6 +64,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     let restores = restores::restores(&mut fastrand::Rng::with_seed(seed ^ restores::APART), &plan);
     plan.happens.extend(restores);
     added::add(&mut plan);
+    coincidences::meet(&mut fastrand::Rng::with_seed(seed ^ coincidences::APART), &mut plan);
     plan
 }
 

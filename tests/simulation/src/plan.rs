@@ -41,6 +41,18 @@ pub struct Plan {
     pub tells_makers: bool,
     /// Everything else that happens.
     pub happens: Vec<Happening>,
+    /// Whom administrators have linked to the account of somebody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Linked>,
+}
+
+/// Somebody whom an administrator has linked to the account of another one, in every app: two persons with one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    /// Who.
+    pub person: usize,
+    /// Whose account it is.
+    pub to: usize,
 }
 
 /// A person, with what the platforms and apps know of them.
@@ -430,6 +442,18 @@ impl Plan {
     #[must_use]
     pub fn at(&self, second: Second) -> Timestamp {
         dutykey_policy::time::later(self.epoch, std::time::Duration::from_secs(u64::from(second)))
+    }
+
+    /// The account by which an app knows a person: of several the first.
+    #[must_use]
+    pub fn account(&self, person: usize) -> Option<&str> {
+        self.people.get(person)?.accounts.first().map(|(id, _)| id.as_str())
+    }
+
+    /// Whether administrators have linked somebody to the account who is not the one whose it is.
+    #[must_use]
+    pub fn is_shared(&self, account: &str) -> bool {
+        self.links.iter().any(|link| self.account(link.to) == Some(account))
     }
 
     /// The app that a number names.

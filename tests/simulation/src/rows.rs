@@ -47,7 +47,7 @@ pub fn met(plan: &Plan, counts: &BTreeMap<String, u64>, effects: usize) -> BTree
             || plan.apps.iter().any(|app| app.limit.is_some()),
         effects > 0,
         struck(&["platform"]),
-        plan.people.iter().enumerate().any(|(number, human)| !plain(number, human)),
+        plan.people.iter().enumerate().any(|(number, human)| !plain(number, human)) || !plan.links.is_empty(),
         shifts().any(|shift| shift.user.is_none() || shift.to.is_none())
             || plan.rotations.iter().any(|rotation| !rotation.overrides.is_empty()),
         struck(&["crash", "queue"])

@@ -300,6 +300,7 @@ impl Course {
         }
         let now = self.world.now();
         self.world.oracle().at_rest(now);
+        ledger::left_over(&self.world, &self.ledger).await;
         Ok(ledger::evidence(&self.world, &self.ledger).await)
     }
 

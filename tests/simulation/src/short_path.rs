@@ -60,6 +60,7 @@ pub fn plan() -> Plan {
         directory: false,
         tells_makers: true,
         happens: Vec::new(),
+        links: Vec::new(),
     }
 }
 

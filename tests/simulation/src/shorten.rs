@@ -49,6 +49,9 @@ fn without(plan: &Plan) -> Vec<Change> {
     for n in (0..plan.happens.len()).rev() {
         add(|plan, n, _| drop(remove(&mut plan.happens, n)), n, 0);
     }
+    for n in (0..plan.links.len()).rev() {
+        add(|plan, n, _| drop(remove(&mut plan.links, n)), n, 0);
+    }
     for (r, rotation) in plan.rotations.iter().enumerate() {
         for n in (0..rotation.overrides.len()).rev() {
             add(

@@ -19,8 +19,11 @@ use super::{
 };
 use crate::bug::Bug;
 use crate::retry::{HOURLY, backoff_apart};
-use crate::time::later;
+use crate::time::{earlier, later};
 use crate::wants::{Shape, Want};
+
+/// How often a hold is looked at whose target's own end is near and may have to move on.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why the target is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +138,8 @@ pub enum Answer {
 pub struct Facts<'a> {
     /// Now.
     pub now: Timestamp,
+    /// When what was read was asked for: an answer that is slow shows the place as it was before.
+    pub asked: Timestamp,
     /// What the adapter can do.
     pub caps: &'a Capabilities,
     /// The adapter's order of the single values of this place.
@@ -222,7 +227,7 @@ fn next_wanted(hold: &Hold, want: &Want, now: Timestamp) -> Step {
         State::Held if hold.answered == Some(Call::Extend) => {
             wait_or(Side::Starts, retry_of(hold, Side::Starts), now, Step::Read(Purpose::Sweep))
         }
-        State::Held if hold.native_end.is_some_and(|end| want.until() > end) => {
+        State::Held if hold.native_end.is_some_and(|end| want.until() > end) && !Bug::EndNotExtended.is_chosen() => {
             // The later end is in the record before the target is told of it.
             if hold.due != want.until() {
                 return write(hold, Side::Starts, |h| restate(h, want));
@@ -244,7 +249,16 @@ fn other_value(hold: &Hold, want: &Want) -> bool {
 
 fn sweep(hold: &Hold, now: Timestamp) -> Step {
     let due = later(hold.checked_at.unwrap_or(hold.since), HOURLY).max(retry_of(hold, Side::Starts));
-    wait_or(Side::Starts, due, now, Step::Read(Purpose::Sweep))
+    if due <= now { Step::Read(Purpose::Sweep) } else { Step::Wait(Side::Starts, due.min(moves_on(hold, now))) }
+}
+
+/// When to look again whether the target's own end must move on. A lease moves on without a word to those whose access
+/// hangs on it: they are looked at when their hold was due as far as it is known, and from then on each minute, for the
+/// view that moves it on may be late.
+fn moves_on(hold: &Hold, now: Timestamp) -> Timestamp {
+    let rolling = hold.reasons.iter().any(|reason| reason.rolling);
+    let own = hold.native_end.filter(|end| rolling && *end > now);
+    own.map_or(Timestamp::MAX, |end| earlier(end, NATIVE_MARGIN).max(later(now, MINUTE)))
 }
 
 fn wait_or(side: Side, at: Timestamp, now: Timestamp, step: Step) -> Step {

@@ -110,7 +110,9 @@ impl Oracle {
             let accounts = self.plan.people.iter().flat_map(|human| &human.accounts);
             accounts.filter(move |(_, owner)| owner.to_lowercase() == address).map(|(id, _)| (id.as_str(), Sure::Maybe))
         });
-        own.into_iter().chain(owned)
+        let links = self.plan.links.iter().filter(move |link| link.person == person || link.to == person);
+        let linked = links.filter_map(|link| Some((self.plan.account(link.to)?, Sure::Maybe)));
+        own.into_iter().chain(owned).chain(linked)
     }
 
     /// The addresses by which somebody may have been linked since people have got others. A link once made stays; whoever
@@ -227,7 +229,10 @@ impl Oracle {
                 state.absent_since = None;
             }
             if was.sure == Sure::No {
-                state.touched_by_others = false;
+                (state.touched_by_others, state.taken_early) = (false, None);
+            }
+            if want.sure != Sure::Yes {
+                state.begins_anew();
             }
             // A value that is to be another begins anew.
             let goes_on = was.sure == Sure::Yes && want.sure == Sure::Yes && was.value == want.value;

@@ -1,12 +1,12 @@
-//! What the oracle reads in the table itself: that the end was written before the start, that what is late is shown, and
-//! that the evidence explains everything.
+//! What the oracle reads in the table itself: that the end was written before the start, that what is late is shown, that
+//! nothing is under way for nobody, and that the evidence explains everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dutykey_engine::ports::ledger::{FindPeople as _, ReadLedger};
 use dutykey_policy::evidence::Verifier;
-use dutykey_policy::hold::{Call, Hold};
+use dutykey_policy::hold::{Call, Hold, State};
 use dutykey_policy::id::{AccountId, AppId, Place};
 use dutykey_policy::time::rfc3339;
 use dutykey_store::{Range, Store};
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seats::Seat;
-use super::{Oracle, Sure, plus, restored, seconds};
+use super::{Oracle, Sure, minutes, plus, restored, seconds};
 use crate::world::World;
 
 impl Oracle {
@@ -38,14 +38,18 @@ impl Oracle {
         self.plan.people.iter().position(|human| human.accounts.iter().any(|(id, _)| id == account))
     }
 
+    /// By when nothing must be under way on the seat any more; `None` where somebody may want something there.
+    fn over_by(&self, seat: &Seat) -> Option<Timestamp> {
+        let state = self.seats.get(seat).filter(|state| state.wanted.sure == Sure::No)?;
+        state.absent_since.map(|since| self.deadline(seat.app, since, self.takes(seat.app)))
+    }
+
     /// What is not as it should be once everything has come to rest.
     pub fn at_rest(&mut self, now: Timestamp) {
         self.look(now);
         let mut found = Vec::new();
         for (seat, state) in &self.seats {
-            let over =
-                state.absent_since.is_some_and(|since| self.deadline(seat.app, since, self.takes(seat.app)) < now);
-            if state.ours && state.wanted.sure == Sure::No && over {
+            if state.ours && self.over_by(seat).is_some_and(|by| by < now) {
                 found.push(format!("{seat} is still there, and no reason lives"));
             }
         }
@@ -63,11 +67,13 @@ async fn hold_of(world: &World, app: &AppId, account: &AccountId, place: &Place)
     let person = world.oracle().owner(account.as_str())?;
     let address = world.plan.people.get(person)?.address.to_lowercase();
     let store = world.ledger.get()?;
-    let id = store.find_person(&address).await.ok()??;
-    let live = store.load(&id).await.ok()??;
-    let hold = live.holds.into_iter().find(|hold| is_at(hold, app, account, place));
-    let anew = world.oracle().is_met_anew(person);
-    if !anew || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
+    let live = match store.find_person(&address).await.ok()? {
+        Some(id) => store.load(&id).await.ok()?,
+        None => None,
+    };
+    let hold = live.and_then(|live| live.holds.into_iter().find(|hold| is_at(hold, app, account, place)));
+    let others = world.oracle().is_met_anew(person) || world.plan.is_shared(account.as_str());
+    if !others || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
         return hold;
     }
     let others = restored::holds(store, |hold| is_at(hold, app, account, place)).await;
@@ -120,7 +126,24 @@ pub async fn late_is_shown(world: &Arc<World>) {
     }
 }
 
-/// The evidence verifies offline, and explains each effect once.
+/// Once everything has come to rest nothing is being begun or ended for a seat that nobody wants: neither for what is ours,
+/// nor for what is there otherwise and never goes away.
+pub async fn left_over(world: &World, store: &Store) {
+    let under_way = |hold: &Hold| matches!(hold.state, State::Granting | State::Ending);
+    let holds = restored::holds(store, under_way).await;
+    let now = world.now();
+    let mut oracle = world.oracle();
+    for hold in holds {
+        let Some(app) = oracle.plan.app_number(hold.key.app.as_str()) else { continue };
+        let seat = Seat::of(app, &hold.key.account, &hold.key.place);
+        if oracle.over_by(&seat).is_some_and(|by| plus(by, minutes(10)) < now) {
+            let (state, since) = (hold.state, rfc3339(hold.since));
+            oracle.violated("P10", now, format!("{seat} is {state:?} since {since}, and nobody wants it"));
+        }
+    }
+}
+
+/// The evidence verifies offline, explains each effect once, and knows one person for each account.
 pub async fn evidence(world: &Arc<World>, store: &Store) -> u64 {
     let mut export = Vec::new();
     let exported = store.export(None, Range::default(), &mut export).await;
@@ -144,6 +167,7 @@ pub async fn evidence(world: &Arc<World>, store: &Store) -> u64 {
         );
     }
     let mut attempts: BTreeMap<Seat, Vec<Timestamp>> = BTreeMap::new();
+    let mut called_for: BTreeMap<(usize, String), BTreeSet<String>> = BTreeMap::new();
     let mut records = 0;
     for line in text.lines() {
         records += 1;
@@ -161,7 +185,16 @@ pub async fn evidence(world: &Arc<World>, store: &Store) -> u64 {
             continue;
         };
         let Some(app) = oracle.plan.app_number(&app) else { continue };
+        let chain = field("chain").as_str().map(str::to_owned);
+        called_for.entry((app, account.clone())).or_default().extend(chain);
         attempts.entry(Seat { app, account, place: format!("{kind}/{id}") }).or_default().push(at);
+    }
+    for ((app, account), people) in called_for {
+        if people.len() > 1 && !oracle.changes_hands(&account) {
+            let people: Vec<String> = people.into_iter().collect();
+            let what = format!("{account} in app {app} is one person's, and was called for {} (R5)", people.join(", "));
+            oracle.violated("P8", now, what);
+        }
     }
     let effects = oracle.effects.clone();
     let mut by_seat: BTreeMap<Seat, Vec<Timestamp>> = BTreeMap::new();

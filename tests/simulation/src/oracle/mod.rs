@@ -9,6 +9,7 @@ mod desire;
 pub(crate) mod given;
 pub mod ledger;
 mod over;
+mod others;
 mod restored;
 mod rota;
 mod seats;
@@ -58,8 +59,12 @@ fn plus(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// The address of a person and the one account in use that bears it; `None` where anybody could be meant, or nobody.
+/// The address of a person and the one account in use that bears it; `None` where anybody could be meant, or nobody, or
+/// where the account may be another one's.
 fn surely(plan: &Plan, person: usize) -> Option<(String, String)> {
+    if plan.links.iter().any(|link| link.person == person || link.to == person) {
+        return None;
+    }
     let address = plan.people.get(person)?.address.to_lowercase();
     let alike = plan.people.iter().filter(|other| other.address.to_lowercase() == address).count();
     let accounts = plan.people.iter().filter(|other| other.active).flat_map(|other| &other.accounts);
@@ -375,11 +380,19 @@ impl Oracle {
         if let State::Ended(Outcome::Proven) = hold.state {
             self.take_effects(now);
             let ours = self.seats.get(&seat).is_some_and(|state| state.ours);
-            if ours && !self.propagates(app) {
+            // Whose a value is cannot be told where others may have set it before a read could show that.
+            let unclear = (seat.has_values() && self.propagates(app)) || self.is_met_anew_by(&seat.account);
+            if ours && !unclear {
                 self.violated("P5", now, format!("{seat} is called proven gone, and it is there"));
             }
         }
         let gives = matches!(event, Event::Granted(_));
+        if gives {
+            self.take_effects(now);
+            if let Some(state) = self.seats.get_mut(&seat) {
+                state.proven = state.ours;
+            }
+        }
         let Some(act) = (if gives { hold.granted } else { hold.revoked }) else { return };
         // What a block, an edit or a lock has put off is late from its own end on; where nobody can be sure when that was, it
         // says nothing.
@@ -456,6 +469,9 @@ impl Oracle {
         {
             state.lost_at.get_or_insert(now);
         }
+        let refused =
+            call.what == Call::Grant && matches!(answer, Err(error) if !matches!(error, TargetError::Lost(_)));
+        let refused = refused.then(|| call.seat.clone());
         let over = match answer {
             Ok(Accepted::Pending { .. }) => plus(now, takes(call)),
             Ok(Accepted::Done { .. }) => now,
@@ -467,6 +483,9 @@ impl Oracle {
             let state = self.seats.entry(call.seat.clone()).or_default();
             let last = if call.what == Call::Revoke { &mut state.taken_by } else { &mut state.given_by };
             *last = Some(over);
+        }
+        if let Some(seat) = refused {
+            self.refused(&seat);
         }
         self.look(now);
     }

@@ -10,7 +10,7 @@ use dutykey_store::{MAX_PAGE, Store};
 use jiff::Timestamp;
 
 use super::over::despite;
-use super::seats::Seat;
+use super::seats::{Seat, SeatState};
 use super::{Oracle, minutes, plus, seconds};
 
 /// Whatever was under way so long ago may have been recorded by nobody.
@@ -52,6 +52,7 @@ impl Oracle {
         for seat in open {
             self.seats.entry(seat).or_default().lost_at.get_or_insert(now);
         }
+        self.seats.values_mut().for_each(SeatState::begins_anew);
         self.copied.extend(records);
         self.restores.push(restored);
         self.dirty = true;
@@ -86,6 +87,15 @@ impl Oracle {
     /// The same of whoever has the account.
     pub(super) fn is_met_anew_by(&self, account: &str) -> bool {
         !self.restores.is_empty() && self.owner(account).is_some_and(|person| self.is_met_anew(person))
+    }
+
+    /// Whether the account may have been one person's and then another's by design: whoever was met anew is another, and
+    /// of two who are linked to it the restored table may have forgotten who was the first.
+    pub(super) fn changes_hands(&self, account: &str) -> bool {
+        let has = |person: usize| self.accounts(person, Timestamp::MIN).any(|(known, _)| known == account);
+        let anew = |person: usize| self.is_met_anew(person) && has(person);
+        let restored = !self.restores.is_empty();
+        restored && (self.plan.is_shared(account) || (0..self.plan.people.len()).any(anew))
     }
 
     /// By when the directory was asked about somebody who left then. A restored table asks again, once it goes on.

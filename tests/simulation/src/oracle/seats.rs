@@ -27,7 +27,7 @@ impl Seat {
         Self { app, account: account.to_string(), place: format!("{}/{}", place.kind, place.id) }
     }
 
-    fn has_values(&self) -> bool {
+    pub(super) fn has_values(&self) -> bool {
         self.place.starts_with("role/")
     }
 }
@@ -69,6 +69,14 @@ pub(super) struct SeatState {
     pub taken_by: Option<Timestamp>,
     /// When it last changed.
     pub changed_at: Option<Timestamp>,
+    /// Whether Dutykey has said that a read has shown what it put there.
+    pub proven: bool,
+    /// Whether others have taken that away while its reason lives.
+    pub thrown_out: bool,
+    /// When others have taken away what was standing, while a reason lives.
+    pub stripped: Option<Timestamp>,
+    /// When Dutykey last took it away although its reason lived for a moment more, as a clock that is ahead makes it.
+    pub taken_early: Option<Timestamp>,
 }
 
 /// A call that may still act.
@@ -89,6 +97,8 @@ pub enum Check {
     Gone(Seat, Timestamp),
     /// It is there, where it has been wanted since then.
     There(Seat, Timestamp),
+    /// It is there again, where others have taken away what was standing then.
+    Back(Seat, Timestamp),
 }
 
 impl Oracle {
@@ -111,12 +121,13 @@ impl Oracle {
         let seat = Seat::of(app, &effect.account, &effect.place);
         let tells = self.plan.apps.get(app).is_some_and(|app| app.tells_owner);
         let allowed = self.allowed(&seat, effect.at);
-        let shows = seconds(self.plan.apps.get(app).map_or(0, |app| app.propagation.into()));
+        let unread = self.unread(app);
         let mut state = self.seats.get(&seat).cloned().unwrap_or_default();
         let at = effect.at;
         state.changed_at = Some(at);
         match (effect.by, effect.change) {
             (By::Others, change) => {
+                self.meddled(&seat, &mut state, &change, at);
                 state.others_at = Some(at);
                 state.touched_by_others = true;
                 match change {
@@ -150,10 +161,8 @@ impl Oracle {
                         let standing = state.theirs && !state.ours && !tells;
                         // What others added while ours was called for, or so shortly before that no read could show it,
                         // ends with ours, and so does what a lost answer hid.
-                        let during = state
-                            .others_at
-                            .zip(state.called_at)
-                            .is_some_and(|(others, called)| plus(others, shows) > called);
+                        let called = |others| state.called_at.is_some_and(|called| plus(others, unread) > called);
+                        let during = state.others_at.is_some_and(|others| called(others) || self.is_unrecorded(others));
                         if standing && !during && state.lost_at.is_none() {
                             self.violated("P3", at, format!("{seat} was standing access and is taken away"));
                         }
@@ -172,7 +181,7 @@ impl Oracle {
                         let unseen = state
                             .others_at
                             .zip(state.called_at)
-                            .is_some_and(|(others, called)| others <= called && called < plus(others, shows));
+                            .is_some_and(|(others, called)| others <= called && called < plus(others, unread));
                         if !ours && to != state.base && !unseen {
                             self.violated(
                                 "P3",
@@ -195,8 +204,14 @@ impl Oracle {
                     state.lost_at = None;
                 }
             }
-            (By::NativeEnd, _) => state.ours = false,
+            (By::NativeEnd, _) => {
+                if self.ends_too_soon(&seat, &state, at) {
+                    self.violated("P12", at, format!("{seat}: the app's own end came while a reason lives (R13)"));
+                }
+                state.ours = false;
+            }
         }
+        state.proven &= state.ours;
         if !state.ours && state.wanted.sure == Sure::No {
             state.called_at = None;
         }
@@ -256,6 +271,9 @@ impl Oracle {
             sure
         };
         let long = |since: Option<Timestamp>| since.is_some_and(|since| plus(since, late + self.takes(seat.app)) < now);
+        let early = what == Call::Revoke && state.wanted.sure == Sure::Yes && soon() == Sure::No;
+        let flaps =
+            what == Call::Grant && state.taken_early.is_some() && !long(state.taken_early) && soon() == Sure::No;
         match what {
             Call::Grant if state.absent_since.is_some() && long(state.absent_since) && soon() == Sure::No => {
                 self.violated("P1", now, format!("{seat} is asked for and no reason lives"));
@@ -279,8 +297,18 @@ impl Oracle {
             }
             _ => {}
         }
+        if flaps {
+            self.violated("P10", now, format!("{seat} is given again for a reason that has just ended (R25)"));
+        }
+        if what == Call::Grant && state.thrown_out {
+            self.violated("P3", now, format!("{seat} is put back unasked; others have taken it away (R14)"));
+        }
+        let state = self.seats.entry(seat.clone()).or_default();
         if what == Call::Grant {
-            self.seats.entry(seat.clone()).or_default().called_at.get_or_insert(now);
+            state.called_at.get_or_insert(now);
+            state.taken_early = None;
+        } else if early {
+            state.taken_early = Some(now);
         }
         self.in_flight.push(InFlight { number, seat, what, key, begun: now, over });
     }
@@ -296,7 +324,7 @@ impl Oracle {
 
     /// Whether what must be true is true.
     pub(super) fn check(&mut self, check: &Check, now: Timestamp) {
-        let (Check::Gone(seat, since) | Check::There(seat, since)) = check;
+        let (Check::Gone(seat, since) | Check::There(seat, since) | Check::Back(seat, since)) = check;
         let Some(state) = self.seats.get(seat).cloned() else { return };
         let takes = self.takes(seat.app);
         let other = match check {
@@ -304,6 +332,7 @@ impl Oracle {
             // Another value comes only after the one before.
             Check::There(..) if seat.has_values() => state.taken_by.max(state.given_by),
             Check::There(..) => state.taken_by,
+            Check::Back(..) => Some(Self::noticed(*since)),
         };
         let begins = other.map_or(*since, |over| over.max(*since));
         let by = self.deadline(seat.app, begins, takes);
@@ -326,6 +355,14 @@ impl Oracle {
                 } else {
                     let since = rfc3339(*since);
                     self.violated("P12", now, format!("{seat} is not there; it has been due since {since}"));
+                }
+            }
+            Check::Back(..) if state.stripped == Some(*since) && !(state.ours || state.theirs) => {
+                if now < by {
+                    self.checks.insert((by, check.clone()));
+                } else {
+                    let since = rfc3339(*since);
+                    self.violated("P12", now, format!("{seat} is not there; what stood there is gone since {since}"));
                 }
             }
             _ => {}

@@ -182,6 +182,11 @@ impl Target for Remote {
         self.ask(self.inner.observe(account, place)).await
     }
     async fn grant(&self, order: &GrantOrder) -> Result<Accepted, TargetError> {
+        if order.native_end.is_none() && self.capabilities(&order.place.kind).native_end {
+            let (place, account) = (&order.place, &order.account);
+            let what = format!("{}/{} of {account} is given without the end that the app keeps", place.kind, place.id);
+            self.world.oracle().violated("P2", self.world.now(), what);
+        }
         self.call(Call::Grant, &order.account, &order.place, self.inner.grant(order)).await
     }
     async fn poll(&self, operation: &str) -> Result<Accepted, TargetError> {

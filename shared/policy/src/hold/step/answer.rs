@@ -20,6 +20,7 @@ pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
     let refused = matches!(&answer, Answer::Failed { failure, .. } if *failure != Failure::Lost);
     if grants && refused && attempt.pending.is_none() {
         next.setting = None;
+        next.touched |= Bug::RefusalIsOurs.is_chosen();
     }
     match answer {
         Answer::Done { receipt, native_end } => {
@@ -87,14 +88,14 @@ pub fn after_read_back(hold: &Hold, seen: &Observation, facts: &Facts<'_>) -> Ho
     let unsure = next.settled_at(facts.caps.propagation);
     let side = match next.answered {
         Some(Call::Grant) if in_place(&next, seen) && !restores(&next) => return proven_held(next, seen, facts.now),
-        Some(Call::Grant) if in_place(&next, seen) && unsure <= facts.now => return kept(next, facts.now),
+        Some(Call::Grant) if in_place(&next, seen) && unsure <= facts.asked => return kept(next, facts.now),
         Some(Call::Revoke) if !ours(&next, seen) => return gone_or_wait(next, seen, facts),
         Some(Call::Extend) => return extended(next, seen, facts),
         None => return next,
         Some(Call::Grant) => Side::Starts,
         Some(Call::Revoke) => Side::Ends,
     };
-    if unsure > facts.now {
+    if unsure > facts.asked {
         return wait(next, side, unsure, "accepted; waiting until a read can be believed");
     }
     let was_held = next.granted.is_some_and(|act| act.done.is_some());

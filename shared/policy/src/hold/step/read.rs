@@ -27,9 +27,9 @@ pub(super) fn ours(hold: &Hold, seen: &Observation) -> bool {
     }
 }
 
-/// Whether a read at this time can be believed: nothing of ours can act any more, and what acted can be seen.
+/// Whether a read that was asked for then can be believed: nothing of ours can act any more, and what acted can be seen.
 fn settled(hold: &Hold, facts: &Facts<'_>) -> bool {
-    hold.settled_at(facts.caps.propagation) <= facts.now
+    hold.settled_at(facts.caps.propagation) <= facts.asked
 }
 
 /// What a read that can be believed says of the value that was asked for.
@@ -75,7 +75,7 @@ fn swept(mut hold: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
             hold
         }
         State::Held if in_place(&hold, seen) => hold,
-        State::Held if believable > facts.now => wait(hold, Side::Starts, believable, NOT_BELIEVABLE),
+        State::Held if believable > facts.asked => wait(hold, Side::Starts, believable, NOT_BELIEVABLE),
         State::Held => missing(hold, seen, facts.now),
         _ => hold,
     }
@@ -85,6 +85,12 @@ fn swept(mut hold: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
 pub(super) fn missing(mut hold: Hold, seen: &Observation, now: Timestamp) -> Hold {
     // The target has nothing to end any more: when that end passes, it is not what took the access away.
     hold.native_end = None;
+    if Bug::PutBackUnasked.is_chosen() {
+        disproved(&mut hold);
+        hold.granted = None;
+        hold.enter(State::Wanted, now);
+        return hold;
+    }
     let changed = matches!(hold.shape, Shape::Value { .. }) && seen.value != hold.base;
     stuck(hold, Side::Starts, if changed { CHANGED_BY_OTHERS } else { REMOVED_BY_OTHERS }, now)
 }
@@ -197,19 +203,19 @@ fn restart(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -
 /// The target's own end has moved once a read shows it no earlier than the hold is due.
 pub(super) fn extended(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
     let unsure = next.settled_at(facts.caps.propagation);
-    if unsure <= facts.now {
+    if unsure <= facts.asked {
         next.answered = None;
         if !in_place(&next, seen) {
             return missing(next, seen, facts.now);
         }
     }
-    next.native_end = if unsure > facts.now { next.native_end.max(seen.native_end) } else { seen.native_end };
+    next.native_end = if unsure > facts.asked { next.native_end.max(seen.native_end) } else { seen.native_end };
     if next.native_end.is_none_or(|end| end >= next.due) {
         next.answered = None;
         next.retry = None;
         return next;
     }
-    if unsure > facts.now {
+    if unsure > facts.asked {
         return wait(next, Side::Starts, unsure, NOT_BELIEVABLE);
     }
     failed(next, Side::Starts, None, "accepted, but the target's own end has not moved".to_owned(), facts.now)
@@ -252,7 +258,8 @@ fn grant(mut next: Hold, want: &Want, facts: &Facts<'_>) -> Verdict {
         next.setting = Some(value.clone());
     }
     open(&mut next, Call::Grant, facts);
-    let native_end = facts.caps.native_end.then(|| later(next.due, NATIVE_MARGIN));
+    let ends = facts.caps.native_end && !Bug::NoNativeEnd.is_chosen();
+    let native_end = ends.then(|| later(next.due, NATIVE_MARGIN));
     Verdict::Call(Box::new(next), Order::Grant { native_end })
 }
 
@@ -281,7 +288,7 @@ fn end(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Verdict {
     }
     if next.answered == Some(Call::Revoke) {
         let unsure = next.settled_at(facts.caps.propagation);
-        let waits = unsure > facts.now;
+        let waits = unsure > facts.asked;
         return keep(if waits {
             wait(next, Side::Ends, unsure, NOT_BELIEVABLE)
         } else {
@@ -298,7 +305,7 @@ fn end(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Verdict {
 /// It is not there any more, or not ours: over, once nothing of ours can act and the read can be believed.
 pub(super) fn gone_or_wait(mut next: Hold, seen: &Observation, facts: &Facts<'_>) -> Hold {
     let unsure = next.settled_at(facts.caps.propagation);
-    if unsure > facts.now {
+    if unsure > facts.asked {
         return wait(next, Side::Ends, unsure, "gone by one read; proven once nothing of ours can act any more");
     }
     let theirs = match &next.shape {

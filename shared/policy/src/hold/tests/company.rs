@@ -259,7 +259,7 @@ impl Company {
     fn with<T>(&self, decide: impl FnOnce(&Facts<'_>) -> T) -> T {
         let caps = self.target.behaviour.capabilities();
         let ended = if self.want.is_some() { (self.now, self.now) } else { self.ended };
-        decide(&Facts { now: self.now, caps: &caps, rank: &rank, ended })
+        decide(&Facts { now: self.now, asked: self.now, caps: &caps, rank: &rank, ended })
     }
 
     fn write(&mut self, next: Hold) -> Checked {

@@ -2,7 +2,10 @@
 
 use super::company::{Company, Event};
 use super::target::{Answering, Behaviour, VALUES};
-use crate::hold::{Call, Outcome, Ownership, State};
+use crate::hold::step::{Facts, Purpose, Step, Verdict, after_read, next};
+use crate::hold::{Call, Held, Hold, Observation, Outcome, Owner, Ownership, Side, State};
+use crate::testing::{held, minute};
+use crate::wants::{Shape, Want};
 
 const GROUP: Behaviour =
     Behaviour { values: false, standing: None, propagation: 0, longest: 0, native_end: false, tells_owner: false };
@@ -99,6 +102,20 @@ fn r6_after_a_lost_answer_what_is_found_is_ours_and_says_that_it_is_unproven() {
 }
 
 #[test]
+fn r13_the_targets_own_end_moves_on_with_a_lease_before_it_comes() {
+    let mut hold = held();
+    (hold.reasons[0].rolling, hold.reasons[0].until, hold.due) = (true, minute(30), minute(30));
+    (hold.native_end, hold.checked_at) = (Some(minute(45)), Some(minute(10)));
+    let mut want = Want { shape: Shape::Member, reasons: hold.reasons.clone(), frozen: false };
+    let waits = |at| Step::Wait(Side::Starts, minute(at));
+    assert_eq!(next(&hold, Some(&want), minute(10)), waits(30), "not only at the next sweep, which is too late");
+    assert_eq!(next(&hold, Some(&want), minute(31)), waits(32), "no view has moved the lease yet, and one may");
+    want.reasons[0].until = minute(60);
+    let Step::Write(_, hold) = next(&hold, Some(&want), minute(32)) else { panic!("the later end is written first") };
+    assert_eq!(next(&hold, Some(&want), minute(32)), Step::Extend(minute(75)));
+}
+
+#[test]
 fn r14_removed_by_others_is_stuck_and_not_put_back_and_gone_standing_is_wanted() {
     let removed = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::OthersSet(None), 10_000)]);
     assert_eq!((removed.state(), removed.calls.as_slice()), (Some(State::Stuck), [Call::Grant].as_slice()));
@@ -115,6 +132,21 @@ fn r14_no_error_ends_a_revocation() {
     assert!(company.hold.as_ref().is_some_and(|hold| hold.is_ending()));
     company.pass(3_700).unwrap();
     assert_eq!(company.outcomes, [Outcome::Proven], "it is tried again hourly: {}", company.story());
+}
+
+#[test]
+fn p5_an_answer_that_is_slow_shows_the_place_as_it_was_when_asked() {
+    let ending = Hold { state: State::Ending, answered: Some(Call::Grant), answered_at: Some(minute(10)), ..held() };
+    let caps = Behaviour { propagation: 60, ..GROUP }.capabilities();
+    let nobody = Observation { held: Held::No, value: None, owner: Owner::Unknown, native_end: None };
+    let read = |asked| {
+        let facts = Facts { now: minute(30), asked, caps: &caps, rank: &|_| None, ended: (minute(10), minute(10)) };
+        match after_read(&ending, None, &nobody, Purpose::End, &facts) {
+            Verdict::Write(hold) | Verdict::Call(hold, _) => hold.state,
+        }
+    };
+    assert_eq!(read(minute(10)), State::Ending, "asked at once, the app did not show yet what was granted just before");
+    assert_eq!(read(minute(20)), State::Ended(Outcome::Proven));
 }
 
 #[test]

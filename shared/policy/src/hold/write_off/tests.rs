@@ -87,7 +87,7 @@ fn r3_r6_what_is_found_where_it_was_written_off_is_standing_and_said_to_be_found
     };
     let rank = |_: &str| None::<i64>;
     let read = |seen: Held, now: Timestamp| {
-        let facts = Facts { now, caps: &caps, rank: &rank, ended: (now, now) };
+        let facts = Facts { now, asked: now, caps: &caps, rank: &rank, ended: (now, now) };
         let seen = Observation { held: seen, value: None, owner: Owner::Unknown, native_end: None };
         match after_read(&fresh, Some(&want()), &seen, Purpose::Start, &facts) {
             Verdict::Write(hold) | Verdict::Call(hold, _) => *hold,
