@@ -59,11 +59,19 @@ pub enum Bug {
     ApprovalGrows,
     /// A look goes on although the table was restored and nobody has let it go on.
     RestoreUnnoticed,
+    /// A change of the forecast counts at once.
+    LockIgnored,
+    /// Whoever is new waits for the lock, and whoever is replaced goes all the same.
+    LockHalf,
+    /// A view is compared with the one before it, and not with what was believed an hour ago.
+    BrakeForgets,
+    /// A view's generation is taken when it is written.
+    OlderViewWins,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -89,6 +97,10 @@ impl Bug {
         Self::GivenBackKept,
         Self::ApprovalGrows,
         Self::RestoreUnnoticed,
+        Self::LockIgnored,
+        Self::LockHalf,
+        Self::BrakeForgets,
+        Self::OlderViewWins,
     ];
 
     /// Whether this thread is wrong in this way.
