@@ -369,6 +369,14 @@ pub enum Happening {
         /// It is let go on as soon as the rotas were read, and in any case after this time.
         lasts: Second,
     },
+    /// An administrator releases what the brake holds, by the digest that they have read.
+    Releases {
+        /// When they read it.
+        at: Second,
+        /// After which time they release it.
+        #[serde(default)]
+        after: Second,
+    },
 }
 
 /// What a block denies.

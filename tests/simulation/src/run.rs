@@ -418,7 +418,8 @@ impl Course {
             | Happening::Lift { at }
             | Happening::Takes { at, .. }
             | Happening::Asks { at, .. }
-            | Happening::Edit { at, .. } => Some(self.plan().at(*at)),
+            | Happening::Edit { at, .. }
+            | Happening::Releases { at, .. } => Some(self.plan().at(*at)),
             Happening::Pause { from, .. } => Some(self.plan().at(*from)),
             _ => None,
         };
@@ -500,6 +501,7 @@ impl Course {
                 self.spawn(self.office().takes(*person, *profile, *lasts, *back));
             }
             Happening::Asks { .. } => self.spawn(self.office().asks(happening.clone())),
+            Happening::Releases { after, .. } => self.spawn(self.office().releases(*after)),
             Happening::Edit { profile, to, .. } => {
                 if let Some(known) = self.profiles.get_mut(*profile) {
                     *known = to.clone();
