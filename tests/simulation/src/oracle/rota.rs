@@ -172,7 +172,7 @@ impl Rota {
         if self.is_older(asked, now) {
             return;
         }
-        if self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) || self.waiting.crosses(asked) {
+        if self.waiting.crosses(asked) || self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) {
             // Two reads at once: either may be the newer one.
             self.unsure_until = self.unsure_until.max(Some(plus(now, minutes(10))));
         }
