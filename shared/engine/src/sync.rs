@@ -108,6 +108,7 @@ impl Syncer {
                 Ok(platform) => self.read(platform.as_ref(), &installation, &id, deadline).await,
                 Err(error) => Err(error.clone()),
             };
+            let head = if Bug::OlderViewWins.is_chosen() { self.head(&id, Some(head.name)).await? } else { head };
             // The answer may have contradicted the clock: then neither it nor its absence means anything yet.
             trusted(self.clock.as_ref())?;
             let young = directory.read_at.is_some_and(|at| later(at, STRANGER) > self.clock.now());

@@ -81,11 +81,19 @@ pub enum Bug {
     ClaimIgnored,
     /// A worker decides by its own clock, however late the person's last record is.
     TimeBackwards,
+    /// A change of the forecast counts at once.
+    LockIgnored,
+    /// Whoever is new waits for the lock, and whoever is replaced goes all the same.
+    LockHalf,
+    /// A view is compared with the one before it, and not with what was believed an hour ago.
+    BrakeForgets,
+    /// A view's generation is taken when it is written.
+    OlderViewWins,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -122,6 +130,10 @@ impl Bug {
         Self::PutBackUnasked,
         Self::ClaimIgnored,
         Self::TimeBackwards,
+        Self::LockIgnored,
+        Self::LockHalf,
+        Self::BrakeForgets,
+        Self::OlderViewWins,
     ];
 
     /// Whether this thread is wrong in this way.

@@ -188,7 +188,7 @@ impl<'a, 'f> Stretch<'a, 'f> {
                 self.gain(user, at, None, own);
             }
         }
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || Bug::LockHalf.is_chosen() {
             self.release(&kept, at);
             self.standing.retain(|user, _| self.shown.contains(user));
         }
@@ -199,7 +199,7 @@ impl<'a, 'f> Stretch<'a, 'f> {
         for known in shown {
             let change = known.reached.is_some_and(|reached| self.span.start < reached);
             match &known.shift.maker {
-                _ if !change => return Verdict::Counts,
+                _ if !change || Bug::LockIgnored.is_chosen() => return Verdict::Counts,
                 Some(maker) if maker != user => return Verdict::Counts,
                 maker => own |= maker.is_some(),
             }

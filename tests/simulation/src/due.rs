@@ -144,6 +144,7 @@ impl Reads {
                     span(*at, at.saturating_add(*lasts), 900);
                 }
                 Happening::Renamed { at, .. } => span(*at, *at, 4_500),
+                Happening::Releases { at, after } => span(*at, at.saturating_add(*after), 900),
                 Happening::Deploy { at } | Happening::Edit { at, .. } | Happening::Retires { at, .. } => {
                     span(*at, *at, 900);
                 }

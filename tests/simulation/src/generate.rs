@@ -3,6 +3,8 @@
 mod added;
 mod coincidences;
 mod company;
+mod crossed;
+mod crowds;
 mod people;
 mod restores;
 mod rota;
@@ -10,7 +12,7 @@ mod troubles;
 
 use jiff::Timestamp;
 
-use crate::plan::{Plan, Second};
+use crate::plan::{Happening, Plan, Profile, Rotation, Second, Shift};
 
 /// How large the companies are and how long they are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,35 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     plan.happens.extend(restores);
     added::add(&mut plan);
     coincidences::meet(&mut fastrand::Rng::with_seed(seed ^ coincidences::APART), &mut plan);
+    crowds::gather(&mut fastrand::Rng::with_seed(seed ^ crowds::APART), &mut plan);
+    crossed::reads(&mut fastrand::Rng::with_seed(seed ^ crossed::APART), &mut plan);
     plan
+}
+
+/// Whether the table is restored: then nobody may come whom the restores were not drawn with.
+fn is_restored(plan: &Plan) -> bool {
+    plan.happens.iter().any(|happening| matches!(happening, Happening::Restored { .. }))
+}
+
+/// So many different people, where there are as many.
+fn some(chance: &mut fastrand::Rng, plan: &Plan, count: usize) -> Vec<usize> {
+    let mut people: Vec<usize> = (0..plan.people.len()).collect();
+    chance.shuffle(&mut people);
+    people.truncate(count);
+    people
+}
+
+/// Adds a rotation on a source of its own, and a profile of its people, who get on time what the first profile gives. Answers
+/// the number of the rotation.
+fn joins(plan: &mut Plan, source: &str, shifts: Vec<Shift>) -> usize {
+    let number = plan.rotations.len();
+    let id = format!("r{number}");
+    plan.rotations.push(Rotation { source: source.to_owned(), id, shifts, overrides: Vec::new() });
+    let id = format!("profile{}", plan.profiles.len());
+    let like = plan.profiles.first().cloned();
+    let rotations = [number].into();
+    plan.profiles.extend(like.map(|like| Profile { id, rotations, lead: 0, lock: 0, enrolls: true, ..like }));
+    number
 }
 
 /// Draws true one time in so many.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dutykey_engine::block::{BlockError, Blocks, Denial};
+use dutykey_engine::brake::{Brakes, By, Said, Word};
 use dutykey_engine::emergency::Emergencies;
 use dutykey_engine::ports::ledger::FindPeople as _;
 use dutykey_engine::ports::queue::Enqueue;
@@ -90,6 +91,18 @@ impl Office {
             clock: their_clock(&self.world().clock),
             chance: self.chance.clone(),
         }
+    }
+
+    fn brakes(&self) -> Brakes {
+        let store = Arc::new(self.ledger.clone());
+        let clock = their_clock(&self.world().clock);
+        Brakes { numbers: store.clone(), rota: store.clone(), rolls: store.clone(), rules: store, clock }
+    }
+
+    /// The digests of what the brake holds of rotations, the longest held first.
+    async fn held(&self) -> Vec<String> {
+        let Ok(holding) = self.brakes().holding().await else { return Vec::new() };
+        holding.rotations.into_iter().map(|(_, held)| held.digest).collect()
     }
 
     /// The person of a number, where nobody can be taken for them.
@@ -177,6 +190,29 @@ impl Office {
             // They are not on call, as far as Dutykey knows.
             Err(BlockError::NotEnrolled(_)) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An administrator reads what the brake holds, and releases it a while later by the digest that they have read: where it
+    /// has become another plan since, nothing may change (R7).
+    pub(crate) async fn releases(self, after: Second) {
+        let Some(digest) = self.held().await.into_iter().next() else { return };
+        self.wait(self.world().now(), after).await;
+        let waits = self.held().await.contains(&digest);
+        let said = self.brakes().say(&digest, Word::Release, &By::CommandLine).await;
+        let now = self.world().now();
+        match said {
+            Ok(Said::Rotations { rotations, .. }) if waits => {
+                self.world().struck("a held change is released");
+                for rotation in rotations {
+                    self.world().oracle().lets_pass(&rotation, now);
+                }
+            }
+            Ok(said) => {
+                let what = format!("the brake does not hold {digest} any more, and a release of it is taken: {said:?}");
+                self.world().oracle().violated("P7", now, what);
+            }
+            Err(_) => self.world().struck("a release is refused: it is another plan by now"),
         }
     }
 

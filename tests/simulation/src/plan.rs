@@ -405,6 +405,14 @@ pub enum Happening {
         /// Which.
         what: System,
     },
+    /// An administrator releases what the brake holds, by the digest that they have read.
+    Releases {
+        /// When they read it.
+        at: Second,
+        /// After which time they release it.
+        #[serde(default)]
+        after: Second,
+    },
 }
 
 /// An app or a source.

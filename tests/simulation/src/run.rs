@@ -437,6 +437,7 @@ impl Course {
             | Happening::Asks { at, .. }
             | Happening::GivesBack { at, .. }
             | Happening::Retires { at, .. }
+            | Happening::Releases { at, .. }
             | Happening::Edit { at, .. } => Some(self.plan().at(*at)),
             Happening::Pause { from, .. } => Some(self.plan().at(*from)),
             _ => None,
@@ -519,6 +520,7 @@ impl Course {
                 self.spawn(self.office().takes(*person, *profile, *lasts, *back));
             }
             Happening::Asks { .. } => self.spawn(self.office().asks(happening.clone())),
+            Happening::Releases { after, .. } => self.spawn(self.office().releases(*after)),
             Happening::Edit { profile, to, .. } => {
                 if let Some(known) = self.profiles.get_mut(*profile) {
                     *known = to.clone();

@@ -30,7 +30,7 @@ use crate::plan::{DEFAULT_LEASE, Denies, Happening, Plan, Profile};
 use given::Given;
 use over::{Retired, Returned};
 use restored::Restored;
-use rota::{Duty, Elsewhere, Rota};
+use rota::{Answer, Duty, Elsewhere, Rota};
 use seats::{InFlight, Seat, SeatState};
 
 pub use seats::Check;
@@ -302,8 +302,10 @@ impl Oracle {
             .sum();
         let troubles = self.disturbances.iter().filter(|(begin, end)| *begin <= plus(now, seconds(5)) && *end > now);
         let recorded = troubles.map(|(_, end)| plus(*end, minutes(6))).max().unwrap_or(now);
+        let alone = self.plan.rotations.iter().filter(|known| known.source == source).count() == 1;
+        let answer = Answer { asked, now, recorded, window: (window.start, window.end), shown };
         if let Some(rota) = self.rotas.get_mut(number) {
-            rota.answered((asked, now, recorded), (window.start, window.end), &shown, &Elsewhere { lost, lease });
+            rota.answered(&answer, &Elsewhere { lost, lease, alone });
         }
         self.dirty = true;
     }
@@ -314,6 +316,13 @@ impl Oracle {
             rota.fails(now);
         }
         self.dirty = true;
+    }
+
+    /// An administrator has released what the brake holds of a rotation.
+    pub(crate) fn lets_pass(&mut self, rotation: &RotationId, now: Timestamp) {
+        if let Some(rota) = self.rotation(rotation).and_then(|number| self.rotas.get_mut(number)) {
+            rota.lets_pass(now);
+        }
     }
 
     fn shortest_lease(&self, rotation: usize, at: Timestamp) -> i64 {

@@ -3,14 +3,18 @@
 //!
 //! Slow and obvious on purpose. It knows three words, because the brake is allowed to hold more than it must.
 
+mod brake;
+mod lock;
 mod restored;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{Sure, minutes, plus, seconds};
 use crate::plan::Profile;
+use brake::Waiting;
+use lock::kept_until;
 
 /// An hour: what the brake compares with.
 const HOUR: i64 = 3_600;
@@ -90,6 +94,8 @@ pub(super) struct Known {
     away: Option<Away>,
     /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
     again: Timestamp,
+    /// By when it was on record that it is shown.
+    recorded: Timestamp,
     pub(super) made_by_other: bool,
 }
 
@@ -123,6 +129,10 @@ pub(super) struct Rota {
     pauses: Vec<(Timestamp, Timestamp)>,
     /// When people vanished, for the brake that looks at a whole source.
     pub(super) losses: Vec<(Timestamp, usize)>,
+    /// What waits for a person.
+    waiting: Waiting,
+    /// Whether the newest answer was on record at once.
+    quiet: bool,
 }
 
 /// What else the brake looks at.
@@ -131,6 +141,22 @@ pub(super) struct Elsewhere {
     pub(super) lost: usize,
     /// The shortest lease of the profiles that the rotation gives, in seconds.
     pub(super) lease: i64,
+    /// Whether the source has no other rotation.
+    pub(super) alone: bool,
+}
+
+/// A complete answer.
+pub(super) struct Answer {
+    /// When it was asked for.
+    pub(super) asked: Timestamp,
+    /// When it came.
+    pub(super) now: Timestamp,
+    /// By when what is new in it is on record: whoever has read it may have died or found no table.
+    pub(super) recorded: Timestamp,
+    /// What it speaks of.
+    pub(super) window: (Timestamp, Timestamp),
+    /// Who is on call, and whether somebody else made it so.
+    pub(super) shown: BTreeMap<Duty, bool>,
 }
 
 impl Rota {
@@ -139,21 +165,18 @@ impl Rota {
         Self { pauses, ..Self::default() }
     }
 
-    /// Takes in a complete answer for the window. What is new in it may be on record only at `recorded`, where whoever has
-    /// read it may have died or found no table.
-    pub(super) fn answered(
-        &mut self,
-        (asked, now, recorded): (Timestamp, Timestamp, Timestamp),
-        window: (Timestamp, Timestamp),
-        shown: &BTreeMap<Duty, bool>,
-        elsewhere: &Elsewhere,
-    ) {
-        if self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) {
+    /// Takes in a complete answer.
+    pub(super) fn answered(&mut self, answer: &Answer, elsewhere: &Elsewhere) {
+        let Answer { asked, now, recorded, window, shown } = answer;
+        let (asked, now, recorded) = (*asked, *now, *recorded);
+        if self.is_older(asked, now) {
+            return;
+        }
+        if self.waiting.crosses(asked) || self.asked.is_some_and(|other| asked < self.fresh.unwrap_or(other)) {
             // Two reads at once: either may be the newer one.
             self.unsure_until = self.unsure_until.max(Some(plus(now, minutes(10))));
         }
         self.reads_again(now, recorded);
-        let first = self.first.is_none();
         let removed: Vec<Duty> = self
             .duties
             .iter()
@@ -164,31 +187,12 @@ impl Rota {
             })
             .map(|(duty, _)| duty.clone())
             .collect();
-        let sure_loss = self.loss(now, window.1, shown, true);
-        let any_loss = self.loss(now, window.1, shown, false);
-        let missing: BTreeSet<usize> =
-            removed.iter().filter(|duty| duty.covers(now)).map(|duty| duty.user).collect::<BTreeSet<_>>();
-        let replaced = shown.keys().filter(|duty| duty.covers(now) && !self.known_on_call(duty.user, now)).count();
-        let many = missing.len().saturating_sub(replaced) + elsewhere.lost >= 2 && !missing.is_empty();
-        if !missing.is_empty() && missing.len() > replaced {
-            self.losses.push((now, missing.len() - replaced));
-        }
-        for duty in removed {
-            let swapped = shown.keys().any(|other| (other.start, other.end) == (duty.start, duty.end));
-            let touches = |spans: &[(Timestamp, Timestamp)]| spans.iter().any(|(from, to)| duty.touches(*from, *to));
-            let before = self.duties.get(&duty).map(|known| known.standing);
-            let next = match before {
-                Some(Standing::Held(since)) if now >= plus(since, seconds(elsewhere.lease) + minutes(6)) => {
-                    Standing::Gone(now)
-                }
-                Some(Standing::Held(since)) if now >= plus(since, seconds(elsewhere.lease)) => Standing::Doubtful,
-                Some(Standing::Held(since)) if touches(&sure_loss) => Standing::Held(since),
-                Some(Standing::Shown) if touches(&sure_loss) && !swapped => Standing::Held(now),
-                _ if touches(&any_loss) || (many && missing.contains(&duty.user)) => Standing::Doubtful,
-                _ => Standing::Gone(now),
-            };
+        let judged = self.judge(answer, elsewhere, &removed);
+        let lost = self.vanished(answer, &removed, &judged);
+        self.losses.push((now, lost));
+        for (duty, next) in self.outcomes(removed, &judged, answer, elsewhere) {
             if let Some(known) = self.duties.get_mut(&duty) {
-                if before.as_ref() != Some(&next) {
+                if known.standing != next {
                     known.again = recorded;
                 }
                 if next == Standing::Doubtful {
@@ -197,12 +201,6 @@ impl Rota {
                 known.standing = next;
             }
         }
-        let crowd = |at: Timestamp| {
-            shown.keys().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len()
-        };
-        let peak_before = self.peak();
-        let crowded =
-            !first && shown.keys().map(|duty| crowd(duty.start.max(now))).max().unwrap_or(0) >= peak_before + 3;
         for (duty, made_by_other) in shown {
             let known = self.duties.entry(duty.clone()).or_insert_with(|| Known {
                 standing: Standing::Gone(now),
@@ -210,17 +208,18 @@ impl Rota {
                 sure_since: now,
                 away: None,
                 again: recorded,
+                recorded,
                 made_by_other: *made_by_other,
             });
             known.standing = match known.standing {
                 Standing::Shown => Standing::Shown,
                 Standing::Held(_) => Standing::Shown,
-                Standing::Doubtful | Standing::Gone(_) if crowded => {
+                Standing::Doubtful | Standing::Gone(_) if judged.crowded => {
                     known.sure_since = Timestamp::MAX;
                     Standing::Doubtful
                 }
                 Standing::Doubtful => {
-                    (known.sure_since, known.again) = (now, recorded);
+                    (known.sure_since, known.again, known.recorded) = (now, recorded, recorded);
                     Standing::Shown
                 }
                 Standing::Gone(gone) => {
@@ -228,7 +227,7 @@ impl Rota {
                         let first_seen = known.away.map_or(known.seen, |away| away.first_seen);
                         known.away = Some(Away { first_seen, gone: gone.max(known.again), back: now });
                     }
-                    (known.seen, known.sure_since, known.again) = (now, now, recorded);
+                    (known.seen, known.sure_since, known.again, known.recorded) = (now, now, recorded, recorded);
                     Standing::Shown
                 }
             };
@@ -236,8 +235,16 @@ impl Rota {
         self.first = self.first.or(Some(now));
         self.asked = Some(asked);
         self.fresh = Some(now);
+        self.quiet = recorded <= now;
         self.losses.retain(|(at, _)| plus(*at, seconds(HOUR)) > now);
         self.duties.retain(|duty, _| plus(duty.end, seconds(REMEMBERED)) > now);
+        self.wait(now, recorded);
+    }
+
+    /// Whether an answer is older than the one before it, which was on record by then: such a one changes nothing (R15).
+    fn is_older(&self, asked: Timestamp, now: Timestamp) -> bool {
+        let newer = self.asked.is_some_and(|newer| asked < newer);
+        newer && self.quiet && self.fresh.is_some_and(|fresh| plus(fresh, seconds(5)) < now)
     }
 
     /// A read has failed. What a dead worker had read, and this one was to record, is still not on record.
@@ -254,74 +261,14 @@ impl Rota {
     /// Whoever has just read it has died: what is new in it may be on record only at `recorded`.
     pub(super) fn forgets(&mut self, now: Timestamp, recorded: Timestamp) {
         self.rereads(now, recorded);
+        self.quiet = false;
         for known in self.duties.values_mut().filter(|known| plus(known.again, minutes(1)) > now) {
             known.again = known.again.max(recorded);
-        }
-    }
-
-    fn known_on_call(&self, user: usize, at: Timestamp) -> bool {
-        self.duties
-            .iter()
-            .any(|(duty, known)| duty.user == user && duty.covers(at) && !matches!(known.standing, Standing::Gone(_)))
-    }
-
-    /// The most people on call at once, by what is known.
-    fn peak(&self) -> usize {
-        let standing: Vec<&Duty> = self
-            .duties
-            .iter()
-            .filter(|(_, known)| !matches!(known.standing, Standing::Gone(_)))
-            .map(|(duty, _)| duty)
-            .collect();
-        let crowd = |at: Timestamp| {
-            standing.iter().filter(|duty| duty.covers(at)).map(|duty| duty.user).collect::<BTreeSet<_>>().len()
-        };
-        standing.iter().map(|duty| crowd(duty.start)).max().unwrap_or(0)
-    }
-
-    /// When somebody was to be on call from now on and nobody would be: for sure, both by what is known now and by what was
-    /// known an hour ago; or by either of the two.
-    fn loss(
-        &self,
-        now: Timestamp,
-        end: Timestamp,
-        shown: &BTreeMap<Duty, bool>,
-        sure: bool,
-    ) -> Vec<(Timestamp, Timestamp)> {
-        let then = plus(now, seconds(-HOUR)).max(self.first.unwrap_or(now));
-        let then_known = |known: &Known| {
-            let since = if sure { known.sure_since } else { known.seen };
-            since <= then
-                && match known.standing {
-                    Standing::Gone(at) => at > then,
-                    Standing::Doubtful => !sure,
-                    Standing::Shown | Standing::Held(_) => true,
-                }
-        };
-        let now_known = |known: &Known| match known.standing {
-            Standing::Gone(_) => false,
-            Standing::Doubtful => !sure,
-            Standing::Shown | Standing::Held(_) => true,
-        };
-        let mut edges: BTreeSet<Timestamp> = [now, end].into();
-        for duty in self.duties.keys().chain(shown.keys()) {
-            edges.extend([duty.start, duty.end].into_iter().filter(|at| *at > now && *at < end));
-        }
-        let covered = |at: Timestamp, known: &dyn Fn(&Known) -> bool| {
-            self.duties.iter().any(|(duty, k)| duty.covers(at) && known(k))
-        };
-        let edges: Vec<Timestamp> = edges.into_iter().collect();
-        let mut lost = Vec::new();
-        for pair in edges.windows(2) {
-            let [from, to] = pair else { continue };
-            let before = (covered(*from, &then_known), covered(*from, &now_known));
-            let was = if sure { before.0 && before.1 } else { before.0 || before.1 };
-            let is = shown.keys().any(|duty| duty.covers(*from));
-            if was && !is {
-                lost.push((*from, *to));
+            if known.standing == Standing::Shown {
+                known.recorded = known.again;
             }
+            self.waiting.vague = true;
         }
-        lost
     }
 
     /// Whether the user counts as on call at `at` under a profile's terms.
@@ -357,6 +304,7 @@ impl Rota {
                 Standing::Shown | Standing::Held(_) if known.seen >= duty.end || at < known.again => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
+                Standing::Gone(gone) if self.is_kept((duty, known), gone, at, terms) => Sure::Yes,
                 // An end of coverage that nobody forecast has its grace as well, and whoever is replaced is kept while the
                 // change waits.
                 Standing::Gone(gone)
@@ -433,6 +381,7 @@ impl Rota {
                     Some(plus(duty.start, seconds(-lead))),
                     Some(plus(duty.end, seconds(grace))),
                     gone(duty, known),
+                    kept_until(known, &terms),
                     recorded,
                 ]
             })

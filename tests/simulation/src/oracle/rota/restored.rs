@@ -13,6 +13,7 @@ impl Rota {
         // Where there was no read yet there is no forecast that could change.
         self.first = self.first.filter(|first| *first <= backup);
         self.unread = true;
+        (self.quiet, self.waiting.vague) = (false, true);
         self.unsure_until = self.unsure_until.max(Some(recorded));
     }
 
