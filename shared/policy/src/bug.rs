@@ -59,11 +59,13 @@ pub enum Bug {
     ApprovalGrows,
     /// A look goes on although the table was restored and nobody has let it go on.
     RestoreUnnoticed,
+    /// A restored table goes on although the rotas were not read since.
+    ReleaseBeforeRead,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -89,6 +91,7 @@ impl Bug {
         Self::GivenBackKept,
         Self::ApprovalGrows,
         Self::RestoreUnnoticed,
+        Self::ReleaseBeforeRead,
     ];
 
     /// Whether this thread is wrong in this way.

@@ -40,6 +40,14 @@ pub struct Person {
     pub accounts: BTreeMap<AppId, Account>,
 }
 
+impl Person {
+    /// Whether nothing says who it is.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.email.is_none() && self.users.is_empty() && self.accounts.is_empty()
+    }
+}
+
 /// A person's account in an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -35,9 +35,10 @@ use super::roles::{READS, Statement, kind, roles};
 use crate::paths::world::*;
 
 /// What roles allow beside what this test sees asked for, each with the case in which it is.
-const RARE: [(&str, &str, &str); 2] = [
+const RARE: [(&str, &str, &str); 3] = [
     ("rotation-sync", "dynamodb:ConditionCheckItem", "a user of a second source joins a person who is known"),
     ("rotation-sync", "dynamodb:DeleteItem", "nothing is left of a rotation's day or of a person's enrollment"),
+    ("provisioning", "ACCOUNT#*", "an account that somebody needs belongs to somebody else"),
 ];
 
 /// A function, an action, the table or an index of it, and a kind of partition.
