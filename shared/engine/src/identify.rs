@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::directory::Finding;
 use crate::due::soonest;
 use crate::look::Worker;
-use crate::ports::ledger::{Committed, LivePerson, Notice, PersonChange, StoreError};
+use crate::ports::ledger::{Claim, Committed, LivePerson, Notice, PersonChange, StoreError};
 use crate::ports::target::{Resolved, TargetError};
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
@@ -32,7 +32,7 @@ impl Worker {
         for app in apps {
             let found = self.account(&person, &app, snapshot, now).await;
             if let Account::Linked(account) = &found {
-                claims.push((app.clone(), account.clone()));
+                claims.push(Claim { app: app.clone(), account: account.clone(), from: None });
             }
             person.accounts.insert(app, found);
         }
@@ -40,14 +40,40 @@ impl Worker {
         match self.write_identity(live, person.clone(), claims.clone(), &finding, now).await? {
             Committed::Done(_) => Ok(()),
             Committed::Claimed(taken) => {
-                // The account belongs to somebody else: the first claim stays, and this one is in doubt.
-                for app in taken {
-                    claims.retain(|(claimed, _)| *claimed != app);
-                    person.accounts.insert(app, doubtful(Doubt::Ambiguous, now));
+                let mut left = Vec::new();
+                for claim in claims {
+                    match taken.contains(&claim.app) {
+                        false => left.push(claim),
+                        true => match self.refused(&claim, now).await? {
+                            Ok(claim) => left.push(claim),
+                            Err(doubt) => drop(person.accounts.insert(claim.app, doubt)),
+                        },
+                    }
                 }
-                self.write_identity(live, person, claims, &finding, now).await.map(|_| ())
+                self.write_identity(live, person, left, &finding, now).await.map(|_| ())
             }
         }
+    }
+
+    /// What becomes of a claim of an account that is somebody else's: the first claim stays, and this one is in doubt.
+    ///
+    /// Somebody who is left over from before a restore gives it up, but only once nothing that they hold in it is left.
+    /// Before, there would be two holds of one place: the second would take for standing what the first has put there, and
+    /// the first would take from under the second what is theirs.
+    async fn refused(&self, claim: &Claim, now: Timestamp) -> Result<Result<Claim, Account>, StoreError> {
+        let owner = match self.ledger.owner(&claim.app, &claim.account).await? {
+            Some(owner) => self.ledger.load(&owner).await?,
+            None => None,
+        };
+        let Some(owner) = owner.filter(LivePerson::is_left_over) else {
+            return Ok(Err(doubtful(Doubt::Ambiguous, now)));
+        };
+        if owner.may_hold_in(&claim.app, &claim.account) {
+            let [chance, ..] = self.chance.bytes();
+            let again = later(now, look_up_again(None, chance));
+            return Ok(Err(Account::Doubtful { doubt: Doubt::Ambiguous, again }));
+        }
+        Ok(Ok(Claim { from: Some(owner.person.id), ..claim.clone() }))
     }
 
     async fn account(&self, person: &Person, app: &AppId, snapshot: &Snapshot, now: Timestamp) -> Account {
@@ -76,7 +102,7 @@ impl Worker {
         &self,
         live: &LivePerson,
         person: Person,
-        claims: Vec<(AppId, AccountId)>,
+        claims: Vec<Claim>,
         finding: &Finding,
         now: Timestamp,
     ) -> Result<Committed, StoreError> {

@@ -89,11 +89,13 @@ pub enum Bug {
     BrakeForgets,
     /// A view's generation is taken when it is written.
     OlderViewWins,
+    /// A restored table goes on although the rotas were not read since.
+    ReleaseBeforeRead,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -134,6 +136,7 @@ impl Bug {
         Self::LockHalf,
         Self::BrakeForgets,
         Self::OlderViewWins,
+        Self::ReleaseBeforeRead,
     ];
 
     /// Whether this thread is wrong in this way.

@@ -43,6 +43,14 @@ pub struct Person {
     pub erased: Option<Timestamp>,
 }
 
+impl Person {
+    /// Whether nothing says who it is.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.email.is_none() && self.users.is_empty() && self.accounts.is_empty()
+    }
+}
+
 /// A person's account in an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,6 +9,8 @@
 //! - The adapter's receipt, who was told, whether a reason's end moves on with a lease: nothing, nobody, no.
 //! - How late an act was: what is rebuilt counts as neither late nor early.
 
+mod endings;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -22,6 +24,8 @@ use crate::evidence::touches;
 use crate::hold::{Act, Attempt, Call, Hold, Ownership, State};
 use crate::id::{AccountId, AppId, HoldKey, PersonId, Place, ProfileId};
 use crate::wants::{Reason, Shape};
+
+pub use endings::{Ending, endings};
 
 /// A hold as the evidence leaves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,7 @@ pub struct Illegible {
 #[derive(Deserialize)]
 struct Record {
     at: Timestamp,
+    act: String,
     subject: Value,
     after: Value,
     why: Value,
@@ -121,7 +126,7 @@ pub fn holds<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<Ho
     let mut holds: BTreeMap<HoldKey, Rebuilt> = BTreeMap::new();
     for (seq, line) in (1..).zip(lines) {
         let illegible = |error: serde_json::Error| Illegible { seq, problem: error.to_string() };
-        let Record { at, subject, after, why } = serde_json::from_str(line).map_err(illegible)?;
+        let Record { at, subject, after, why, .. } = serde_json::from_str(line).map_err(illegible)?;
         if !is_place(&subject) {
             continue;
         }

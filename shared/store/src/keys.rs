@@ -43,7 +43,7 @@
 //! | `EMERGENCY#<id>` | `EMERGENCY` | a profile that somebody took in an emergency, and its review | get |
 //! | `CALLER#<subject>` | `CALLER` | who an issuer's subject is | get |
 //! | `ADDRESS#<address>` | `ADDRESS` | whose address it is | get |
-//! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction |
+//! | `ACCOUNT#<app>#<account>` | `ACCOUNT` | whose account it is | condition of a transaction; get |
 //! | `NOTICE#<id>` | `NOTICE` | a notice | batch get |
 //! | `HINT#<source>#<id>` | `HINT` | a webhook that was taken | batch get |
 //! | `HINT#<source>` | `READ#<what>`, `MINUTE#<when>` | the read that hints have asked for; how many reads in a minute | |

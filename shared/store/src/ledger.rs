@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{
-    Committed, LivePerson, MAX_HOLDS, Made, PersonChange, PersonHead, ReadLedger, StoreError, Text, WriteLedger,
+    Claim, Committed, LivePerson, MAX_HOLDS, Made, PersonChange, PersonHead, ReadLedger, StoreError, Text, WriteLedger,
 };
 use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::Enrollment;
 use dutykey_policy::evidence::{Chain, ChainHead};
 use dutykey_policy::hold::{Hold, Outcome, State};
-use dutykey_policy::id::PersonId;
+use dutykey_policy::id::{AccountId, AppId, PersonId};
 use dutykey_policy::identity::Person;
 use dutykey_policy::look::Due;
 use dutykey_policy::request::Request;
@@ -25,6 +25,7 @@ use crate::erase::written_by;
 use crate::evidence::{appended, chain_attribute};
 use crate::io::{Query, Sort};
 use crate::keys::{self, Index, Key};
+use crate::link::owned;
 use crate::notice::expiry;
 use crate::turns::turn_writes;
 use crate::write::{Condition, Write};
@@ -72,6 +73,10 @@ impl ReadLedger for Store {
 
     async fn made(&self, person: &PersonId, name: &str) -> Result<Option<Made>, StoreError> {
         self.get(&keys::once(person, name)).await?.map(decode).transpose()
+    }
+
+    async fn owner(&self, app: &AppId, account: &AccountId) -> Result<Option<PersonId>, StoreError> {
+        self.owner_of(&keys::account(app, account)).await
     }
 }
 
@@ -138,13 +143,8 @@ impl WriteLedger for Store {
             let [links, words] = identity_writes(identity)?;
             writes.extend([(For::Record, links), (For::Record, words)]);
         }
-        for (app, account) in change.claims.iter().collect::<BTreeSet<_>>() {
-            let ours = text(change.person.as_str());
-            let free = Condition::Any(vec![Condition::new(), Condition::is("person", ours.clone())]);
-            let claim = Write::update(keys::account(app, account), Item::from([("person".to_owned(), ours)]));
-            let claim = if Bug::ClaimIgnored.is_chosen() { claim } else { claim.when(free) };
-            writes.push((For::Claim(app.clone()), claim));
-        }
+        let claims = change.claims.iter().collect::<BTreeSet<_>>();
+        writes.extend(claims.into_iter().map(|claim| claim_write(&change.person, claim)));
         if let Some(roll) = &change.roll {
             writes.extend(self.roll_writes(roll, at).await?);
         }
@@ -207,7 +207,7 @@ impl Store {
     }
 
     /// The writes of access requests, each with whose it is. One that is over moves out of the live items as holds do.
-    async fn request_writes(&self, requests: &[Request], at: Timestamp) -> Result<Writes, StoreError> {
+    pub(crate) async fn request_writes(&self, requests: &[Request], at: Timestamp) -> Result<Writes, StoreError> {
         let over = requests.iter().filter(|request| request.is_over());
         let mut before = self.batch_get(over.map(|request| keys::request(&request.person, &request.id))).await?;
         let mut writes = Writes::new();
@@ -293,6 +293,20 @@ pub(crate) fn head_step(
     Ok(Write::update(key, set).when(as_read(before)))
 }
 
+/// Makes an account the person's, where it is free or theirs already.
+///
+/// Whoever gives it up was found to hold nothing in it before this transaction, which does not look again, and need not:
+/// nobody is enrolled under an ID that is left over from before a restore, so that no hold of theirs is ever begun.
+pub(crate) fn claim_write(person: &PersonId, claim: &Claim) -> (For, Write) {
+    let Claim { app, account, from } = claim;
+    let is = |owner: &PersonId| Condition::is("person", text(owner.as_str()));
+    let mut free = vec![Condition::new(), is(person)];
+    free.extend(from.as_ref().map(is));
+    let write = Write::update(keys::account(app, account), owned(person));
+    let write = if Bug::ClaimIgnored.is_chosen() { write } else { write.when(Condition::Any(free)) };
+    (For::Claim(app.clone()), write)
+}
+
 /// Writes who a person is: links and accounts in one item, texts in another.
 pub(crate) fn identity_writes(person: &Person) -> Result<[Write; 2], StoreError> {
     let texts = Texts { email: person.email.clone(), name: person.name.clone() };
@@ -308,7 +322,7 @@ pub(crate) fn identity_writes(person: &Person) -> Result<[Write; 2], StoreError>
     Ok([known, Write::save(keys::person_text(&person.id), &texts)?])
 }
 
-fn enrollment_write(enrollment: &Enrollment) -> Result<Write, StoreError> {
+pub(crate) fn enrollment_write(enrollment: &Enrollment) -> Result<Write, StoreError> {
     let key = keys::enrollment(enrollment);
     let write = if enrollment.periods.is_empty() {
         Write::delete(key)

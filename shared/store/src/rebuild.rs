@@ -1,13 +1,16 @@
 //! A table that was restored from a backup, rebuilt from the copy of its evidence: the records that it lacks, as they were
 //! written, and the holds of which they speak, each to be looked at at once.
 //!
-//! What evidence does not hold stays as it was restored: the configuration, who is who, enrollments and requests. While all
-//! this is under way nothing is recorded, and until a person has looked nothing is begun or ended.
+//! What evidence does not hold stays as it was restored: the configuration, who is who, what was asked for since. What has
+//! ended since stays so. While all this is under way nothing is recorded, and until a person has looked nothing is begun or
+//! ended.
+
+mod person;
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use dutykey_engine::ports::ledger::{LivePerson, MAX_HOLDS, PersonHead, ReadLedger as _, StoreError};
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::{Pulse, ReadRules as _, Standstill, WritePulse as _};
 use dutykey_engine::ports::sweep::{Among, Sweep};
@@ -15,10 +18,8 @@ use dutykey_policy::block::Denied;
 use dutykey_policy::evidence::copies::Copies;
 use dutykey_policy::evidence::{Chain, ChainHead, Draft, sha256};
 use dutykey_policy::hold::Hold;
-use dutykey_policy::id::{PersonId, RotationId};
-use dutykey_policy::identity::{Account, Person};
-use dutykey_policy::look::Due;
-use dutykey_policy::rebuild::{Rebuilt, denials, holds};
+use dutykey_policy::id::RotationId;
+use dutykey_policy::rebuild::denials;
 use dutykey_policy::time::{earlier, rfc3339};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -30,8 +31,6 @@ use crate::codec::{Item, number, text, unreadable};
 use crate::commit::{For, Writes};
 use crate::evidence::{appended, chain_attribute, ends_at, item_write};
 use crate::keys;
-use crate::ledger::{as_read, head_write, identity_writes};
-use crate::link::owned;
 use crate::rota;
 use crate::sweep::sweep_write;
 use crate::write::{Condition, Write};
@@ -42,8 +41,6 @@ const SKEW: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 16;
 /// So many items of evidence in one transaction, which takes 4 MB.
 const ITEMS: usize = 10;
-/// So many holds in one transaction: with their accounts, the evidence and the head they stay under its 100 items.
-const HOLDS: usize = MAX_HOLDS / 2;
 
 /// How a chain of the table stands to its copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +169,8 @@ impl Store {
     }
 
     /// Adds to a chain that ends at `head` what it lacks of the copy, whose records of the chain are `items`, from the first
-    /// on. Before them come the blocks, and with the first of a person's the holds, of which the missing records speak.
+    /// on. Before them come the blocks, and what has ended of that which a person had asked for, and with the first of a
+    /// person's the holds, of which the missing records speak.
     ///
     /// Whoever is interrupted begins again where the chain ends then. Whom the missing records say erased is erased before
     /// ([`Store::erase_again`]): afterwards nothing is missing.
@@ -237,90 +235,6 @@ impl Store {
         Ok(denied)
     }
 
-    async fn rebuild_person(
-        &self,
-        id: &PersonId,
-        (end, surely): (&ChainHead, u64),
-        items: &[Vec<String>],
-        parts: Vec<Part>,
-        now: Timestamp,
-    ) -> Result<Vec<Recovered>, StoreError> {
-        let known = self.load(id).await?;
-        let mut head = known.as_ref().map_or_else(PersonHead::default, |live| live.head.clone());
-        // Of somebody first met since the backup there is nothing but what a run before this one has rebuilt.
-        let met = known.as_ref().filter(|live| live.person.email.is_some() || !live.person.users.is_empty());
-        let Some(last) = parts.last().filter(|_| head.chain == *end) else {
-            return Err(StoreError::Changed(id.to_string()));
-        };
-        let at = last.at.max(head.last_at.unwrap_or(last.at));
-        let found = spoken_of(id, surely, items)?;
-        let (early, late) = found.split_at(found.len().saturating_sub(HOLDS));
-        // Whoever goes on where the chain ends does not see the records before: no hold comes after the first of them.
-        for holds in early.chunks(HOLDS) {
-            let writes = self.hold_writes(holds, at).await?;
-            head = self.step(id, head.clone(), None, at, now, writes).await?;
-        }
-        for (number, batch) in parts.chunks(ITEMS).enumerate() {
-            let mut writes: Writes = batch.iter().map(|part| (For::Evidence, part.write.clone())).collect();
-            if number == 0 {
-                writes.extend(self.hold_writes(late, at).await?);
-                if let Some(live) = met {
-                    writes.extend(self.identity_rebuilt(&live.person, &found).await?);
-                }
-            }
-            head = self.step(id, head.clone(), batch.last(), at, now, writes).await?;
-        }
-        let recovered = |copy| Recovered { table: before(known.as_ref(), &copy), copy, met: met.is_some() };
-        Ok(found.into_iter().map(recovered).collect())
-    }
-
-    /// One transaction of a person, who is to be looked at now.
-    async fn step(
-        &self,
-        id: &PersonId,
-        before: PersonHead,
-        to: Option<&Part>,
-        at: Timestamp,
-        now: Timestamp,
-        writes: Writes,
-    ) -> Result<PersonHead, StoreError> {
-        let due = Some(Due { at: now, cause: "rebuild".to_owned() });
-        let head = PersonHead {
-            rev: before.rev + 1,
-            chain: to.map_or_else(|| before.chain.clone(), |part| part.end.clone()),
-            last_at: Some(at),
-            next_start: due.clone(),
-            next_end: due,
-        };
-        let mut all: Writes = vec![(For::Head, head_write(id, &head)?.when(as_read(&before)))];
-        all.extend(writes);
-        let claimed = self.commit_all(id, all, &[]).await?;
-        if claimed.is_empty() { Ok(head) } else { Err(StoreError::Changed(format!("the accounts of {id}"))) }
-    }
-
-    /// Makes the accounts of open holds those of their person, where they were found after the backup: without them the
-    /// holds would have no reason until they are found again. What belongs to somebody else by now stays theirs. The
-    /// directory is asked again before anything begins: the person may have left since.
-    async fn identity_rebuilt(&self, person: &Person, holds: &[Hold]) -> Result<Writes, StoreError> {
-        let mut person = Person { active_at: None, ..person.clone() };
-        let mut writes = Writes::new();
-        for hold in holds.iter().filter(|hold| !hold.is_over()) {
-            let (app, account) = (&hold.key.app, &hold.key.account);
-            let key = keys::account(app, account);
-            let linked = matches!(person.accounts.get(app), Some(Account::Linked(_)));
-            if linked || self.owner_of(&key).await?.is_some_and(|owner| owner != person.id) {
-                continue;
-            }
-            person.accounts.insert(app.clone(), Account::Linked(account.clone()));
-            let ours = Condition::is("person", text(person.id.as_str()));
-            let free = Condition::Any(vec![Condition::new(), ours]);
-            writes.push((For::Claim(app.clone()), Write::update(key, owned(&person.id)).when(free)));
-        }
-        let [links, _] = identity_writes(&person)?;
-        writes.push((For::Record, links));
-        Ok(writes)
-    }
-
     /// Moves the end of a rotation's chain. One that the table does not know counts as never read.
     async fn rotation_step(&self, id: &RotationId, from: &ChainHead, to: &ChainHead) -> Result<Write, StoreError> {
         let key = keys::rotation_head(id);
@@ -346,24 +260,6 @@ fn released(standstill: &Standstill, actor: &str) -> Draft {
         after: Value::Null,
         why: Value::Null,
     }
-}
-
-/// As the table knew it.
-fn before(known: Option<&LivePerson>, copy: &Hold) -> Option<Hold> {
-    known?.holds.iter().find(|hold| hold.key == copy.key).cloned()
-}
-
-/// The holds of which the records after this one speak. One that is over has no lag: none was measured.
-fn spoken_of(id: &PersonId, after: u64, items: &[Vec<String>]) -> Result<Vec<Hold>, StoreError> {
-    let chain = Chain::Person(id.clone());
-    let rebuilt = holds(items.iter().flatten().map(String::as_str));
-    let rebuilt = rebuilt.map_err(|error| unreadable(&keys::evidence(&chain, error.seq), error.problem))?;
-    let missing = rebuilt.into_values().filter(|rebuilt| rebuilt.seq > after);
-    let hold = |Rebuilt { hold, .. }: Rebuilt| match hold.is_over() {
-        true => Hold { granted: None, revoked: None, ..hold },
-        false => hold,
-    };
-    Ok(missing.map(hold).collect())
 }
 
 /// How far a chain that ends here is surely in the table with all that its records speak of. Items of a backup are not all

@@ -1,6 +1,6 @@
 //! What is in the table of a rotation and of a person.
 
-use dutykey_engine::ports::ledger::{LivePerson, PersonChange, Text};
+use dutykey_engine::ports::ledger::{Claim, LivePerson, PersonChange, Text};
 use dutykey_engine::ports::rota::{KnownChange, RotationChange, RotationHead};
 use dutykey_engine::request::justification_name;
 use dutykey_policy::block::{Block, Denied, Reach};
@@ -81,7 +81,7 @@ impl Crowd {
         let subject = json!({ "person": live.person.id, "profile": enrollment.profile });
         Ok(PersonChange {
             next_start: next.and_then(|at| due(at, "period")),
-            claims: vec![(APP.parse()?, account.parse()?)],
+            claims: vec![Claim { app: APP.parse()?, account: account.parse()?, from: None }],
             identity: Some(identity),
             enrollments: vec![enrollment],
             holds,

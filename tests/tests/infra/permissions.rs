@@ -38,9 +38,10 @@ use super::roles::{READS, Statement, kind, roles};
 use crate::paths::world::*;
 
 /// What roles allow beside what this test sees asked for, each with the case in which it is.
-const RARE: [(&str, &str, &str); 2] = [
+const RARE: [(&str, &str, &str); 3] = [
     ("rotation-sync", "dynamodb:ConditionCheckItem", "a user of a second source joins a person who is known"),
     ("rotation-sync", "dynamodb:DeleteItem", "nothing is left of a rotation's day or of a person's enrollment"),
+    ("provisioning", "ACCOUNT#*", "an account that somebody needs belongs to somebody else"),
 ];
 
 /// A function, an action, the table or an index of it, and a kind of partition.
@@ -418,7 +419,7 @@ async fn somebody_is_erased(deployed: &Deployed) {
     let (app, account): (AppId, AccountId) = ("directory".parse().unwrap(), "acc-zoe".parse().unwrap());
     let mut person = live.person.clone();
     person.accounts.insert(app.clone(), identity::Account::Linked(account.clone()));
-    let claims = vec![(app, account)];
+    let claims = vec![Claim { app, account, from: None }];
     let change = PersonChange { identity: Some(person), claims, ..PersonChange::nothing(&live, now) };
     store.commit(&change).await.unwrap();
     assert_eq!(api.call("zoe", "GET", "/v1/me", Value::Null).await.0, 200);

@@ -1,6 +1,13 @@
 //! Doubt about who somebody is, and people who are gone.
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use dutykey_engine::ports::ledger::ReadLedger as _;
+use dutykey_engine::ports::queue::{Message, Queue};
+use dutykey_engine::ports::rota::{ReadRota as _, RotationChange, RotationHead, WriteRota as _};
+use dutykey_policy::hold::State;
 use dutykey_policy::installation::Topic;
+use dutykey_store::keys;
 use dutykey_targets::sandbox::{Account, OthersAct};
 use serde_json::json;
 
@@ -93,6 +100,56 @@ async fn r5_an_account_belongs_to_the_person_who_claimed_it_first() {
     assert_eq!(world.holds().await.len(), 1, "R5: one fact, one hold");
     assert_eq!(world.notices(Topic::Unmatched).len(), 1, "R5: the second claim is shown");
     world.run_until(m(17)).await;
+    world.is_over().await;
+}
+
+/// Leaves of somebody what a table has that was restored to before they were met, and rebuilt: what they hold and their
+/// accounts, and not who they are.
+async fn forget(world: &World, person: &str) {
+    let live = world.live(person).await;
+    let (id, user) = (&live.person.id, keys::link(&"pd".parse().unwrap(), &person.parse().unwrap()));
+    let mut gone = vec![keys::person_links(id), keys::person_text(id), user];
+    gone.push(keys::address(&format!("{person}@example.com")));
+    gone.extend(live.enrollments.iter().map(keys::enrollment));
+    let client = Client::from_conf(world.embedded.config().build());
+    for key in gone {
+        let request = client.delete_item().table_name("dutykey").key(keys::PK, AttributeValue::S(key.pk));
+        request.key(keys::SK, AttributeValue::S(key.sk)).send().await.unwrap();
+    }
+    let rotation = rotation_id("primary");
+    let head = world.store.heads(std::slice::from_ref(&rotation)).await.unwrap().remove(&rotation).unwrap();
+    let (expected, at) = (head.generation, world.clock.now());
+    let head = RotationHead { planned: String::new(), ..head };
+    let change = RotationChange { expected, head, at, known: None, evidence: vec![], notices: vec![] };
+    world.store.change_rotation(&change).await.unwrap();
+    world.queues().send(Queue::Revocation, vec![Message::person(id.clone(), "rebuild")]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn r18_whoever_is_met_anew_has_an_account_once_nothing_of_what_they_held_before_is_left_in_it() {
+    let world = Company::of(["ann"])
+        .shifts("primary", &[shift("ann", "1h", "4h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .target("faults", json!([{ "fault": "fail", "on": "revoke", "group": "prod", "from": "90m", "to": "100m" }]))
+        .start()
+        .await;
+    world.run_until(m(90)).await;
+    let before = world.person("ann").await.expect("the rota has shown her");
+    forget(&world, "ann").await;
+    world.run_until(m(99)).await;
+    let (app, account) = ("directory".parse().unwrap(), "acc-ann".parse().unwrap());
+    let anew = world.live("ann").await;
+    assert_ne!(anew.person.id, before, "she is met anew");
+    assert_eq!((anew.holds, world.has("ann", "prod")), (vec![], true), "R1: one place has one hold, and that is open");
+    assert_eq!(world.store.owner(&app, &account).await, Ok(Some(before)), "R5: the first claim stays");
+
+    world.run_until(m(110)).await;
+    assert_eq!(world.store.owner(&app, &account).await, Ok(Some(anew.person.id)));
+    assert_eq!(world.hold("ann").await.state, State::Held, "P3: what was hers before was never standing access");
+    let acts: Vec<_> = world.changes("ann", "prod").into_iter().map(|(_, act)| act).collect();
+    assert_eq!(acts, ["added", "removed", "added"]);
+    world.run_until(h(4) + m(1)).await;
+    assert!(!world.has("ann", "prod"), "P1: it ends with the shift");
     world.is_over().await;
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use dutykey_engine::ports::clock::Clock as _;
-use dutykey_engine::ports::rota::RotationHead;
+use dutykey_engine::ports::rota::Unsettled;
 use dutykey_engine::ports::rules::{ReadRules as _, Standstill};
 use dutykey_engine::ports::summary::ReadSummary as _;
 use dutykey_policy::block::Denied;
@@ -149,23 +149,16 @@ async fn release(store: &Store, now: Timestamp, options: &cli::Rebuild) -> anyho
     Ok(waits.is_empty())
 }
 
-/// The rotations that do not count as they are now: by a view as old as the backup leases would end, and whoever is on call
-/// by a view that was not accepted would lose what was rebuilt.
+/// The rotations that do not count yet as their platforms show them, but for those that are gone from them.
 async fn unplanned(store: &Store, since: Timestamp, without: &[RotationId]) -> anyhow::Result<Vec<String>> {
     let (followed, _) = store.followed().await?;
-    let why = |head: &RotationHead| {
-        if head.fresh_at.is_none_or(|at| at < since) {
-            Some("was not read since: wait, or say --without where it is gone from its platform")
-        } else if head.held.as_ref().is_some_and(|held| !held.discarded) {
-            Some("waits for a decision on what the brake holds: see `dutykey brake list`")
-        } else if head.planned.is_empty() || !head.planned.starts_with(&head.accepted) {
-            Some("was read and is not planned yet: wait a minute")
-        } else {
-            None
-        }
+    let why = |unsettled: Unsettled| match unsettled {
+        Unsettled::Unread => "was not read since: wait, or say --without where it is gone from its platform",
+        Unsettled::Held => "waits for a decision on what the brake holds: see `dutykey brake list`",
+        Unsettled::Unplanned => "was read and is not planned yet: wait a minute",
     };
     let heads = followed.iter().flat_map(|followed| &followed.rotations).filter(|head| !without.contains(&head.id));
-    Ok(heads.filter_map(|head| why(head).map(|why| format!("{} {why}", head.id))).collect())
+    Ok(heads.filter_map(|head| Some(format!("{} {}", head.id, why(head.unsettled(since)?)))).collect())
 }
 
 fn document(rebuilt: &Rebuilt, standstill: &Standstill) -> Value {

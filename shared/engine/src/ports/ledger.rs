@@ -84,6 +84,22 @@ pub struct LivePerson {
     pub unreadable: Vec<String>,
 }
 
+impl LivePerson {
+    /// Whether a restored table has things of theirs and knows nobody of that ID: they were first met after the backup, and
+    /// are met anew under another one. Nothing can give them anything any more; what they hold ends.
+    #[must_use]
+    pub fn is_left_over(&self) -> bool {
+        self.person.is_nobody() && self.enrollments.is_empty() && self.requests.is_empty()
+    }
+
+    /// Whether they hold, or may hold, anything in an account.
+    #[must_use]
+    pub fn may_hold_in(&self, app: &AppId, account: &AccountId) -> bool {
+        let there = |hold: &Hold| hold.key.app == *app && hold.key.account == *account;
+        !self.unreadable.is_empty() || self.holds.iter().any(there)
+    }
+}
+
 /// Somebody has to be told. A notice is written with what caused it and stays due until it was delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
@@ -102,6 +118,18 @@ pub struct Notice {
     pub due: Timestamp,
 }
 
+/// An account that becomes a person's. It belongs to one person at most.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// The app.
+    pub app: AppId,
+    /// The account in it.
+    pub account: AccountId,
+    /// Who gives it up, where it is still theirs: somebody who is left over from before a restore
+    /// ([`LivePerson::is_left_over`]) and holds nothing in it.
+    pub from: Option<PersonId>,
+}
+
 /// A change of one person's items: one transaction, with its evidence.
 #[derive(Debug, Clone)]
 pub struct PersonChange {
@@ -117,8 +145,8 @@ pub struct PersonChange {
     pub next_end: Option<Due>,
     /// The person's new texts and links, where they change.
     pub identity: Option<Person>,
-    /// Accounts that become this person's. An account belongs to one person at most.
-    pub claims: Vec<(AppId, AccountId)>,
+    /// Accounts that become this person's.
+    pub claims: Vec<Claim>,
     /// Enrollments, replaced whole; one without periods leaves the live items.
     pub enrollments: Vec<Enrollment>,
     /// Holds; one that is over leaves the live items.
@@ -209,6 +237,9 @@ pub trait ReadLedger: Send + Sync {
 
     /// What a person has made under a name of their own, read consistently.
     async fn made(&self, person: &PersonId, name: &str) -> Result<Option<Made>, StoreError>;
+
+    /// Whose account it is, read consistently.
+    async fn owner(&self, app: &AppId, account: &AccountId) -> Result<Option<PersonId>, StoreError>;
 }
 
 /// The power to find out whose something is.

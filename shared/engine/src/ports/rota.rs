@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Departed, Doubt};
@@ -78,6 +79,24 @@ impl RotationHead {
         theirs.map(|one| one.until).max()
     }
 
+    /// Why the rotation does not count yet as its platform has shown it since then. A table that was restored must not go on
+    /// before: by a view as old as the backup leases would end, and whoever is on call by one that was not accepted would
+    /// lose what was rebuilt.
+    #[must_use]
+    pub fn unsettled(&self, since: Timestamp) -> Option<Unsettled> {
+        if Bug::ReleaseBeforeRead.is_chosen() {
+            None
+        } else if self.fresh_at.is_none_or(|at| at < since) {
+            Some(Unsettled::Unread)
+        } else if self.held.as_ref().is_some_and(|held| !held.discarded) {
+            Some(Unsettled::Held)
+        } else if self.planned.is_empty() || !self.planned.starts_with(&self.accepted) {
+            Some(Unsettled::Unplanned)
+        } else {
+            None
+        }
+    }
+
     /// The head of a rotation that was never read.
     #[must_use]
     pub fn new(id: RotationId, name: String) -> Self {
@@ -103,6 +122,17 @@ impl RotationHead {
             chain: ChainHead::default(),
         }
     }
+}
+
+/// Why a rotation does not count yet as its platform shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// It was not read.
+    Unread,
+    /// The brake holds a part of what was read.
+    Held,
+    /// People's enrollments were not planned from it yet.
+    Unplanned,
 }
 
 /// Somebody whom a change of the forecast puts on call once a profile's lock has ended.

@@ -50,7 +50,7 @@ impl World {
         let (app, account) = account();
         let mut identity = live.person.clone();
         identity.accounts.insert(app.clone(), Account::Linked(account.clone()));
-        (next.identity, next.claims) = (Some(identity), vec![(app, account)]);
+        (next.identity, next.claims) = (Some(identity), vec![Claim { app, account, from: None }]);
         let (name, of) = ("person1".to_owned(), "ann's own words, in a digest".to_owned());
         let request = "req_01JD0000000000000000000001".parse().unwrap();
         next.made = Some(Made { name, of, request, at: nine() });

@@ -1,6 +1,8 @@
 //! People: fencing, claims, links, and what a look reads.
 
-use dutykey_engine::ports::ledger::{Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, WriteLedger};
+use dutykey_engine::ports::ledger::{
+    Claim, Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, WriteLedger,
+};
 use dutykey_engine::ports::rota::WriteRota;
 use dutykey_engine::ports::rules::ReadDue;
 use dutykey_engine::ports::summary::ReadSummary;
@@ -74,7 +76,7 @@ async fn r15_of_twenty_commits_on_one_head_one_wins() {
 async fn r5_an_account_belongs_to_one_person() {
     let world = world().await;
     let (ann, bob) = (world.somebody(1).await, world.somebody(2).await);
-    let claim = ("directory".parse().unwrap(), "2819c223".parse().unwrap());
+    let claim = Claim { app: "directory".parse().unwrap(), account: "2819c223".parse().unwrap(), from: None };
     let mut first = change(&ann, &world.live(&ann).await.head);
     first.claims = vec![claim.clone()];
     first.head = world.committed(&first).await;
@@ -82,11 +84,12 @@ async fn r5_an_account_belongs_to_one_person() {
 
     let before = world.live(&bob).await;
     let mut second = change(&bob, &before.head);
-    second.claims = vec![claim.clone(), ("okta".parse().unwrap(), "00u1".parse().unwrap())];
+    let free = Claim { app: "okta".parse().unwrap(), account: "00u1".parse().unwrap(), from: None };
+    second.claims = vec![claim.clone(), free];
     second.holds = vec![hold(&bob, "prod")];
     second.notices = vec![notice("bob")];
     let outcome = world.store.commit(&second).await;
-    assert_eq!(outcome, Ok(Committed::Claimed(vec![claim.0.clone()])));
+    assert_eq!(outcome, Ok(Committed::Claimed(vec![claim.app.clone()])));
     assert_eq!(world.live(&bob).await, before, "nothing of it was written");
     assert_eq!(world.raw(&keys::account(&"okta".parse().unwrap(), &"00u1".parse().unwrap())).await, None);
     assert_eq!(world.store.due_notices(nine()).await, Ok(vec![]));

@@ -2,7 +2,8 @@
 
 use dutykey_engine::ports::blocks::WriteBlocks as _;
 use dutykey_engine::ports::erasures::{ErasePeople as _, Erased};
-use dutykey_engine::ports::ledger::FindPeople as _;
+use dutykey_engine::ports::ledger::{Claim, Committed, FindPeople as _, ReadLedger as _, WriteLedger as _};
+use dutykey_engine::ports::rota::{UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
 use dutykey_policy::block::{Block, Denied, Reach};
 use dutykey_policy::evidence::copies::Copies;
@@ -10,10 +11,11 @@ use dutykey_policy::evidence::{Chain, ChainHead, Sealed, of_hold};
 use dutykey_policy::hold::write_off::write_off;
 use dutykey_policy::hold::{Hold, State};
 use dutykey_policy::id::PersonId;
+use dutykey_policy::request::{Access, How, Request, Stage, of_request};
 use dutykey_store::keys::Key;
 use dutykey_store::{Against, Range};
 
-use crate::harness::{Item, World, at, change, hold, over, person, world};
+use crate::harness::{Item, World, at, change, hold, link, nine, over, person, world};
 
 /// The copy of everything that a table holds now.
 struct Copy {
@@ -65,6 +67,13 @@ async fn moves(world: &World, person: &PersonId, before: Option<&Hold>, after: &
     world.committed(&next).await;
 }
 
+async fn becomes(world: &World, before: Option<&Request>, after: &Request) {
+    let mut next = change(&after.person, &world.live(&after.person).await.head);
+    (next.requests, next.enrollments) = (vec![after.clone()], vec![after.enrollment()]);
+    next.evidence = of_request(before, after, "test");
+    world.committed(&next).await;
+}
+
 async fn put_back(world: &World, backup: Vec<Item>) {
     for item in world.everything().await {
         let part = |name: &str| item[name].as_s().unwrap().clone();
@@ -110,6 +119,74 @@ async fn r18_a_restored_table_gets_the_records_and_the_holds_that_it_lacks() {
     let head = copy.behind(&world, &chain).await;
     world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
     assert_eq!(world.live(&bob).await.head.chain, copy.head(&chain), "whom the table did not know has their evidence");
+}
+
+#[tokio::test]
+async fn r18_whoever_is_met_anew_gets_an_account_from_nobody_but_whom_they_were_before() {
+    let world = world().await;
+    let backup = world.everything().await;
+    let before = world.somebody(1).await;
+    let held = Hold { state: State::Held, touched: true, ..hold(&before, "prod") };
+    moves(&world, &before, None, &held).await;
+    let copy = Copy::of(&world).await;
+    put_back(&world, backup).await;
+    let (chain, now) = (Chain::Person(before.clone()), at("2026-11-23T12:00:00Z"));
+    let head = copy.behind(&world, &chain).await;
+    let (found, _) = world.store.rebuild(&chain, &head, &copy.items(&chain), now).await.unwrap();
+    assert_eq!(found.iter().map(|one| one.met).collect::<Vec<_>>(), [false], "the backup does not know her");
+    let (app, account) = (&held.key.app, &held.key.account);
+    let left = world.live(&before).await;
+    assert!(left.is_left_over() && left.may_hold_in(app, account), "{left:?}");
+    assert_eq!(world.store.owner(app, account).await, Ok(Some(before.clone())), "what she holds keeps its account");
+
+    let met = world.store.link_user(&UserLink { fresh: person(9), ..link(1, "U1") }).await.unwrap();
+    let met = met.expect("nobody else has the address");
+    assert_ne!(met, before);
+    let mut claiming = change(&met, &world.live(&met).await.head);
+    claiming.claims = vec![Claim { app: app.clone(), account: account.clone(), from: None }];
+    let refused = Ok(Committed::Claimed(vec![app.clone()]));
+    assert_eq!(world.store.commit(&claiming).await, refused, "R5: the first claim stays");
+    claiming.claims[0].from = Some(person(7));
+    assert_eq!(world.store.commit(&claiming).await, refused, "nobody gives up what is another's");
+    claiming.claims[0].from = Some(before);
+    world.committed(&claiming).await;
+    assert_eq!(world.store.owner(app, account).await, Ok(Some(met)));
+}
+
+#[tokio::test]
+async fn r18_what_was_given_back_since_the_backup_stays_so() {
+    let world = world().await;
+    let ann = world.somebody(1).await;
+    let access = |until: &str| Access { from: nine(), until: at(until), until_known: nine() };
+    let request = |stage: Stage| Request {
+        id: "req_01JD0000000000000000000000".parse().unwrap(),
+        person: ann.clone(),
+        profile: "on-call".parse().unwrap(),
+        version: 1,
+        rotation: "pd:PABC123".parse().unwrap(),
+        stage,
+        past: Vec::new(),
+    };
+    let approved = request(Stage::Approved { access: access("2026-11-23T17:00:00Z"), longer: None });
+    let ten = "2026-11-23T10:00:00Z";
+    let back = request(Stage::Over { how: How::GivenBack, at: at(ten), access: Some(access(ten)) });
+    becomes(&world, None, &approved).await;
+    let backup = world.everything().await;
+    becomes(&world, Some(&approved), &back).await;
+    let copy = Copy::of(&world).await;
+    put_back(&world, backup).await;
+    assert_eq!(world.live(&ann).await.requests, [approved], "the table knows nothing of it");
+
+    let chain = Chain::Person(ann.clone());
+    let head = copy.behind(&world, &chain).await;
+    world.store.rebuild(&chain, &head, &copy.items(&chain), at("2026-11-23T12:00:00Z")).await.unwrap();
+    let live = world.live(&ann).await;
+    assert_eq!(
+        (live.requests, live.enrollments),
+        (vec![], vec![back.enrollment()]),
+        "R13: it ended when it was given back"
+    );
+    assert_eq!(copy.against(&world, &chain).await, Against::Whole);
 }
 
 #[tokio::test]
