@@ -16,7 +16,7 @@ use dutykey_engine::block::{Blocks, Denial};
 use dutykey_engine::catalog::Catalogs;
 use dutykey_engine::look::Worker;
 use dutykey_engine::ports::hints::{Hint, WriteHints as _};
-use dutykey_engine::ports::ledger::{PersonChange, ReadLedger as _, WriteLedger as _};
+use dutykey_engine::ports::ledger::{Claim, PersonChange, ReadLedger as _, WriteLedger as _};
 use dutykey_engine::ports::queue::{About, Enqueue, Message, Queue, SendError};
 use dutykey_engine::ports::rota::{HeldChange, ReadRota as _, RotationChange, RotationHead, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::{Configured, ReadRules as _};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dutykey_engine::ports::blocks::WriteBlocks as _;
 use dutykey_engine::ports::callers::{CallerLink, Callers as _, Subject};
 use dutykey_engine::ports::erasures::{ErasePeople as _, Erased};
-use dutykey_engine::ports::ledger::{FindPeople as _, Made, Text, WriteLedger as _};
+use dutykey_engine::ports::ledger::{Claim, FindPeople as _, Made, Text, WriteLedger as _};
 use dutykey_engine::ports::rota::{ReadRota as _, UserLink, WriteRota as _};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_policy::block::{Block, Denied, Reach};
