@@ -66,7 +66,7 @@ async fn hold_of(world: &World, app: &AppId, account: &AccountId, place: &Place)
     let id = store.find_person(&address).await.ok()??;
     let live = store.load(&id).await.ok()??;
     let hold = live.holds.into_iter().find(|hold| is_at(hold, app, account, place));
-    let anew = world.oracle().is_met_anew(person);
+    let anew = world.oracle().was_met_anew(person);
     if !anew || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
         return hold;
     }

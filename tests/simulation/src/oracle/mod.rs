@@ -119,8 +119,8 @@ pub struct Oracle {
     left: BTreeMap<usize, Timestamp>,
     /// Who has another address.
     renamed: BTreeMap<usize, Renamed>,
-    /// Whom platforms have ever shown on call, and since when.
-    shown: BTreeMap<usize, Timestamp>,
+    /// Whom platforms have ever shown on call, of those whom the table has not forgotten since.
+    shown: BTreeSet<usize>,
     /// When the table was put back to a backup.
     restores: Vec<Restored>,
     /// The records that were there before that.
@@ -157,7 +157,7 @@ impl Oracle {
             given: Vec::new(),
             left: BTreeMap::new(),
             renamed: BTreeMap::new(),
-            shown: BTreeMap::new(),
+            shown: BTreeSet::new(),
             restores: Vec::new(),
             copied: Vec::new(),
             seats: BTreeMap::new(),
@@ -268,9 +268,7 @@ impl Oracle {
                 Some((Duty { user, start: shift.start, end: shift.end.or_max() }, other))
             })
             .collect();
-        for duty in shown.keys() {
-            self.shown.entry(duty.user).or_insert(now);
-        }
+        self.shown.extend(shown.keys().map(|duty| duty.user));
         let lease = self.shortest_lease(number, now);
         let source = rotation.source.as_str();
         let lost = self
@@ -350,7 +348,7 @@ impl Oracle {
         let own = self.plan.people.get(person).map(|human| human.address.to_lowercase());
         let alike =
             self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
-        let known = self.shown.contains_key(&person) && !alike;
+        let known = self.shown.contains(&person) && !alike;
         let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
         renamed.addresses.push(address.to_lowercase());
         self.dirty = true;

@@ -88,6 +88,8 @@ pub(super) struct Known {
     sure_since: Timestamp,
     /// Where it was gone once and came back.
     away: Option<Away>,
+    /// Whether it was shown last, and a table that was put back since knows nothing of that.
+    forgotten: bool,
     /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
     again: Timestamp,
     pub(super) made_by_other: bool,
@@ -113,7 +115,7 @@ pub(super) struct Rota {
     asked: Option<Timestamp>,
     /// Until when answers overlapped that said different things.
     pub(super) unsure_until: Option<Timestamp>,
-    /// Whether nothing was read since the table was restored.
+    /// Whether a restored table went on although nothing was read since.
     unread: bool,
     /// When it was first read after that.
     reread: Option<Timestamp>,
@@ -153,6 +155,9 @@ impl Rota {
             self.unsure_until = self.unsure_until.max(Some(plus(now, minutes(10))));
         }
         self.reads_again(now, recorded);
+        for (_, known) in self.duties.iter_mut().filter(|(duty, _)| duty.touches(window.0, window.1)) {
+            known.forgotten = false;
+        }
         let first = self.first.is_none();
         let removed: Vec<Duty> = self
             .duties
@@ -209,6 +214,7 @@ impl Rota {
                 seen: now,
                 sure_since: now,
                 away: None,
+                forgotten: false,
                 again: recorded,
                 made_by_other: *made_by_other,
             });
