@@ -124,7 +124,7 @@ impl Course {
         if let Some(item) = items.get_mut(&(installation.pk, installation.sk)) {
             item.insert("table".to_owned(), AttributeValue::S("the table before".to_owned()));
         }
-        self.replace(there, items).await?;
+        self.replace(&there, items).await?;
         self.ledger = table::store(&self.ground.embedded, &world, false);
         let noticed = self.ledger.notice_restore(now).await?;
         anyhow::ensure!(noticed.is_some(), "the hand-off does not notice that the table is another one");
@@ -215,7 +215,7 @@ impl Course {
     }
 
     /// Makes these the items of the table. Most of those that are there are the same.
-    async fn replace(&self, there: Items, items: Items) -> anyhow::Result<()> {
+    async fn replace(&self, there: &Items, items: Items) -> anyhow::Result<()> {
         for (pk, sk) in there.keys().filter(|key| !items.contains_key(*key)) {
             let request = self.client.delete_item().table_name(TABLE);
             let request = request.key(PK, AttributeValue::S(pk.clone())).key(SK, AttributeValue::S(sk.clone()));
