@@ -105,8 +105,16 @@ impl Office {
         holding.rotations.into_iter().map(|(_, held)| held.digest).collect()
     }
 
-    /// The person of a number, where nobody can be taken for them.
+    /// Whether anything is taken from people: not before a restored table is rebuilt.
+    async fn is_open(&self) -> bool {
+        self.ledger.may_record().await.is_ok()
+    }
+
+    /// The person of a number, where nobody can be taken for them and anything is taken from them.
     async fn person(&self, number: usize) -> Option<PersonId> {
+        if !self.is_open().await {
+            return None;
+        }
         if !self.world().oracle().is_sure_of(number) {
             return None;
         }
@@ -128,6 +136,9 @@ impl Office {
 
     /// An administrator denies.
     pub(crate) async fn block(&self, denies: &Denies, freeze: bool, until: Option<Second>) -> anyhow::Result<()> {
+        if !self.is_open().await {
+            return Ok(());
+        }
         let plan = self.plan();
         let denied = match denies {
             Denies::Everything => Denied::Everything,
@@ -165,6 +176,9 @@ impl Office {
     /// An administrator lifts the last block.
     pub(crate) async fn lift(&self) -> anyhow::Result<()> {
         let Some(id) = self.world().oracle().last_block() else { return Ok(()) };
+        if !self.is_open().await {
+            return Ok(());
+        }
         match self.blocks().lift(&id, "another administrator").await {
             Ok(()) => {
                 let now = self.world().now();
@@ -229,7 +243,7 @@ impl Office {
         let given = self.world().oracle().gives_to(bound, from);
         if let Some(back) = back {
             self.wait(from, back).await;
-            if self.emergencies().give_back(&caller, &taken).await.is_ok() {
+            if self.is_open().await && self.emergencies().give_back(&caller, &taken).await.is_ok() {
                 let now = self.world().now();
                 self.world().oracle().given_back(given, now);
             }
@@ -263,7 +277,7 @@ impl Office {
         let given = self.world().oracle().gives_to(bound, from);
         if let Some((after, lasts)) = more {
             self.wait(from, after).await;
-            if self.requests().longer(&caller, &request, order(lasts)).await.is_ok() {
+            if self.is_open().await && self.requests().longer(&caller, &request, order(lasts)).await.is_ok() {
                 let asked = self.world().now();
                 let at = match self.waits(&request).await {
                     false => Some(asked),
@@ -283,7 +297,7 @@ impl Office {
         }
         if let Some(back) = back {
             self.wait(from, back).await;
-            if self.requests().cancel(&caller, &request).await.is_ok() {
+            if self.is_open().await && self.requests().cancel(&caller, &request).await.is_ok() {
                 let now = self.world().now();
                 self.world().oracle().given_back(given, now);
             }

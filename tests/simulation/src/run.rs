@@ -27,7 +27,7 @@ use crate::due::{Dues, EVERY, MINUTE, Reads};
 use crate::fleet::{Fleet, Ground};
 use crate::office::Office;
 use crate::oracle::{Violation, ledger};
-use crate::plan::{Happening, Plan, Profile, Second, System};
+use crate::plan::{Happening, Plan, Profile, System};
 use crate::world::app::CompanyApps;
 use crate::world::life::REDELIVERY;
 use crate::world::platform::CompanyPlatforms;
@@ -142,6 +142,15 @@ fn ground_truth(world: &World) -> Vec<String> {
     oracle.effects.iter().map(|(at, seat)| format!("{} {seat}", dutykey_policy::time::rfc3339(*at))).collect()
 }
 
+/// Something that happens at its time.
+#[derive(Debug)]
+enum Event {
+    /// By the plan.
+    Happens(Happening),
+    /// What is done for a restore.
+    Restore(restore::Act),
+}
+
 /// When ticks run, and which were left out.
 struct Ticks {
     next: Timestamp,
@@ -181,8 +190,10 @@ struct Course {
     /// What has left the configuration.
     retired: BTreeSet<System>,
     version: u64,
-    /// How far each restore is, by when its backup was taken and when the table is put back.
-    restores: BTreeMap<(Second, Second), restore::Stage>,
+    /// Backups of the table, by when they were taken.
+    backups: BTreeMap<Timestamp, restore::Items>,
+    /// The copy of the evidence, from which a table that was put back is still to be rebuilt.
+    unrebuilt: Option<restore::Copied>,
     /// What administrators draw their IDs from.
     chance: Arc<SeededChance>,
 }
@@ -192,7 +203,7 @@ impl Course {
         let world = ground.world.clone();
         Self {
             fleet: Rc::new(Fleet::start(&ground, 0)),
-            client: table::client(ground.embedded.connector(), &ground.embedded, &world),
+            client: table::client(table::counted(&ground.embedded, &world), &ground.embedded, &world),
             profiles: world.plan.profiles.iter().cloned().map(Some).collect(),
             chance: Arc::new(SeededChance::new(world.plan.seed)),
             ground,
@@ -206,7 +217,8 @@ impl Course {
             ended: Rc::new(Notify::new()),
             retired: BTreeSet::new(),
             version: 0,
-            restores: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            unrebuilt: None,
         }
     }
 
@@ -258,12 +270,15 @@ impl Course {
                 }
             }
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= now) {
-                if matches!(event, Happening::Restored { .. }) {
-                    // A backup holds what ticks left behind, and after a restore they find what they had sent already.
-                    self.catch_up(&mut ticks).await;
-                    ticks.missed = true;
+                match event {
+                    Event::Happens(happening) => self.happens(&happening).await?,
+                    Event::Restore(act) => {
+                        // A backup holds what ticks left behind, and after a restore they find what they had sent already.
+                        self.catch_up(&mut ticks).await;
+                        ticks.missed = true;
+                        self.restore(act).await?;
+                    }
                 }
-                self.happens(&event).await?;
             }
             let paused = self.silent_at(now, |happening| matches!(happening, Happening::Pause { .. }));
             while !paused && let Some((queue, message)) = self.ground.queues.take(now) {
@@ -424,7 +439,7 @@ impl Course {
         }
     }
 
-    fn events(&self) -> Vec<(Timestamp, Happening)> {
+    fn events(&self) -> Vec<(Timestamp, Event)> {
         let at = |happening: &Happening| match happening {
             Happening::Deploy { at }
             | Happening::Others { at, .. }
@@ -452,7 +467,8 @@ impl Course {
             .iter()
             .filter_map(|happening| Some((at(happening)?, happening.clone())))
             .chain(wakes)
-            .chain(restore::events(self.plan()))
+            .map(|(at, happening)| (at, Event::Happens(happening)))
+            .chain(restore::acts(self.plan()).into_iter().map(|(at, act)| (at, Event::Restore(act))))
             .collect();
         events.sort_by_key(|(at, _)| *at);
         events
@@ -466,9 +482,6 @@ impl Course {
 
     async fn happens(&mut self, happening: &Happening) -> anyhow::Result<()> {
         let (world, now) = (self.world.clone(), self.world.now());
-        if let Happening::Restored { .. } = happening {
-            return self.restore(happening).await;
-        }
         world.tell(|| format!("{happening:?}"));
         let account = |person: usize| {
             world.plan.people.get(person).and_then(|human| human.accounts.first()).and_then(|(id, _)| id.parse().ok())
@@ -525,13 +538,18 @@ impl Course {
                 if let Some(known) = self.profiles.get_mut(*profile) {
                     *known = to.clone();
                 }
-                self.configure().await?;
+                // What is not rebuilt yet takes no configuration; it gets this one then.
+                if self.unrebuilt.is_none() {
+                    self.configure().await?;
+                }
                 world.oracle().edited(*profile, to.clone(), now);
             }
             Happening::GivesBack { person, profile, .. } => self.office().gives_back(*person, *profile).await?,
             Happening::Retires { what, .. } => {
                 self.retired.insert(what.clone());
-                self.configure().await?;
+                if self.unrebuilt.is_none() {
+                    self.configure().await?;
+                }
                 world.struck(match what {
                     System::App(_) => "an app retires",
                     System::Source(_) => "a source retires",

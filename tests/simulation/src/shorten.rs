@@ -50,7 +50,13 @@ fn without(plan: &Plan) -> Vec<Change> {
         add(|plan, n, _| drop(remove(&mut plan.happens, n)), n, 0);
     }
     for n in (0..plan.links.len()).rev() {
-        add(|plan, n, _| drop(remove(&mut plan.links, n)), n, 0);
+        add(
+            |plan, n, _| {
+                remove(&mut plan.links, n);
+            },
+            n,
+            0,
+        );
     }
     for (r, rotation) in plan.rotations.iter().enumerate() {
         for n in (0..rotation.overrides.len()).rev() {

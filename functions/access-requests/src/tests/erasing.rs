@@ -1,6 +1,6 @@
 //! Administrators erase people (R19).
 
-use dutykey_engine::ports::ledger::{FindPeople as _, Text};
+use dutykey_engine::ports::ledger::{Claim, FindPeople as _, Text};
 use dutykey_engine::ports::rota::Directory;
 use dutykey_policy::evidence::{Chain, Sealed, Verifier};
 use dutykey_policy::identity::Account;
@@ -28,7 +28,8 @@ impl World {
         let live = self.store.load(&zoe).await.unwrap().unwrap();
         let mut person = live.person.clone();
         person.accounts.insert(app, Account::Linked(account));
-        let claims = vec![("toys".parse().unwrap(), "acc-zoe".parse().unwrap())];
+        let (app, account) = ("toys".parse().unwrap(), "acc-zoe".parse().unwrap());
+        let claims = vec![Claim { app, account, from: None }];
         let change = PersonChange { identity: Some(person), claims, ..PersonChange::nothing(&live, at(3)) };
         self.store.commit(&change).await.unwrap();
         assert_eq!(self.call(("zoe", ""), "GET", "/v1/me", Value::Null).await.0, 200);

@@ -1,7 +1,7 @@
 //! People: fencing, claims, links, and what a look reads.
 
 use dutykey_engine::ports::ledger::{
-    Claim, Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, WriteLedger,
+    Claim, Committed, FindPeople as _, MAX_HOLDS, ReadLedger, StoreError, Text, WriteLedger,
 };
 use dutykey_engine::ports::rota::WriteRota;
 use dutykey_engine::ports::rules::ReadDue;
@@ -218,7 +218,7 @@ async fn r14_what_was_written_off_leaves_the_work_list_and_is_remembered_where_s
     let reason = Sealed::new("the tenant is closed", [7; 32]);
     let mut last = change(&ann, &head);
     last.evidence = vec![of_write_off(&ending, &off[0], &by, &reason)];
-    last.texts = vec![("why".to_owned(), reason.clone())];
+    last.texts = vec![Text { name: "why".to_owned(), by: by.clone(), sealed: reason.clone() }];
     (last.holds, last.next_end) = (off.clone(), None);
     let stale = last.clone();
     world.committed(&last).await;

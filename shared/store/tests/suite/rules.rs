@@ -1,16 +1,21 @@
 //! The configuration, profiles and the pulse.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::{ReadRota, RotationChange, RotationHead, WriteRota};
-use dutykey_engine::ports::rules::{Pulse, ReadDue as _, ReadRules, WritePulse, WriteRules};
+use dutykey_engine::ports::rules::{Configured, Pulse, ReadDue as _, ReadRules, WritePulse, WriteRules};
 use dutykey_engine::ports::sweep::Among;
 use dutykey_engine::snapshot::Snapshot;
+use dutykey_policy::block::Block;
 use dutykey_policy::evidence::Chain;
-use dutykey_policy::id::RotationId;
+use dutykey_policy::id::{ProfileId, RotationId};
 use dutykey_policy::installation::{Installation, Link};
 use dutykey_policy::profile::{Automatic, Mode, Profile, SelfOverride};
 use dutykey_policy::wants::Rules as _;
+use dutykey_store::Store;
 
 use crate::harness::{World, enrollment, is_changed, nine, world};
 
@@ -154,6 +159,58 @@ async fn a_look_asks_for_the_head_of_the_configuration_once() {
     // The configuration's head and the pulse, the blocks, the rotation's head.
     let expected = [("GetItem", 2), ("Query", 1), ("BatchGetItem", 1)];
     assert_eq!(requests, expected.map(|(operation, times)| (operation.to_owned(), times)).into());
+}
+
+/// A table whose configuration becomes the next one right after it was read.
+struct Moving<'a> {
+    store: &'a Store,
+    next: Installation,
+}
+
+#[async_trait]
+impl ReadRules for Moving<'_> {
+    async fn installation(&self) -> Result<Option<Configured>, StoreError> {
+        let read = self.store.installation().await;
+        self.store.configure(1, &self.next, nine()).await?;
+        read
+    }
+
+    async fn profiles(&self, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+        self.store.profiles(ids).await
+    }
+
+    async fn versions(&self, wanted: &BTreeSet<(ProfileId, u64)>) -> Result<Vec<Profile>, StoreError> {
+        self.store.versions(wanted).await
+    }
+
+    async fn all_profiles(&self) -> Result<Vec<Profile>, StoreError> {
+        self.store.all_profiles().await
+    }
+
+    async fn blocks(&self) -> Result<Vec<Block>, StoreError> {
+        self.store.blocks().await
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        self.store.pulse().await
+    }
+}
+
+#[tokio::test]
+async fn r17_a_look_goes_by_one_version_of_the_configuration() {
+    let world = world().await;
+    let mut next = installation(&["a"]);
+    world.store.configure(0, &next, nine()).await.unwrap();
+    next.profiles[0].name = "changed".to_owned();
+    next.verified_domains = vec!["changed.example.com".to_owned()];
+    let (enrolled, moving) = ([enrollment(&world.somebody(1).await, "a")], Moving { store: &world.store, next });
+    let looks: [&dyn ReadRules; 2] = [&moving, &world.store];
+    for (rules, version, domain) in [(looks[0], 1, "example.com"), (looks[1], 2, "changed.example.com")] {
+        let snapshot = Snapshot::read(rules, &world.store, &enrolled, nine()).await.unwrap();
+        let snapshot = snapshot.expect("a configuration is in force");
+        let profile = snapshot.profile(&"a".parse().unwrap()).map(|profile| profile.version);
+        assert_eq!((profile, &snapshot.installation.verified_domains[..]), (Some(version), &[domain.to_owned()][..]));
+    }
 }
 
 /// Marks the rotations as planned, as a sync does.

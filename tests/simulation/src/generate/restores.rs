@@ -9,10 +9,8 @@ pub(super) const APART: u64 = 0x0bac_c0de;
 
 /// The first reads are over by then: a table that knows nobody is no backup.
 const FIRST: Second = 1_800;
-/// So long before the backup was taken whatever platforms began to show may not be in it yet.
+/// What happened less long before a backup was taken may not be in it yet.
 pub(super) const SLOW: Second = 1_200;
-/// Rotas are read so far ahead.
-const HORIZON: Second = 14 * 86_400;
 /// So often a time is drawn at which a restore can be judged.
 const TRIES: usize = 16;
 
@@ -33,36 +31,41 @@ pub(super) fn restores(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Happening
     restores
 }
 
-/// In the midst of a shift, to what was there before it began or minutes to hours ago.
+/// In the midst of somebody's duty, to what was there before it began or was heard of, or minutes to hours ago.
 fn restore(chance: &mut fastrand::Rng, plan: &Plan, over: Second) -> Option<(Second, Second, Second)> {
-    let (from, until) = {
-        let (_, shift) = troubles::shift(chance, plan)?;
-        (shift.from, shift.to.unwrap_or(plan.lasts).min(plan.lasts).max(shift.from + 1))
-    };
+    let Duty { news, from, until } = duty(chance, plan)?;
     let at = chance.u32(from..until);
     let before = one_in(chance, 2);
-    let earliest = if before { from } else { at };
+    let earliest = if before { news } else { at };
     let backup = earliest.checked_sub(if before { chance.u32(60..=1_800) } else { chance.u32(300..=6 * 3_600) })?;
     let lasts = chance.u32(600..=2_400);
     let fits = over < backup && at + lasts <= plan.lasts;
-    (fits && !meets(plan, backup.saturating_sub(SLOW), at)).then_some((backup, at, lasts))
+    (fits && !renames(plan, backup.saturating_sub(SLOW), at)).then_some((backup, at, lasts))
 }
 
-/// Whether somebody may be met for the first time between the two, by their rota, by another address or by another
-/// profile: the table forgets who they are, and meets them as somebody else while what they held ends.
-fn meets(plan: &Plan, from: Second, to: Second) -> bool {
+/// When somebody is on call, and since when there is something to forget of it.
+struct Duty {
+    news: Second,
+    from: Second,
+    until: Second,
+}
+
+/// A shift, or as often as not an override, of which a backup may have heard nothing.
+fn duty(chance: &mut fastrand::Rng, plan: &Plan) -> Option<Duty> {
+    let laid = plan.rotations.iter().flat_map(|rotation| &rotation.overrides);
+    let laid = laid.filter(|laid| laid.from.max(laid.announced) < laid.to.min(plan.lasts));
+    let laid = chance.choice(laid.collect::<Vec<_>>()).filter(|_| one_in(chance, 2));
+    if let Some(laid) = laid {
+        let (news, until) = (laid.announced, laid.to.min(plan.lasts));
+        return Some(Duty { news, from: laid.from.max(news), until });
+    }
+    let (_, shift) = troubles::shift(chance, plan)?;
+    let until = shift.to.unwrap_or(plan.lasts).min(plan.lasts).max(shift.from + 1);
+    Some(Duty { news: shift.from, from: shift.from, until })
+}
+
+/// Whether somebody gets another address between the two: whoever is met anew by it may be anybody.
+fn renames(plan: &Plan, from: Second, to: Second) -> bool {
     let between = |at: Second| from <= at && at <= to;
-    let shown = |announced: Second, begins: Second| announced.max(begins.saturating_sub(HORIZON));
-    let first = |person: usize| {
-        let shifts = plan.rotations.iter().flat_map(|rotation| &rotation.shifts);
-        let laid = plan.rotations.iter().flat_map(|rotation| &rotation.overrides);
-        let shifts = shifts.filter(|shift| shift.user == Some(person)).map(|shift| shown(shift.announced, shift.from));
-        let laid = laid.filter(|laid| laid.user == person).map(|laid| shown(laid.announced, laid.from));
-        shifts.chain(laid).min()
-    };
-    let changes = |happening: &Happening| match happening {
-        Happening::Renamed { at, .. } | Happening::Edit { at, .. } => between(*at),
-        _ => false,
-    };
-    (0..plan.people.len()).filter_map(first).any(between) || plan.happens.iter().any(changes)
+    plan.happens.iter().any(|happening| matches!(happening, Happening::Renamed { at, .. } if between(*at)))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Oracle, Sure, minutes, plus, seconds};
+use super::{Oracle, Sure, plus, seconds};
 use crate::oracle::rota::{Rota, Terms};
 use crate::oracle::seats::{Check, Seat};
 use crate::plan::{Denies, Gives, Profile, What};
@@ -81,7 +81,7 @@ impl Oracle {
         let Some(versions) = self.profiles.get(number) else { return Sure::No };
         let recent = versions.windows(2).filter_map(|pair| {
             let [(_, before), (edited, after)] = pair else { return None };
-            let soon = plus(*edited, minutes(6));
+            let soon = self.edit_counts(*edited);
             let bridged = || {
                 after.as_ref().is_some_and(|after| {
                     at < plus(soon, seconds(after.grace.into())) && self.begins_soon(person, after, at)
@@ -100,7 +100,7 @@ impl Oracle {
     /// Whether the profile has been edited so shortly ago that nothing of it is sure.
     pub(super) fn in_edit(&self, number: usize, at: Timestamp) -> bool {
         let versions = self.profiles.get(number).map_or(&[][..], Vec::as_slice);
-        versions.iter().skip(1).any(|(edited, _)| *edited <= at && at < plus(*edited, minutes(6)))
+        versions.iter().skip(1).any(|(edited, _)| *edited <= at && at < self.edit_counts(*edited))
     }
 
     /// The accounts that a person may have access through, and how sure that is.
@@ -138,7 +138,7 @@ impl Oracle {
         }
         // Whoever is linked later may be somebody with the same address.
         let taken = self.renamed.values().any(|renamed| renamed.addresses.contains(address));
-        let doubt = taken || self.renamed.contains_key(&person) || self.is_met_anew(person);
+        let doubt = taken || self.renamed.contains_key(&person) || at < self.free_at(person, account);
         let sure = if doubt { Sure::Maybe } else { Sure::Yes };
         Some((account, sure))
     }
@@ -147,7 +147,7 @@ impl Oracle {
         let live = self.blocks.iter().filter(|block| block.from <= at && block.until.is_none_or(|until| at < until));
         let denies = live.filter(|block| match &block.denies {
             Denies::Everything => true,
-            Denies::Person(who) => *who == person,
+            Denies::Person(who) => *who == person && !self.is_on_nobody(block, person),
             Denies::Profile(which) => *which == profile,
             Denies::App(which) => *which == app,
         });
@@ -271,10 +271,11 @@ impl Oracle {
         };
         for versions in &self.profiles {
             for (from, profile) in versions.iter().rev().take(2) {
+                let counts = self.edit_counts(*from);
                 edge(*from);
-                edge(plus(*from, minutes(6)));
+                edge(counts);
                 let Some(profile) = profile else { continue };
-                edge(plus(*from, minutes(6) + seconds(profile.grace.into())));
+                edge(plus(counts, seconds(profile.grace.into())));
                 for rota in profile.rotations.iter().filter_map(|number| self.rotas.get(*number)) {
                     rota.edges(&Terms::from(profile)).for_each(&mut edge);
                 }
@@ -286,6 +287,7 @@ impl Oracle {
         }
         self.given_edges().for_each(&mut edge);
         self.over_edges().for_each(&mut edge);
+        self.freed().for_each(&mut edge);
         next
     }
 }

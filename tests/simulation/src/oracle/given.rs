@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::desire::Wanted;
 use super::seats::Seat;
 use super::{Oracle, Sure, minutes, plus, seconds};
 use crate::oracle::rota::Terms;
 use crate::plan::{Gives, LONGEST, Offer, Profile};
+
+/// Within so long after something has ended somebody has looked, and that is on record.
+const LOOKED: SignedDuration = SignedDuration::from_mins(10);
 
 /// What binds something that was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +35,12 @@ pub(super) struct Given {
     gives: Vec<Gives>,
     /// When it was found over, for good.
     over: Option<Timestamp>,
+    /// Whether it was given back, which is on record at once.
+    back: bool,
     /// Whether it may be over for good already.
     doubt: bool,
-    /// When it was last made to last longer.
-    longer: Option<Timestamp>,
+    /// When it was made to last longer, and how long it had lasted before.
+    longer: Option<(Timestamp, Timestamp)>,
 }
 
 impl Oracle {
@@ -49,7 +54,7 @@ impl Oracle {
         let gives = self.profile_at(bound.profile, from).map(|profile| profile.gives.clone()).unwrap_or_default();
         let latest = plus(from, seconds(LONGEST.into()));
         let bound = Bound { until: bound.until.min(latest), ..bound };
-        self.given.push(Given { bound, from, gives, over: None, doubt: false, longer: None });
+        self.given.push(Given { bound, from, gives, over: None, back: false, doubt: false, longer: None });
         self.dirty = true;
         self.given.len() - 1
     }
@@ -60,24 +65,34 @@ impl Oracle {
             let latest = plus(given.from, seconds(LONGEST.into()));
             // What was over by then was not prolonged; what was about to be may have been.
             given.doubt |= given.bound.until <= plus(now, minutes(1));
+            given.longer = Some((now, given.bound.until));
             given.bound.until = given.bound.until.max(until.min(latest));
-            given.longer = Some(now);
         }
         self.dirty = true;
     }
 
-    /// The table is as it was at `backup`: what was given since is gone, and what has become of the others since is forgotten.
+    /// The table is as it was at `backup`: what was given since is gone, and so is time that was added. What has ended since
+    /// stays so, where that was on record by now.
     pub(super) fn forget_given(&mut self, backup: Timestamp, now: Timestamp) {
-        for given in &mut self.given {
+        let Self { given, disturbances, .. } = self;
+        // Nobody looks in times of trouble.
+        let troubled =
+            |at: Timestamp, by: Timestamp| disturbances.iter().any(|(from, to)| *from <= by && plus(*to, LOOKED) > at);
+        let looked = |over: Timestamp| plus(over, LOOKED) <= now && !troubled(over, plus(over, LOOKED));
+        for given in given {
             if given.from > backup {
                 given.over = Some(given.over.map_or(now, |over| over.min(now)));
                 continue;
             }
-            let ended = given.over.is_some_and(|over| over > backup);
-            if ended {
+            let unrecorded = given.over.is_some_and(|over| over > backup && !given.back && !looked(over));
+            if unrecorded {
                 given.over = None;
             }
-            given.doubt |= ended || given.from == backup || given.longer.is_some_and(|at| at > backup);
+            let longer = given.longer.take_if(|(at, _)| *at >= backup);
+            if let Some((_, until)) = longer {
+                given.bound.until = until;
+            }
+            given.doubt |= unrecorded || given.from == backup || longer.is_some_and(|(at, _)| at == backup);
         }
     }
 
@@ -85,6 +100,7 @@ impl Oracle {
     pub(crate) fn given_back(&mut self, number: usize, now: Timestamp) {
         if let Some(given) = self.given.get_mut(number) {
             given.over = Some(given.over.map_or(now, |over| over.min(now)));
+            given.back = true;
         }
         self.dirty = true;
     }

@@ -8,8 +8,8 @@
 mod desire;
 pub(crate) mod given;
 pub mod ledger;
-mod over;
 mod others;
+mod over;
 mod restored;
 mod rota;
 mod seats;
@@ -132,8 +132,8 @@ pub struct Oracle {
     leavers_held: bool,
     /// Who has another address.
     renamed: BTreeMap<usize, Renamed>,
-    /// Whom platforms have ever shown on call, and since when.
-    shown: BTreeMap<usize, Timestamp>,
+    /// Whom platforms have ever shown on call, of those whom the table has not forgotten since.
+    shown: BTreeSet<usize>,
     /// When the table was put back to a backup.
     restores: Vec<Restored>,
     /// The records that were there before that.
@@ -173,7 +173,7 @@ impl Oracle {
             left: BTreeMap::new(),
             leavers_held: false,
             renamed: BTreeMap::new(),
-            shown: BTreeMap::new(),
+            shown: BTreeSet::new(),
             restores: Vec::new(),
             copied: Vec::new(),
             seats: BTreeMap::new(),
@@ -284,9 +284,7 @@ impl Oracle {
                 Some((Duty { user, start: shift.start, end: shift.end.or_max() }, other))
             })
             .collect();
-        for duty in shown.keys() {
-            self.shown.entry(duty.user).or_insert(now);
-        }
+        self.shown.extend(shown.keys().map(|duty| duty.user));
         let lease = self.shortest_lease(number, now);
         let source = rotation.source.as_str();
         let lost = self
@@ -375,7 +373,7 @@ impl Oracle {
         let own = self.plan.people.get(person).map(|human| human.address.to_lowercase());
         let alike =
             self.renamed.values().flat_map(|renamed| &renamed.addresses).any(|other| Some(other) == own.as_ref());
-        let known = self.shown.contains_key(&person) && !alike;
+        let known = self.shown.contains(&person) && !alike;
         let renamed = self.renamed.entry(person).or_insert(Renamed { addresses: Vec::new(), known });
         renamed.addresses.push(address.to_lowercase());
         self.dirty = true;
@@ -390,7 +388,7 @@ impl Oracle {
             self.take_effects(now);
             let ours = self.seats.get(&seat).is_some_and(|state| state.ours);
             // Whose a value is cannot be told where others may have set it before a read could show that.
-            let unclear = (seat.has_values() && self.propagates(app)) || self.is_met_anew_by(&seat.account);
+            let unclear = seat.has_values() && self.propagates(app);
             if ours && !unclear {
                 self.violated("P5", now, format!("{seat} is called proven gone, and it is there"));
             }

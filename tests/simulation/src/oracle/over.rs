@@ -54,7 +54,7 @@ impl Oracle {
     pub(super) fn has_returned(&self, person: usize, profile: usize, at: Timestamp) -> bool {
         let lasts = |it: &Returned| it.from <= at && it.until.is_none_or(|until| at < until);
         let mut theirs = self.returned.iter().filter(|it| (it.person, it.profile) == (person, profile));
-        theirs.any(lasts) && !self.is_met_anew(person)
+        theirs.any(lasts) && !self.was_met_anew(person)
     }
 
     /// An app or a source has left the configuration: what it gives ends now, without grace (R23).

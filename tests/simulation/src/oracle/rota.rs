@@ -92,6 +92,8 @@ pub(super) struct Known {
     sure_since: Timestamp,
     /// Where it was gone once and came back.
     away: Option<Away>,
+    /// Whether it was shown last, and a table that was put back since knows nothing of that.
+    forgotten: bool,
     /// By when it is on record that it is shown, shown again, or gone: its lock, or its grace, may begin as late as that.
     again: Timestamp,
     /// By when it was on record that it is shown.
@@ -119,7 +121,7 @@ pub(super) struct Rota {
     asked: Option<Timestamp>,
     /// Until when answers overlapped that said different things.
     pub(super) unsure_until: Option<Timestamp>,
-    /// Whether nothing was read since the table was restored.
+    /// Whether a restored table went on although nothing was read since.
     unread: bool,
     /// When it was first read after that.
     reread: Option<Timestamp>,
@@ -177,6 +179,9 @@ impl Rota {
             self.unsure_until = self.unsure_until.max(Some(plus(now, minutes(10))));
         }
         self.reads_again(now, recorded);
+        for (_, known) in self.duties.iter_mut().filter(|(duty, _)| duty.touches(window.0, window.1)) {
+            known.forgotten = false;
+        }
         let removed: Vec<Duty> = self
             .duties
             .iter()
@@ -207,6 +212,7 @@ impl Rota {
                 seen: now,
                 sure_since: now,
                 away: None,
+                forgotten: false,
                 again: recorded,
                 recorded,
                 made_by_other: *made_by_other,

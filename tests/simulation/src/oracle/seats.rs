@@ -215,6 +215,9 @@ impl Oracle {
         if !state.ours && state.wanted.sure == Sure::No {
             state.called_at = None;
         }
+        if !state.ours {
+            self.emptied(&seat, at);
+        }
         self.seats.insert(seat, state);
     }
 
@@ -238,7 +241,7 @@ impl Oracle {
         }
         self.in_flight.retain(|call| call.over > now);
         let other = self.in_flight.iter().find(|call| call.seat == seat);
-        if let Some(other) = other.filter(|_| !self.is_met_anew_by(&seat.account)) {
+        if let Some(other) = other {
             let begun = rfc3339(other.begun);
             self.violated("P10", now, format!("{seat} is called while the call of {begun} may still act (R1)"));
         }
@@ -292,7 +295,11 @@ impl Oracle {
             {
                 self.violated("P3", now, format!("{seat} is standing access and is asked for all the same"));
             }
-            Call::Revoke if long(state.wanted_since) && self.still_wanted(&seat, &state) && soon() == Sure::Yes => {
+            Call::Revoke
+                if (long(state.wanted_since) || self.outlasts_a_restore(&seat, &state))
+                    && self.still_wanted(&seat, &state)
+                    && soon() == Sure::Yes =>
+            {
                 self.violated("P4", now, format!("{seat} is taken away while a reason lives"));
             }
             _ => {}

@@ -2,16 +2,16 @@
 //! still, gets what it lacks of the copy of its evidence, the configuration is applied again, rotas are read, and then
 //! it is let go on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context as _;
 use aws_sdk_dynamodb::types::AttributeValue;
-use dutykey_engine::ports::rota::RotationHead;
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_engine::ports::summary::ReadSummary as _;
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::evidence::copies::Copies;
-use dutykey_store::keys::{PK, SK};
+use dutykey_policy::id::{SourceId, UserId};
+use dutykey_store::keys::{self, PK, SK};
 use dutykey_store::{Against, MAX_PAGE, Recovered};
 use jiff::Timestamp;
 
@@ -23,112 +23,139 @@ use crate::world::table::{self, TABLE};
 const WHY: &str = "the table was restored from a backup";
 /// Who lets it go on.
 const ACTOR: &str = "an administrator";
+/// So long after the restore the table is rebuilt.
+const REBUILT: Second = 90;
 /// So long after the restore somebody first asks whether it may go on.
-const FIRST: Second = 120;
+const FIRST: Second = 180;
 /// They ask so often.
 const AGAIN: Second = 60;
 
 type Item = HashMap<String, AttributeValue>;
 /// The items of the table, by their keys.
-type Items = BTreeMap<(String, String), Item>;
+pub(super) type Items = BTreeMap<(String, String), Item>;
+/// The copy of the evidence, by the names of the chains.
+pub(super) type Copied = BTreeMap<String, CopiedChain>;
 
-/// How far a restore is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// There is a backup.
-    Backup(Items),
-    /// The table was put back, and stands still.
-    StandingStill,
-    /// It goes on.
-    Over,
+/// What is done for a restore.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Act {
+    /// The backup is taken.
+    Backup { taken: Timestamp },
+    /// The table is put back to the backup that was taken then. It goes on at `latest`, whatever there is to wait for.
+    PutBack { taken: Timestamp, latest: Timestamp },
+    /// It gets what it lacks.
+    Rebuild,
+    /// Somebody asks whether it may go on.
+    Ask { latest: Timestamp },
 }
 
 /// The copy of one chain.
-struct Copied {
+pub(super) struct CopiedChain {
     chain: Chain,
     /// Its records, in the items in which they lie.
     items: Vec<Vec<String>>,
 }
 
-/// When something is done for restores: the backup is taken, the table is put back, somebody asks whether it may go on.
-pub(super) fn events(plan: &Plan) -> Vec<(Timestamp, Happening)> {
-    let mut events = Vec::new();
+/// When what is done for restores.
+pub(super) fn acts(plan: &Plan) -> Vec<(Timestamp, Act)> {
+    let mut acts = Vec::new();
     for happening in &plan.happens {
         let Happening::Restored { backup, at, lasts } = happening else { continue };
-        let latest = at.saturating_add(*lasts);
+        let last = at.saturating_add((*lasts).max(FIRST));
+        let (taken, latest) = (plan.at(*backup), plan.at(last));
+        acts.push((taken, Act::Backup { taken }));
+        acts.push((plan.at(*at), Act::PutBack { taken, latest }));
+        acts.push((plan.at(at.saturating_add(REBUILT)), Act::Rebuild));
         let mut asks = at.saturating_add(FIRST);
-        let mut seconds = vec![*backup, *at];
-        while asks < latest {
-            seconds.push(asks);
+        while asks < last {
+            acts.push((plan.at(asks), Act::Ask { latest }));
             asks = asks.saturating_add(AGAIN);
         }
-        seconds.push(latest);
-        events.extend(seconds.into_iter().map(|second| (plan.at(second), happening.clone())));
+        acts.push((latest, Act::Ask { latest }));
     }
-    events
+    acts
+}
+
+/// The people of whom these items know who they are, by number.
+fn known(plan: &Plan, items: &Items) -> BTreeSet<usize> {
+    let sources = plan.rotations.iter().filter_map(|rotation| rotation.source.parse().ok());
+    let sources: BTreeSet<SourceId> = sources.collect();
+    let linked = |user: &UserId| {
+        let mut links = sources.iter().map(|source| keys::link(source, user));
+        links.any(|link| items.contains_key(&(link.pk, link.sk)))
+    };
+    (0..plan.people.len()).filter(|number| Plan::user(*number).parse().is_ok_and(|user| linked(&user))).collect()
 }
 
 impl Course {
     /// The next thing that is done for a restore.
-    pub(super) async fn restore(&mut self, happening: &Happening) -> anyhow::Result<()> {
-        let Happening::Restored { backup, at, lasts } = *happening else { return Ok(()) };
-        let taken = self.plan().at(backup);
-        let latest = self.plan().at(at.saturating_add(lasts));
-        let next = match self.restores.remove(&(backup, at)) {
-            None => {
+    pub(super) async fn restore(&mut self, act: Act) -> anyhow::Result<()> {
+        match act {
+            Act::Backup { taken } => {
                 self.world.tell(|| "a backup of the table is taken".to_owned());
-                Stage::Backup(self.items().await?)
+                let items = self.items().await?;
+                self.backups.insert(taken, items);
+                Ok(())
             }
-            Some(Stage::Backup(items)) => {
-                self.put_back(items, taken, latest).await?;
-                Stage::StandingStill
-            }
-            Some(Stage::StandingStill) => {
-                if self.goes_on(latest).await? {
-                    Stage::Over
-                } else {
-                    Stage::StandingStill
-                }
-            }
-            Some(Stage::Over) => Stage::Over,
-        };
-        self.restores.insert((backup, at), next);
-        Ok(())
+            Act::PutBack { taken, latest } => match self.backups.remove(&taken) {
+                Some(items) => self.put_back(items, taken, latest).await,
+                None => Ok(()),
+            },
+            Act::Rebuild => match self.unrebuilt.take() {
+                Some(copied) => self.rebuilt(&copied).await,
+                None => Ok(()),
+            },
+            Act::Ask { latest } => self.goes_on(latest).await,
+        }
     }
 
-    /// The table becomes what it was, and is rebuilt: nothing else happens meanwhile.
-    async fn put_back(&mut self, items: Items, taken: Timestamp, latest: Timestamp) -> anyhow::Result<()> {
+    /// The table becomes what it was, and from then on stands still.
+    async fn put_back(&mut self, mut items: Items, taken: Timestamp, latest: Timestamp) -> anyhow::Result<()> {
         let (world, now) = (self.world.clone(), self.world.now());
         world.tell(|| "the table is put back to its backup".to_owned());
         world.struck("table: restored from a backup");
         // Nobody is at work meanwhile, and nobody remembers what was in the table before.
         self.deploy();
         let copied = self.copied().await?;
-        self.replace(items).await?;
-        self.ledger = table::store(&self.ground.embedded, &world, false);
-        self.ledger.stand_still(WHY, now).await?;
-        self.rebuild(&copied, now).await?;
-        self.ledger.rebuilt(WHY, now).await?;
-        let records = copied.into_values().flat_map(|copied| copied.items).flatten().collect();
-        world.oracle().restored(taken, now, latest, records);
-        // What evidence does not hold is applied again; without a change since nothing is.
-        let version = self.ledger.installation().await?.map_or(0, |configured| configured.version);
-        if version != self.version {
-            self.version = version;
-            self.configure().await?;
+        let there = self.items().await?;
+        let anew = known(&world.plan, &there).difference(&known(&world.plan, &items)).copied().collect();
+        // A restored table is another one than the one in it says.
+        let installation = keys::installation();
+        if let Some(item) = items.get_mut(&(installation.pk, installation.sk)) {
+            item.insert("table".to_owned(), AttributeValue::S("the table before".to_owned()));
         }
+        self.replace(&there, items).await?;
+        self.ledger = table::store(&self.ground.embedded, &world, false);
+        let noticed = self.ledger.notice_restore(now).await?;
+        anyhow::ensure!(noticed.is_some(), "the hand-off does not notice that the table is another one");
+        let records = copied.values().flat_map(|copied| &copied.items).flatten().cloned().collect();
+        world.oracle().restored(taken, now, latest, records, anew);
+        self.unrebuilt = Some(copied);
+        Ok(())
+    }
+
+    /// The table gets what it lacks of the copy, and what evidence does not hold is applied again; without a change since
+    /// nothing is.
+    async fn rebuilt(&mut self, copied: &Copied) -> anyhow::Result<()> {
+        let (world, now) = (self.world.clone(), self.world.now());
+        // Nobody is at work meanwhile.
+        self.deploy();
+        self.rebuild(copied, now).await?;
+        self.ledger.rebuilt(WHY, now).await?;
+        self.version = self.ledger.installation().await?.map_or(0, |configured| configured.version);
+        self.configure().await?;
         world.point("a restored table").await;
         Ok(())
     }
 
     /// The table gets what it lacks of the copy.
-    async fn rebuild(&self, copied: &BTreeMap<String, Copied>, now: Timestamp) -> anyhow::Result<()> {
+    async fn rebuild(&self, copied: &Copied, now: Timestamp) -> anyhow::Result<()> {
         let mut copies = Copies::default();
         for line in copied.values().flat_map(|copied| &copied.items).flatten() {
             copies.line(line).context("the copy of the evidence")?;
         }
         let heads: BTreeMap<String, _> = copies.heads().map(|(name, head)| (name.to_owned(), head)).collect();
-        for (name, Copied { chain, items }) in copied {
+        for (name, CopiedChain { chain, items }) in copied {
             let Some(head) = heads.get(name) else { continue };
             match self.ledger.against(chain, head, &copies).await? {
                 Against::Whole => {}
@@ -149,34 +176,24 @@ impl Course {
         Ok(())
     }
 
-    /// Lets the table go on, where every rota was read since, or it is too late to wait for one; whether it does.
-    async fn goes_on(&self, latest: Timestamp) -> anyhow::Result<bool> {
+    /// Lets the table go on, where every rota counts as it was read since, or it is too late to wait for one.
+    async fn goes_on(&self, latest: Timestamp) -> anyhow::Result<()> {
         let now = self.world.now();
-        let Some(standstill) = self.ledger.pulse().await?.standstill else { return Ok(true) };
-        let waits = self.unplanned(standstill.since).await?;
+        let Some(standstill) = self.ledger.pulse().await?.standstill else { return Ok(()) };
+        let (followed, _) = self.ledger.followed().await?;
+        let mut rotations = followed.iter().flat_map(|followed| &followed.rotations);
+        let waits = rotations.any(|head| head.unsettled(standstill.since).is_some());
         if waits && now < latest {
-            return Ok(false);
+            return Ok(());
         }
         self.ledger.release(ACTOR, now).await?;
         self.world.tell(|| format!("the restored table goes on{}", if waits { " without every rota" } else { "" }));
         if waits {
             self.world.struck("table: goes on without every rota");
         }
-        self.world.oracle().released(now);
+        self.world.oracle().released(now, !waits);
         self.world.point("a restored table").await;
-        Ok(true)
-    }
-
-    /// Whether a rotation does not count as it is now: it was not read since, or not planned, or the brake holds some of
-    /// it.
-    async fn unplanned(&self, since: Timestamp) -> anyhow::Result<bool> {
-        let (followed, _) = self.ledger.followed().await?;
-        let waits = |head: &RotationHead| {
-            let unread = head.fresh_at.is_none_or(|at| at < since);
-            let held = head.held.as_ref().is_some_and(|held| !held.discarded);
-            unread || held || head.planned.is_empty() || !head.planned.starts_with(&head.accepted)
-        };
-        Ok(followed.iter().flat_map(|followed| &followed.rotations).any(waits))
+        Ok(())
     }
 
     /// Everything in the table.
@@ -197,9 +214,8 @@ impl Course {
         }
     }
 
-    /// Makes these the items of the table. Most of them are already.
-    async fn replace(&self, items: Items) -> anyhow::Result<()> {
-        let there = self.items().await?;
+    /// Makes these the items of the table. Most of those that are there are the same.
+    async fn replace(&self, there: &Items, items: Items) -> anyhow::Result<()> {
         for (pk, sk) in there.keys().filter(|key| !items.contains_key(*key)) {
             let request = self.client.delete_item().table_name(TABLE);
             let request = request.key(PK, AttributeValue::S(pk.clone())).key(SK, AttributeValue::S(sk.clone()));
@@ -215,7 +231,7 @@ impl Course {
     }
 
     /// The copy of the evidence as it is now, by the names of the chains.
-    async fn copied(&self) -> anyhow::Result<BTreeMap<String, Copied>> {
+    async fn copied(&self) -> anyhow::Result<Copied> {
         let (mut copied, mut cursor) = (BTreeMap::new(), None);
         loop {
             let page = self.ledger.list_chain_heads(cursor.as_ref(), MAX_PAGE).await?;
@@ -229,7 +245,7 @@ impl Course {
                         items.push(item.lines.into_iter().map(|line| line.line).collect());
                     }
                 }
-                copied.insert(chain.to_string(), Copied { chain, items });
+                copied.insert(chain.to_string(), CopiedChain { chain, items });
             }
             cursor = page.next;
             if cursor.is_none() {

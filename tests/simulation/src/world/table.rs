@@ -23,9 +23,15 @@ pub const TABLE: &str = "dutykey";
 /// A table, through a client that has no time and no chance but the world's.
 #[must_use]
 pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
-    let inner = SharedHttpConnector::new(CountedTable::new(embedded.connector(), world.writes.clone()));
+    let inner = counted(embedded, world);
     let connector = if faults { SharedHttpConnector::new(FaultyTable { inner, world: world.clone() }) } else { inner };
     Store::new(client(connector, embedded, world), TABLE)
+}
+
+/// The way to the table, on which the world counts what is written.
+#[must_use]
+pub fn counted(embedded: &Embedded, world: &World) -> SharedHttpConnector {
+    SharedHttpConnector::new(CountedTable::new(embedded.connector(), world.writes.clone()))
 }
 
 /// A client that has no time and no chance but the world's.
