@@ -48,9 +48,9 @@ fn turns(chance: &mut fastrand::Rng, plan: &mut Plan) {
     }
 }
 
-/// In one company of 20 somebody has more by one profile than a transaction holds, for a shift or two (R10).
+/// In one company of 200 somebody has more by one profile than a transaction holds, for a shift or two (R10).
 fn crowded(chance: &mut fastrand::Rng, plan: &mut Plan) {
-    if !one_in(chance, 20) {
+    if !one_in(chance, 200) {
         return;
     }
     let (person, app, rotation) = (plan.people.len(), plan.apps.len(), plan.rotations.len());
@@ -58,7 +58,7 @@ fn crowded(chance: &mut fastrand::Rng, plan: &mut Plan) {
     let accounts = vec![(format!("acc{person:03}"), address.clone())];
     plan.people.push(Human { address, accounts, active: true });
     let group = |group: usize| Group { id: format!("g{group}"), members: [].into(), inherited: [].into() };
-    let groups: Vec<Group> = (0..chance.usize(45..=60)).map(group).collect();
+    let groups: Vec<Group> = (0..chance.usize(45..=50)).map(group).collect();
     let gives = (0..groups.len()).map(|group| Gives { app, what: What::Group(group) }).collect();
     plan.apps.push(App {
         id: format!("app{app}"),
