@@ -78,6 +78,13 @@ pub enum By {
 }
 
 impl By {
+    pub(crate) fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::CommandLine => None,
+            Self::Administrator(person) => Some(person),
+        }
+    }
+
     pub(crate) fn actor(&self) -> String {
         match self {
             Self::CommandLine => "cli".to_owned(),

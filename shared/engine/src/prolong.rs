@@ -88,7 +88,7 @@ impl Leases {
         let why = Sealed::new(reason, self.chance.bytes());
         for _ in 0..RACES {
             let change = self.decided(rotation, until, &why, by).await?;
-            match self.rota.change_rotation_because(&change, &why).await {
+            match self.rota.change_rotation_because(&change, &why, by.person()).await {
                 Ok(head) => {
                     self.announce(rotation).await;
                     return Ok(head);

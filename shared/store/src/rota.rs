@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::Store;
 use crate::codec::{Item, decode, number};
 use crate::commit::{For, Writes};
+use crate::erase::written_by;
 use crate::evidence::{appended, chain_attribute, ends_at};
 use crate::io::{MAX_TRANSACTION, Query, Sort};
 use crate::keys;
@@ -74,8 +75,14 @@ impl WriteRota for Store {
         self.change_with(change, None).await
     }
 
-    async fn change_rotation_because(&self, change: &RotationChange, why: &Sealed) -> Result<RotationHead, StoreError> {
+    async fn change_rotation_because(
+        &self,
+        change: &RotationChange,
+        why: &Sealed,
+        author: Option<&PersonId>,
+    ) -> Result<RotationHead, StoreError> {
         let text = Write::save(keys::rotation_text(&change.head.id, &why.digest()), why)?;
+        let text = if let Some(author) = author { written_by(text, author) } else { text };
         let text = text.with(keys::TTL, number(expiry(change.at))).when(Condition::known_version());
         self.change_with(change, Some(text)).await
     }

@@ -247,8 +247,14 @@ pub trait WriteRota: ReadRota {
     /// that does not exist yet has generation 0.
     async fn change_rotation(&self, change: &RotationChange) -> Result<RotationHead, StoreError>;
 
-    /// The same with why: a text beside the evidence, which has its digest, so that it can be erased.
-    async fn change_rotation_because(&self, change: &RotationChange, why: &Sealed) -> Result<RotationHead, StoreError>;
+    /// The same with why: a text beside the evidence, which has its digest. It is erased with its author, where that is a
+    /// person.
+    async fn change_rotation_because(
+        &self,
+        change: &RotationChange,
+        why: &Sealed,
+        author: Option<&PersonId>,
+    ) -> Result<RotationHead, StoreError>;
 
     /// Keeps the users and teams of a source.
     async fn keep_directory(&self, source: &SourceId, directory: &Directory) -> Result<(), StoreError>;

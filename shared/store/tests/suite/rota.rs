@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dutykey_engine::ports::erasures::{ErasePeople as _, Erased};
 use dutykey_engine::ports::ledger::StoreError;
 use dutykey_engine::ports::rota::{Directory, KnownChange, ReadRota, RotationChange, RotationHead, WriteRota};
 use dutykey_engine::ports::rules::ReadDue;
@@ -14,7 +15,7 @@ use dutykey_policy::time::{Span, later};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::harness::{World, at, draft, is_changed, link, nine, notice, world};
+use crate::harness::{World, at, draft, is_changed, link, nine, notice, person, world};
 
 fn rotation() -> RotationId {
     "pd:PABC123@1".parse().unwrap()
@@ -167,21 +168,23 @@ async fn known_shifts_touch_the_interval_however_long_ago_they_began() {
 }
 
 #[tokio::test]
-async fn r8_r19_why_a_lease_was_prolonged_comes_with_it_and_can_be_erased() {
+async fn r8_r19_why_a_lease_was_prolonged_comes_with_it_and_is_erased_with_its_author() {
     let world = world().await;
+    let author = world.somebody(1).await;
     let before = made(&world, vec![known(day(0), 8, "U1")]).await;
     let why = Sealed::new("the platform is down", [7; 32]);
     let until = Some(at("2026-11-23T20:00:00Z"));
     let longer = RotationHead { prolonged_until: until, prolonged_why: Some(why.digest()), ..before.clone() };
     let prolonging = RotationChange { evidence: vec![draft("rotation.prolonged")], ..change(&longer, None) };
-    world.store.change_rotation_because(&prolonging, &why).await.unwrap();
-    assert!(is_changed(world.store.change_rotation_because(&prolonging, &why).await), "R8: on the head that was read");
+    world.store.change_rotation_because(&prolonging, &why, Some(&author)).await.unwrap();
+    let again = world.store.change_rotation_because(&prolonging, &why, Some(&author)).await;
+    assert!(is_changed(again), "R8: on the head that was read");
     let after = [head(&world).await];
     assert_eq!((after[0].prolonged_until, after[0].chain.seq), (until, before.chain.seq + 1), "R8: with its evidence");
     let text = async || world.store.prolonged_why(&after).await.unwrap().remove(&rotation());
     assert_eq!(text().await.as_deref(), Some("the platform is down"));
-    world.remove_raw(&dutykey_store::keys::rotation_text(&rotation(), &why.digest())).await;
-    assert_eq!(text().await, None, "R19: it is erased, and the chain stays whole");
+    let erased = world.store.erase(&world.live(&author).await, &person(2), nine()).await.unwrap();
+    assert_eq!((erased, text().await), (Erased::Whole, None), "R19: the rotation's chain has its digest only");
     let fresh = RotationHead { prolonged_until: None, prolonged_why: None, ..after[0].clone() };
     world.store.change_rotation(&change(&fresh, None)).await.unwrap();
     assert_eq!(head(&world).await.prolonged_until, None, "a fresh view ends it");

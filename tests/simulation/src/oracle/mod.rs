@@ -402,8 +402,8 @@ impl Oracle {
         }
         let Some(act) = (if gives { hold.granted } else { hold.revoked }) else { return };
         // What a block, an edit or a lock has put off is late from its own end on; where nobody can be sure when that was, it
-        // says nothing.
-        let state = self.seats.get(&seat);
+        // says nothing. Nor does what is given because others have taken what stood: that is found within the hour.
+        let state = self.seats.get(&seat).filter(|state| !gives || state.stripped.is_none());
         let since = state.and_then(|state| if gives { state.wanted_since } else { state.absent_since });
         let Some(since) = since else { return };
         let begins = act.due.max(act.known).max(since);
