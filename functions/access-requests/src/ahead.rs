@@ -6,15 +6,18 @@ use std::time::Duration;
 use dutykey_engine::ports::ledger::{FindPeople as _, StoreError};
 use dutykey_engine::ports::rota::{Directory, ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::ReadRules as _;
+use dutykey_engine::snapshot::views;
 use dutykey_policy::forecast::{self, Forecast, Gap, Input, Shown};
 use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::Installation;
+use dutykey_policy::lease::Views;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::KnownShift;
 use dutykey_policy::time::{Span, earlier, later};
 use dutykey_store::{Cursor, Page, Store};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 
 /// The longest window of a forecast: the longest horizon.
 pub const MAX_WINDOW: Duration = Duration::from_secs(90 * 86_400);
@@ -24,33 +27,27 @@ const SIDE_BY_SIDE: usize = 16;
 
 type Users = BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>;
 
-/// Who will hold what over the window, by the shifts that stand, the links that were made and the profiles in force.
+/// Who will hold what over the window, by the shifts that stand, the links that were made and the profiles in force: of one
+/// page of rotations, with where the next page begins, and what of the page this release cannot read. What somebody holds
+/// through rotations of several pages stands on each, with the reasons of that page.
 ///
-/// It reads the rotations of each source, one query of shifts for each rotation, and two small items for each person on
-/// call. A gap is one only as far as the last view of its rotation reached.
-///
-/// # Errors
-/// The table cannot be used.
-pub async fn forecast(store: &Store, window: Span) -> Result<Forecast, StoreError> {
-    let installation = store.installation().await?.map(|configured| configured.installation).unwrap_or_default();
-    let rota = Rota::read(store, &installation, widened(window, &installation.profiles)).await?;
-    Ok(rota.forecast(window, &installation.profiles))
-}
-
-/// The same of one page of rotations, where the next page begins, and what of the page this release cannot read. What somebody
-/// holds through rotations of several pages stands on each, with the reasons of that page.
+/// It reads one query of shifts for each rotation, and two small items for each person on call. A gap is one only as far as
+/// the last view of its rotation reached.
 ///
 /// # Errors
 /// The table cannot be used, or the cursor is not one of this list.
 pub(crate) async fn page(
     store: &Store,
     window: Span,
+    now: Timestamp,
     cursor: Option<&Cursor>,
     limit: usize,
 ) -> Result<(Forecast, Option<Cursor>, Vec<String>), StoreError> {
     let installation = store.installation().await?.map(|configured| configured.installation).unwrap_or_default();
     let Page { items, next, unreadable } = store.list_rotations(cursor, limit).await?;
+    let views = views(&items, &store.pulse().await?, now);
     let rota = Rota::of(store, &installation, items, widened(window, &installation.profiles)).await?;
+    let rota = Rota { views, ..rota };
     Ok((rota.forecast(window, &installation.profiles), next, unreadable))
 }
 
@@ -60,6 +57,8 @@ pub(crate) struct Rota {
     users: Users,
     /// What the last view of each rotation has seen.
     reach: BTreeMap<RotationId, Option<Span>>,
+    /// How fresh that is; whoever compares two forecasts takes it as just read.
+    views: Views,
 }
 
 impl Rota {
@@ -87,7 +86,8 @@ impl Rota {
                 heads.push(head);
             }
         }
-        let mut rota = Self { shifts: BTreeMap::new(), users: BTreeMap::new(), reach: BTreeMap::new() };
+        let (shifts, users, reach) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut rota = Self { shifts, users, reach, views: Views::default() };
         for (source, heads) in by_source {
             let of = |head: RotationHead| async move {
                 let known = store.known(&head.id, wide).await?;
@@ -113,8 +113,9 @@ impl Rota {
 
     /// Who will hold what under these profiles, over a window within the one that was read.
     pub(crate) fn forecast(&self, window: Span, profiles: &[Profile]) -> Forecast {
-        let mut forecast = forecast::forecast(&Input { window, shifts: &self.shifts, users: &self.users, profiles });
-        forecast.gaps = forecast.gaps.into_iter().filter_map(|gap| seen(gap, &self.reach)).collect();
+        let Self { shifts, users, reach, views } = self;
+        let mut forecast = forecast::forecast(&Input { window, shifts, views, users, profiles });
+        forecast.gaps = forecast.gaps.into_iter().filter_map(|gap| seen(gap, reach)).collect();
         forecast
     }
 }

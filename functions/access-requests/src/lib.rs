@@ -65,7 +65,7 @@ use utoipa_axum::routes;
 
 use caller::Identify;
 
-pub use ahead::{MAX_WINDOW, forecast};
+pub use ahead::MAX_WINDOW;
 pub use caller::{DEVELOPER, DEVELOPER_GROUPS, KeysError, PublishedKeys, ReadKeys, TokenError, Unconfigured};
 pub use configuration::open_holds;
 pub use explained::{Shifts, explaining};

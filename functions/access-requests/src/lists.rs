@@ -48,8 +48,9 @@ pub(crate) async fn who(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<W
 )]
 pub(crate) async fn forecast(State(api): State<Api>, _: Anyone, uri: Uri) -> Answer<ForecastView> {
     let parameters = Parameters::of(&uri, &["from", "to", "limit", "cursor"])?;
-    let window = crate::shifts::window(&parameters, api.clock.now())?;
-    let page = crate::ahead::page(&api.store, window, parameters.cursor()?.as_ref(), parameters.limit()?).await;
+    let now = api.clock.now();
+    let window = crate::shifts::window(&parameters, now)?;
+    let page = crate::ahead::page(&api.store, window, now, parameters.cursor()?.as_ref(), parameters.limit()?).await;
     let (forecast, next, unreadable) = page.map_err(|error| listing(error, &parameters))?;
     Ok(Json(ForecastView::new(forecast, next.map(|next| next.as_str().to_owned()), unreadable)))
 }

@@ -115,6 +115,11 @@ pub struct ReasonView {
     #[serde(serialize_with = "instant_text::optional")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub end: Option<Timestamp>,
+    /// Beyond when what is only planned does not last unless the rota is read again: the end of the lease of a view that is
+    /// stale; left out where nothing is.
+    #[serde(serialize_with = "instant_text::optional", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub lease_end: Option<Timestamp>,
 }
 
 impl ReasonView {
@@ -125,7 +130,7 @@ impl ReasonView {
             Origin::Request(id) => ("request", id.clone()),
             Origin::BreakGlass(id) => ("break_glass", id.clone()),
         };
-        Self { kind, reference, start, end }
+        Self { kind, reference, start, end, lease_end: None }
     }
 
     fn of(reason: &Reason) -> Self {

@@ -4,11 +4,14 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dutykey_engine::ports::ledger::{LivePerson, ReadLedger as _, StoreError};
+use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_engine::ports::rules::ReadRules as _;
+use dutykey_engine::snapshot::views;
 use dutykey_policy::enrollment::{Enrollment, Origin};
-use dutykey_policy::explain::period;
+use dutykey_policy::explain::{period, unless_read};
 use dutykey_policy::hold::{Hold, Outcome, State};
-use dutykey_policy::id::{EntitlementRef, PersonId, ProfileId};
+use dutykey_policy::id::{EntitlementRef, PersonId, ProfileId, RotationId};
+use dutykey_policy::lease::Views;
 use dutykey_policy::profile::{Mode, Profile};
 use dutykey_policy::time::{Span, instant_text};
 use dutykey_store::{Cursor, MAX_PAGE, Page, Store};
@@ -39,8 +42,8 @@ pub struct Who {
 /// - Now: every hold that is not over, as it is; what is wanted, ending or stuck is shown with its state.
 /// - Before: what a read had shown in place by then and none had shown gone, and what was standing. Beside the open holds
 ///   it reads everybody's ended ones, one query for each person.
-/// - Later: what enrollments plan, where their profiles act. Blocks and leases may still come between. It reads each
-///   profile's enrollments.
+/// - Later: what enrollments plan, where their profiles act. Blocks may still come between, and the end of a lease, which is
+///   said where a view is stale. It reads each profile's enrollments, and the head of each rotation that gives one.
 ///
 /// # Errors
 /// The table cannot be used.
@@ -49,7 +52,7 @@ pub async fn who(store: &Store, at: Timestamp, now: Timestamp) -> Result<Who, St
         Ordering::Greater => {
             let profiles = store.all_profiles().await?;
             let (enrollments, unreadable) = enrolled(store, &profiles).await?;
-            (planned(store, &enrollments, &profiles, at).await?, unreadable)
+            (planned(store, &enrollments, &profiles, at, now).await?, unreadable)
         }
         Ordering::Equal => {
             let (open, unreadable) = open(store).await?;
@@ -98,7 +101,7 @@ pub(crate) async fn page(
     let holds = if at > now {
         let ids: BTreeSet<ProfileId> = enrollments.iter().map(|it| it.profile.clone()).collect();
         let profiles = store.profiles(&ids.into_iter().collect::<Vec<_>>()).await?;
-        planned(store, &enrollments, &profiles, at).await?
+        planned(store, &enrollments, &profiles, at, now).await?
     } else {
         let (ended, more) = ended(store, people, at).await?;
         unreadable.extend(more);
@@ -193,19 +196,27 @@ async fn enrolled(store: &Store, profiles: &[Profile]) -> Result<(Vec<Enrollment
     Ok((enrollments, unreadable))
 }
 
-/// What enrollments plan for the instant, where their profiles act.
+/// What enrollments plan for the instant, where their profiles act, by what is known now.
 async fn planned(
     store: &Store,
     enrollments: &[Enrollment],
     profiles: &[Profile],
     at: Timestamp,
+    now: Timestamp,
 ) -> Result<Vec<HoldView>, StoreError> {
+    let rotation = |enrollment: &Enrollment| match &enrollment.origin {
+        Origin::Coverage(rotation) => Some(rotation.clone()),
+        Origin::Request(_) | Origin::BreakGlass(_) => None,
+    };
+    let rotations: BTreeSet<RotationId> = enrollments.iter().filter_map(rotation).collect();
+    let heads = store.heads(&rotations.into_iter().collect::<Vec<_>>()).await?;
+    let views = views(heads.values(), &store.pulse().await?, now);
     let acting = profiles.iter().filter(|profile| profile.mode == Mode::Enforce);
     let acting: BTreeMap<&ProfileId, &Profile> = acting.map(|profile| (&profile.id, profile)).collect();
     let mut planned: BTreeMap<(PersonId, EntitlementRef), Vec<(ReasonView, &Profile)>> = BTreeMap::new();
     for enrollment in enrollments {
         let Some(&profile) = acting.get(&enrollment.profile) else { continue };
-        let Some(reason) = reason(enrollment, profile, at) else { continue };
+        let Some(reason) = reason(enrollment, profile, at, &views) else { continue };
         for entitlement in &profile.entitlements {
             let key = (enrollment.person.clone(), entitlement.clone());
             planned.entry(key).or_default().push((reason.clone(), profile));
@@ -237,14 +248,17 @@ async fn planned(
     Ok(planned.into_iter().filter_map(view).collect())
 }
 
-fn reason(enrollment: &Enrollment, profile: &Profile, at: Timestamp) -> Option<ReasonView> {
-    if let Origin::Coverage(rotation) = &enrollment.origin
-        && !profile.enrolls(rotation)
-    {
-        return None;
-    }
+fn reason(enrollment: &Enrollment, profile: &Profile, at: Timestamp, views: &Views) -> Option<ReasonView> {
+    let lease_end = match &enrollment.origin {
+        Origin::Coverage(rotation) => {
+            let rule = profile.enrollment.as_ref().filter(|_| profile.enrolls(rotation))?;
+            views.lease_end(rotation, rule.lease)
+        }
+        Origin::Request(_) | Origin::BreakGlass(_) => None,
+    };
     let period = enrollment.periods.iter().find(|period| period.contains(at))?;
-    Some(ReasonView::new(&enrollment.origin, period.from, period.until.at()))
+    let lease_end = lease_end.filter(|end| *end < period.until.or_max());
+    Some(ReasonView { lease_end, ..ReasonView::new(&enrollment.origin, period.from, period.until.at()) })
 }
 
 fn sentence(reason: &ReasonView, profile: &Profile) -> String {
@@ -252,5 +266,6 @@ fn sentence(reason: &ReasonView, profile: &Profile) -> String {
         "coverage" => format!("on call in {}", reason.reference),
         kind => format!("{} {}", kind.replace('_', "-"), reason.reference),
     };
-    format!("{what} under profile {} version {}, {}", profile.id, profile.version, period(reason.start, reason.end))
+    let (when, lease) = (period(reason.start, reason.end), unless_read(reason.lease_end));
+    format!("{what} under profile {} version {}, {when}{lease}", profile.id, profile.version)
 }

@@ -9,6 +9,7 @@ use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::{Enrollment, Origin};
 use dutykey_policy::id::{AppId, EntitlementRef, ProfileId, RotationId, UserId};
 use dutykey_policy::installation::{App, Installation};
+use dutykey_policy::lease::Views;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::roll::Roll;
 use dutykey_policy::time::{later, millis_between};
@@ -160,6 +161,14 @@ pub fn freshness(head: &RotationHead, resumed_at: Option<Timestamp>) -> Option<F
         resumed_at: resumed_at.filter(|resumed| *resumed > fresh_at),
         prolonged_until: head.prolonged_until,
     })
+}
+
+/// How fresh the views of these rotations are.
+#[must_use]
+pub fn views<'a>(heads: impl IntoIterator<Item = &'a RotationHead>, pulse: &Pulse, now: Timestamp) -> Views {
+    let resumed = resumed_at(pulse, now);
+    let fresh = heads.into_iter().filter_map(|head| Some((head.id.clone(), freshness(head, resumed)?)));
+    Views { fresh: fresh.collect(), now }
 }
 
 /// The versions beyond which enrollments never grow, where these are not the ones in force.

@@ -27,6 +27,16 @@ pub fn period(from: Timestamp, until: Option<Timestamp>) -> String {
     }
 }
 
+/// What follows a stretch in words where the lease of a stale view ends within it, or before it.
+#[must_use]
+pub fn unless_read(lease_end: Option<Timestamp>) -> String {
+    let lease = |end| {
+        let end = rfc3339(end);
+        format!(", but not beyond {end}, when the lease of the stale view ends, unless the rota is read again")
+    };
+    lease_end.map_or_else(String::new, lease)
+}
+
 /// A reason in words: `shift S of rotation R under profile P version 3, until T`. The shift is the one that explains
 /// coverage, where it is at hand.
 #[must_use]

@@ -1,7 +1,8 @@
 //! The forecast: who will hold what over a window, where nobody will be on call, and who cannot be matched.
 //!
-//! It shows what the rota and the profiles say, with the locks of late changes. What only the day itself brings (blocks, requests, an account in doubt, a
-//! lease that runs out) is not in it.
+//! It shows what the rota and the profiles say, with the locks of late changes. Where a view is stale it says when its lease
+//! ends and cuts nothing, for the next good read restores it. What only the day itself brings (blocks, requests, an account
+//! in doubt) is not in it.
 
 #[cfg(test)]
 mod tests;
@@ -12,9 +13,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{Cover, expand};
-use crate::explain::period;
+use crate::explain::{period, unless_read};
 use crate::id::{AppId, EntitlementRef, PersonId, ProfileId, RotationId, SourceId, UserId};
 use crate::identity::Doubt;
+use crate::lease::Views;
 use crate::lock::{Lock, in_force};
 use crate::profile::{Mode, Profile};
 use crate::rota::{KnownShift, Shift};
@@ -39,6 +41,8 @@ pub struct Input<'a> {
     pub window: Span,
     /// What is known of each rotation; one of which no shift stands is a gap.
     pub shifts: &'a BTreeMap<RotationId, Vec<KnownShift>>,
+    /// How fresh what is known of each rotation is.
+    pub views: &'a Views,
     /// Who each user is. One who is not in it is unmatched.
     pub users: &'a BTreeMap<(SourceId, UserId), Result<Shown, Doubt>>,
     /// The current version of each profile.
@@ -106,6 +110,9 @@ pub struct ForecastReason {
     /// When it ends, grace inside; `None` while no end is known.
     #[serde(serialize_with = "instant_text::optional")]
     pub end: Option<Timestamp>,
+    /// Beyond when it does not last unless the rota is read again: the end of the lease of a view that is stale.
+    #[serde(serialize_with = "instant_text::optional", skip_serializing_if = "Option::is_none")]
+    pub lease_end: Option<Timestamp>,
 }
 
 /// A stretch in which nobody is on call.
@@ -166,6 +173,8 @@ struct Cause<'a> {
     rotation: &'a RotationId,
     /// Whether it begins as late as it does because of the override lock.
     locked: bool,
+    /// When the lease of the stale view ends, where that is before its end.
+    lease_end: Option<Timestamp>,
 }
 
 /// Causes that overlap or touch.
@@ -221,6 +230,7 @@ pub fn forecast(input: &Input<'_>) -> Forecast {
         for profile in enrolling.get(rotation).into_iter().flatten() {
             let Some(rule) = &profile.enrollment else { continue };
             let observed = profile.mode == Mode::Observe;
+            let lease_end = input.views.lease_end(rotation, rule.lease);
             let mut covered: BTreeMap<&Shown, Vec<Cover>> = BTreeMap::new();
             for (user, covers) in in_force(known, Lock::from(*profile), input.window.start).covers {
                 if let Ok(person) = who(rotation, user, input) {
@@ -231,9 +241,10 @@ pub fn forecast(input: &Input<'_>) -> Forecast {
                 for period in expand(&coverage, rule, input.window.start) {
                     let Some(span) = Span::new(period.from, period.until.or_max()) else { continue };
                     let locked = coverage.iter().any(|cover| cover.opens == span.start);
+                    let lease_end = lease_end.filter(|end| *end < span.end);
                     for entitlement in &profile.entitlements {
                         let entry = causes.entry((observed, person, entitlement)).or_default();
-                        entry.push(Cause { span, profile, rotation, locked });
+                        entry.push(Cause { span, profile, rotation, locked, lease_end });
                     }
                 }
             }
@@ -294,13 +305,15 @@ fn hold(observed: bool, person: &Shown, what: &EntitlementRef, stretch: &Stretch
         reference: cause.rotation.to_string(),
         start: cause.span.start,
         end: known_end(cause.span),
+        lease_end: cause.lease_end,
     };
     let mut reasons: Vec<ForecastReason> = stretch.causes.iter().map(reason).collect();
     reasons.dedup();
     let sentence = |cause: &Cause<'_>| {
         let (profile, when) = (cause.profile, period(cause.span.start, known_end(cause.span)));
         let lock = if cause.locked { ", after the override lock" } else { "" };
-        format!("on call in {} under profile {} version {}, {when}{lock}", cause.rotation, profile.id, profile.version)
+        let (rotation, lease) = (cause.rotation, unless_read(cause.lease_end));
+        format!("on call in {rotation} under profile {} version {}, {when}{lock}{lease}", profile.id, profile.version)
     };
     let why: Vec<String> = stretch.causes.iter().map(sentence).collect();
     let start = if observed { "would be held, were the profile not only observed: " } else { "" };

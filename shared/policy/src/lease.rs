@@ -1,5 +1,7 @@
-//! Prolonging a lease: whether an administrator may let a view that nothing confirms stand for longer, and until when (R8).
+//! The leases of views that nothing confirms: when they end, and whether an administrator may prolong them, and until when
+//! (R8).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,6 +14,24 @@ use crate::wants::Freshness;
 
 /// So far ahead a lease is prolonged at most: whoever needs more looks at the rota again, and says so again.
 pub const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
+
+/// How fresh the views of rotations are at an instant.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    /// Each view; one that is not here has just been read.
+    pub fresh: BTreeMap<RotationId, Freshness>,
+    /// The instant.
+    pub now: Timestamp,
+}
+
+impl Views {
+    /// When a lease on the rotation's view ends, where the view is stale.
+    #[must_use]
+    pub fn lease_end(&self, rotation: &RotationId, lease: Duration) -> Option<Timestamp> {
+        let stale = self.fresh.get(rotation).filter(|view| view.is_stale(lease, self.now));
+        stale.map(|view| view.lease_end(lease))
+    }
+}
 
 /// Why a lease is not prolonged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,13 +82,11 @@ impl Prolonging<'_> {
         let leases = profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease));
         let (view, shortest) = view.zip(leases.min()).ok_or(Refusal::NoLease)?;
         let end = view.lease_end(shortest);
-        // Where no read fails none may be made at all: then half of the lease tells.
-        let stale = view.failed_at.is_some() || later(view.fresh_at, shortest / 2) <= now;
         if until <= now {
             Err(Refusal::Past)
         } else if until > later(now, FURTHEST) {
             Err(Refusal::TooFar)
-        } else if !stale {
+        } else if !view.is_stale(shortest, now) {
             Err(Refusal::Fresh)
         } else if until <= end {
             Err(Refusal::NotLater { until: end })

@@ -60,6 +60,13 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// Whether nothing confirms the view: its last read has failed, or half of a lease has passed since it was fresh.
+    #[must_use]
+    pub fn is_stale(&self, lease: Duration, now: Timestamp) -> bool {
+        // Where no read fails none may be made at all: then half of the lease tells.
+        self.failed_at.is_some() || later(self.fresh_at, lease / 2) <= now
+    }
+
     /// When a lease on the view ends. After a pause of our own it does not end before the platform has been asked.
     #[must_use]
     pub fn lease_end(&self, lease: Duration) -> Timestamp {

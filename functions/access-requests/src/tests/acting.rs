@@ -209,6 +209,35 @@ async fn r8_r20_an_administrator_prolongs_a_lease_unless_it_gives_them_access_fo
 }
 
 #[tokio::test]
+async fn r8_what_is_planned_by_a_stale_view_says_when_its_lease_ends_and_is_not_cut() {
+    use dutykey_engine::ports::rota::ReadRota as _;
+
+    let world = world().await;
+    world.person(10, "ann", (10, 14), State::Held).await;
+    shift_of(&world, "ann", (10, 14)).await;
+    let id = "rota:primary".parse::<RotationId>().unwrap();
+    let planned = async |fresh_at: Timestamp, failed_at: Option<Timestamp>| {
+        let head = world.store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).unwrap();
+        let expected = head.generation;
+        let head = RotationHead { fresh_at: Some(fresh_at), failed_at, ..head };
+        let read = RotationChange { expected, head, at: at(11), known: None, evidence: vec![], notices: vec![] };
+        world.store.change_rotation(&read).await.unwrap();
+        let ahead = world.get("/v1/forecast").await["holds"][0].clone();
+        [ahead, world.get("/v1/who?at=2026-11-23T12:30:00Z").await["holds"][0].clone()]
+    };
+    for (fresh_at, failed_at, lease_end) in
+        [(at(11), None, None), (at(9), Some(at(10)), Some("2026-11-23T13:00:00.000Z"))]
+    {
+        for hold in planned(fresh_at, failed_at).await {
+            let (reason, why) = (&hold["reasons"][0], hold["why"].as_str().unwrap());
+            assert_eq!(reason["lease_end"].as_str(), lease_end, "{hold}");
+            assert_eq!(why.contains("but not beyond 2026-11-23T13:00:00.000Z"), lease_end.is_some(), "{hold}");
+            assert!(reason["end"].as_str() >= Some("2026-11-23T14:00:00.000Z"), "nothing is cut: {hold}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_overview_is_what_was_last_counted_and_says_how_old_it_is() {
     use dutykey_engine::ports::summary::KeepSummary as _;
     use dutykey_engine::summary::{Lag, Summary};

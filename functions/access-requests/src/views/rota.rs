@@ -250,6 +250,7 @@ impl From<Forecasted> for ForecastedView {
             reference: reason.reference,
             start: reason.start,
             end: reason.end,
+            lease_end: reason.lease_end,
         });
         Self {
             person: person.into(),

@@ -9,6 +9,7 @@ use dutykey_policy::forecast::{Forecast, Input, Shown, forecast};
 use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Doubt, first_match, verified_address};
 use dutykey_policy::installation::{Installation, Rotations, Source};
+use dutykey_policy::lease::Views;
 use dutykey_policy::profile::Profile;
 use dutykey_policy::rota::{KnownShift, PlatformUser, Shift, users};
 use dutykey_policy::time::{Span, earlier, later};
@@ -156,7 +157,8 @@ pub(super) fn foreseen(installation: &Installation, reads: &Reads, window: Span)
     let known = |shifts: &Vec<Shift>| shifts.iter().cloned().map(KnownShift::from).collect();
     let shifts = shifts.map(|(rotation, shifts)| (rotation.clone(), known(shifts))).collect();
     let users = people(installation, reads);
-    forecast(&Input { window, shifts: &shifts, users: &users, profiles: &installation.profiles })
+    let views = Views::default();
+    forecast(&Input { window, shifts: &shifts, views: &views, users: &users, profiles: &installation.profiles })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::*;
 use crate::profile::{Automatic, SelfOverride};
 use crate::rota::End;
 use crate::testing::{cases, id, known, minute, person, shift};
+use crate::wants::Freshness;
 
 fn profile(name: &str, rotations: &[&str], lead: i64, grace: i64, groups: &[&str]) -> Profile {
     let minutes = |n: i64| Duration::from_secs(n.unsigned_abs() * 60);
@@ -47,7 +48,7 @@ fn run(window: (i64, i64), shifts: &[(&str, Vec<Shift>)], profiles: &[Profile]) 
     let known = |shifts: &Vec<Shift>| shifts.iter().cloned().map(KnownShift::from).collect();
     let shifts = shifts.iter().map(|(rotation, shifts)| (id(rotation), known(shifts))).collect();
     let window = Span::new(minute(window.0), minute(window.1)).unwrap();
-    forecast(&Input { window, shifts: &shifts, users: &users(), profiles })
+    forecast(&Input { window, shifts: &shifts, views: &Views::default(), users: &users(), profiles })
 }
 
 #[test]
@@ -100,12 +101,40 @@ fn r16_a_late_change_is_forecast_with_its_lock() {
     let lock = Duration::from_secs(600);
     let profiles = [Profile { override_lock: lock, ..profile("on-call", &["pd:P1"], 5, 0, &["g1"]) }];
     let window = Span::new(minute(0), minute(600)).unwrap();
-    let forecast = forecast(&Input { window, shifts: &shifts, users: &users(), profiles: &profiles });
+    let views = Views::default();
+    let forecast = forecast(&Input { window, shifts: &shifts, views: &views, users: &users(), profiles: &profiles });
     let holds: Vec<_> = forecast.holds.iter().map(|hold| (hold.person.id.clone(), hold.start, hold.end)).collect();
     let (ann, bob) = (Some(person(1)), Some(person(2)));
     assert_eq!(holds, [(ann, minute(55), Some(minute(68))), (bob, minute(68), Some(minute(120)))]);
     assert!(forecast.holds[1].why.ends_with(", after the override lock"), "P12: {}", forecast.holds[1].why);
     assert_eq!(forecast.shifts.len(), 1, "of the rota itself it shows what stands");
+}
+
+#[test]
+fn r8_the_end_of_a_stale_view_s_lease_is_said_and_cuts_nothing() {
+    let rotation: RotationId = id("pd:P1");
+    let turns = vec![known(shift("ann", 60, 200), 0), known(shift("bob", 200, 600), 0)];
+    let shifts = BTreeMap::from([(rotation.clone(), turns)]);
+    let profiles = [profile("on-call", &["pd:P1"], 0, 0, &["g1"])];
+    let window = Span::new(minute(0), minute(600)).unwrap();
+    let ahead = |failed_at: Option<Timestamp>, now: i64| {
+        let view = Freshness { fresh_at: minute(0), failed_at, resumed_at: None, prolonged_until: None };
+        let views = Views { fresh: [(rotation.clone(), view)].into(), now: minute(now) };
+        forecast(&Input { window, shifts: &shifts, views: &views, users: &users(), profiles: &profiles }).holds
+    };
+    let ends = |holds: &[Forecasted]| -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
+        holds.iter().map(|hold| (hold.end, hold.reasons[0].lease_end)).collect()
+    };
+    let expected = |lease_end: Option<Timestamp>| [(Some(minute(200)), None), (Some(minute(600)), lease_end)];
+    let fresh = ahead(None, 119);
+    assert_eq!(ends(&fresh), expected(None), "the next read begins the lease anew");
+    for (what, stale) in [("a read has failed", ahead(Some(minute(5)), 10)), ("nobody reads it", ahead(None, 120))] {
+        assert_eq!(ends(&stale), expected(Some(minute(240))), "{what}: what ends by itself before has no need of it");
+        assert_eq!(stale[0].why, fresh[0].why, "{what}");
+        let lease = "but not beyond 2026-03-02T04:00:00.000Z, when the lease of the stale view ends, \
+                     unless the rota is read again";
+        assert_eq!(stale[1].why, format!("{}, {lease}", fresh[1].why), "{what}");
+    }
 }
 
 #[test]
