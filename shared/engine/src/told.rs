@@ -67,5 +67,5 @@ pub(crate) fn found_again(gone: &Hold, hold: &Hold, now: Timestamp) -> Option<No
         rfc3339(gone.since)
     );
     let id = format!("found/{}/{}", gone.name(), gone.since.as_millisecond());
-    shows(gone, hold).then(|| Notice { id, topic: Topic::Stuck, at: now, text, failures: 0, due: now })
+    shows(gone, hold).then_some(Notice { id, topic: Topic::Stuck, at: now, text, failures: 0, due: now })
 }
