@@ -16,7 +16,7 @@ use crate::world::table::TABLE;
 /// How often a tick runs.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// No clock is further from the world's.
-const CLOCK: Duration = Duration::from_secs(1);
+const CLOCK: Duration = Duration::from_secs(2);
 /// How often a platform is read.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
 

@@ -131,8 +131,8 @@ fn two_of_one(chance: &mut fastrand::Rng, plan: &Plan) -> Option<Linked> {
     Some(Linked { person, to: chance.choice(others)? })
 }
 
-/// The clock of whoever ends things is ahead, and that of whoever begins them behind; and just when something of theirs ends
-/// somebody takes something else: the one has taken the first by then, and for the other it has not ended yet.
+/// The clocks of those who end things are ahead, and that of whoever begins them is behind; and just before something of theirs
+/// ends somebody takes something else: the first is taken from them by then, and for whoever begins it has not ended yet.
 fn apart(chance: &mut fastrand::Rng, plan: &mut Plan) {
     let any = |_: &App, group: &Group, person: usize| !group.members.contains(&person);
     let Some(Stay { person, profile, ends, .. }) = stay(chance, plan, 600, any) else { return };
@@ -141,7 +141,8 @@ fn apart(chance: &mut fastrand::Rng, plan: &mut Plan) {
     };
     let other = chance.choice((0..plan.profiles.len()).filter(offered).collect::<Vec<_>>());
     let Some(other) = other.filter(|_| ends < plan.lasts) else { return };
-    let [sync, _, _, handoff] = plan.clocks_ms;
-    plan.clocks_ms = [sync, -chance.i64(500..=900), chance.i64(700..=900), handoff];
-    plan.happens.push(Happening::Takes { at: ends, person, profile: other, lasts: 1_200, back: None });
+    let [sync, ..] = plan.clocks_ms;
+    let ahead = chance.i64(1_500..=1_900);
+    plan.clocks_ms = [sync, -chance.i64(500..=900), ahead, ahead];
+    plan.happens.push(Happening::Takes { at: ends.saturating_sub(1), person, profile: other, lasts: 1_200, back: None });
 }

@@ -35,33 +35,35 @@ pub(super) fn restores(chance: &mut fastrand::Rng, plan: &Plan) -> Vec<Happening
 fn restore(chance: &mut fastrand::Rng, plan: &Plan, over: Second) -> Option<(Second, Second, Second)> {
     let Duty { news, from, until } = duty(chance, plan)?;
     let at = chance.u32(from..until);
-    let before = one_in(chance, 2);
-    let earliest = if before { news } else { at };
-    let backup = earliest.checked_sub(if before { chance.u32(60..=1_800) } else { chance.u32(300..=6 * 3_600) })?;
+    let backup = match news {
+        Some(news) => news.checked_sub(chance.u32(60..=1_800))?,
+        None => at.checked_sub(chance.u32(300..=6 * 3_600))?,
+    };
     let lasts = chance.u32(600..=2_400);
     let fits = over < backup && at + lasts <= plan.lasts;
     (fits && !renames(plan, backup.saturating_sub(SLOW), at)).then_some((backup, at, lasts))
 }
 
-/// When somebody is on call, and since when there is something to forget of it.
+/// When somebody is on call, and since when there is something to forget of it, where the backup is to be older than that.
 struct Duty {
-    news: Second,
+    news: Option<Second>,
     from: Second,
     until: Second,
 }
 
-/// A shift, or as often as not an override, of which a backup may have heard nothing.
+/// A shift, or as often as not an override of which the backup has heard nothing.
 fn duty(chance: &mut fastrand::Rng, plan: &Plan) -> Option<Duty> {
     let laid = plan.rotations.iter().flat_map(|rotation| &rotation.overrides);
     let laid = laid.filter(|laid| laid.from.max(laid.announced) < laid.to.min(plan.lasts));
     let laid = chance.choice(laid.collect::<Vec<_>>()).filter(|_| one_in(chance, 2));
     if let Some(laid) = laid {
-        let (news, until) = (laid.announced, laid.to.min(plan.lasts));
-        return Some(Duty { news, from: laid.from.max(news), until });
+        let from = laid.from.max(laid.announced);
+        return Some(Duty { news: Some(laid.announced), from, until: laid.to.min(plan.lasts) });
     }
     let (_, shift) = troubles::shift(chance, plan)?;
     let until = shift.to.unwrap_or(plan.lasts).min(plan.lasts).max(shift.from + 1);
-    Some(Duty { news: shift.from, from: shift.from, until })
+    let news = one_in(chance, 2).then_some(shift.from);
+    Some(Duty { news, from: shift.from, until })
 }
 
 /// Whether somebody gets another address between the two: whoever is met anew by it may be anybody.

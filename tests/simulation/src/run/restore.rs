@@ -26,7 +26,7 @@ const ACTOR: &str = "an administrator";
 /// So long after the restore the table is rebuilt.
 const REBUILT: Second = 90;
 /// So long after the restore somebody first asks whether it may go on.
-const FIRST: Second = 180;
+const FIRST: Second = 120;
 /// They ask so often.
 const AGAIN: Second = 60;
 
