@@ -44,10 +44,11 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whether nothing says who it is.
+    /// Whether nothing says who it is. That an app was asked and knew nobody says nothing either.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
-        self.email.is_none() && self.users.is_empty() && self.accounts.is_empty()
+        let linked = self.accounts.values().any(|account| matches!(account, Account::Linked(_)));
+        self.email.is_none() && self.users.is_empty() && !linked
     }
 }
 

@@ -1,6 +1,8 @@
-use super::{Departed, Doubt, departed, first_match, verified_address};
+use std::collections::BTreeMap;
+
+use super::{Account, Departed, Doubt, Person, departed, first_match, verified_address};
 use crate::rota::PlatformUser;
-use crate::testing::{id, minute};
+use crate::testing::{id, minute, person};
 
 fn user(name: &str, email: Option<&str>, active: Option<bool>) -> PlatformUser {
     PlatformUser { id: id(name), email: email.map(str::to_owned), name: None, active }
@@ -55,4 +57,26 @@ fn p8_a_list_that_lacks_people_makes_no_address_unique() {
     assert_eq!(departed(&one, &gone, &both, minute(60)), [], "listed again");
     let gone = departed(&one, &gone, &one, minute(24 * 60));
     assert_eq!(first(&gone), Ok("ann@example.com".to_owned()), "after a day the address is theirs alone");
+}
+
+#[test]
+fn r18_whoever_no_app_knows_is_nobody_and_whoever_anything_names_is_not() {
+    let left = Person {
+        id: person(1),
+        email: None,
+        name: None,
+        active: None,
+        active_at: None,
+        held_since: None,
+        users: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+        erased: None,
+    };
+    assert!(left.is_nobody());
+    let asked = Account::Doubtful { doubt: Doubt::Unmatched, again: minute(60) };
+    assert!(Person { accounts: [(id("directory"), asked)].into(), ..left.clone() }.is_nobody());
+    let account = Account::Linked(id("account"));
+    assert!(!Person { accounts: [(id("directory"), account)].into(), ..left.clone() }.is_nobody());
+    assert!(!Person { users: [(id("rota"), id("ann"))].into(), ..left.clone() }.is_nobody());
+    assert!(!Person { email: Some("ann@example.com".to_owned()), ..left }.is_nobody());
 }

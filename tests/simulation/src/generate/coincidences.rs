@@ -144,5 +144,11 @@ fn apart(chance: &mut fastrand::Rng, plan: &mut Plan) {
     let [sync, ..] = plan.clocks_ms;
     let ahead = chance.i64(1_500..=1_900);
     plan.clocks_ms = [sync, -chance.i64(500..=900), ahead, ahead];
-    plan.happens.push(Happening::Takes { at: ends.saturating_sub(1), person, profile: other, lasts: 1_200, back: None });
+    plan.happens.push(Happening::Takes {
+        at: ends.saturating_sub(1),
+        person,
+        profile: other,
+        lasts: 1_200,
+        back: None,
+    });
 }
