@@ -29,11 +29,11 @@ pub(crate) enum Stage {
 
 /// The shortest lease of the profiles: the first that ends.
 pub(crate) fn shortest<'a>(profiles: impl IntoIterator<Item = &'a Profile>) -> Duration {
-    profiles
-        .into_iter()
-        .filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease))
-        .min()
-        .unwrap_or(DEFAULT)
+    leases(profiles).min().unwrap_or(DEFAULT)
+}
+
+fn leases<'a>(profiles: impl IntoIterator<Item = &'a Profile>) -> impl Iterator<Item = Duration> {
+    profiles.into_iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease))
 }
 
 fn stages(view: Freshness, profiles: &[Profile]) -> [(Stage, Timestamp); 3] {
@@ -57,8 +57,13 @@ pub(crate) fn ended(
     profiles: &[Profile],
 ) -> bool {
     let (Some(before), Some(after)) = (before, after) else { return false };
-    let mut leases = profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease));
-    leases.any(|lease| before.lease_end(lease) > since && after.lease_end(lease) <= now)
+    leases(profiles).any(|lease| before.lease_end(lease) > since && after.lease_end(lease) <= now)
+}
+
+/// Whether the lease of one of the profiles had run out by `now`, whatever a pause of our own adds to it: whoever is on call
+/// by the view must be looked at once it is fresh again.
+pub(crate) fn ran_out(view: Option<Freshness>, profiles: &[Profile], now: Timestamp) -> bool {
+    view.is_some_and(|view| leases(profiles).any(|lease| view.runs_out(lease) <= now))
 }
 
 /// When a rotation must be looked at for itself: at its next boundary, when the next lock ends, or when its lease has run
@@ -70,10 +75,9 @@ pub(crate) fn due(
     profiles: &[Profile],
     now: Timestamp,
 ) -> Option<Due> {
-    let leases = || profiles.iter().filter_map(|profile| profile.enrollment.as_ref().map(|rule| rule.lease));
     let runs_down = |view: Freshness| {
         let stages = stages(view, profiles).into_iter().map(|(_, at)| at);
-        stages.chain(leases().map(move |lease| view.lease_end(lease))).filter(|at| *at > now).min()
+        stages.chain(leases(profiles).map(move |lease| view.lease_end(lease))).filter(|at| *at > now).min()
     };
     let lease = view.and_then(runs_down);
     let due = |at: Timestamp, cause: &str| Due { at, cause: cause.to_owned() };

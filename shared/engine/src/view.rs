@@ -15,7 +15,7 @@ use dutykey_policy::time::{Span, earlier, later, rfc3339, uncovered};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::lease::{self, Stage};
+use crate::lease;
 use crate::ports::ledger::{Notice, StoreError};
 use crate::ports::platform::PlatformError;
 use crate::ports::queue::{Message, Queue};
@@ -63,7 +63,7 @@ impl Syncer {
         let now = view.read_at;
         let said = digest(&view.shifts);
         let unchanged = head.fresh_at.is_some() && head.digest == said && head.held.is_none();
-        let was_over = head.told_stale >= Stage::Over as u8;
+        let was_over = lease::ran_out(freshness(&head, None), &scope.profiles, now);
         let mut next = RotationHead {
             generation: head.generation + 1,
             fresh_at: Some(now),

@@ -67,10 +67,17 @@ impl Freshness {
         self.failed_at.is_some() || later(self.fresh_at, lease / 2) <= now
     }
 
-    /// When a lease on the view ends. After a pause of our own it does not end before the platform has been asked.
+    /// When a lease on the view runs out, whatever Dutykey itself was doing then.
+    #[must_use]
+    pub fn runs_out(&self, lease: Duration) -> Timestamp {
+        later(self.fresh_at, lease).max(self.prolonged_until.unwrap_or(Timestamp::MIN))
+    }
+
+    /// When a lease on the view ends. After a pause of our own it does not end before the platform has been asked: until
+    /// then what has run out keeps what is there, and begins nothing.
     #[must_use]
     pub fn lease_end(&self, lease: Duration) -> Timestamp {
-        let end = later(self.fresh_at, lease).max(self.prolonged_until.unwrap_or(Timestamp::MIN));
+        let end = self.runs_out(lease);
         match self.resumed_at {
             Some(resumed)
                 if !Bug::LeaseAfterPause.is_chosen() && self.failed_at.is_none_or(|failed| failed < resumed) =>
@@ -123,7 +130,8 @@ pub struct Want {
     pub shape: Shape,
     /// Every live reason.
     pub reasons: Vec<Reason>,
-    /// Whether a freeze stops it from being begun.
+    /// Whether nothing may be begun for it: a freeze says so, or each reason lives on only until its platform was asked after
+    /// a pause of our own.
     pub frozen: bool,
 }
 
@@ -180,17 +188,21 @@ pub trait Rules {
 /// The live and the next reasons that an enrollment gives.
 pub(crate) struct Live {
     pub(crate) reason: Option<Reason>,
+    /// Whether the lease has run out, and the reason lives on only until the platform was asked.
+    run_out: bool,
     next_start: Option<Timestamp>,
     next_end: Option<Timestamp>,
 }
 
 pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
-    let lease_end = match &enrollment.origin {
+    let (lease_end, runs_out) = match &enrollment.origin {
         Origin::Coverage(rotation) => match (&profile.enrollment, rules.freshness(rotation)) {
-            (Some(rule), Some(fresh)) if profile.enrolls(rotation) => fresh.lease_end(rule.lease),
-            _ => Timestamp::MIN,
+            (Some(rule), Some(fresh)) if profile.enrolls(rotation) => {
+                (fresh.lease_end(rule.lease), fresh.runs_out(rule.lease))
+            }
+            _ => (Timestamp::MIN, Timestamp::MIN),
         },
-        Origin::Request(_) | Origin::BreakGlass(_) => Timestamp::MAX,
+        Origin::Request(_) | Origin::BreakGlass(_) => (Timestamp::MAX, Timestamp::MAX),
     };
     // What was taken in an emergency ends with the offer, and no later than its limit allows by now (R17).
     let limit = |period: &Period| match &enrollment.origin {
@@ -213,6 +225,7 @@ pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rule
         // A lease's end moves on with each fresh view and is watched on the rotation, not on each person.
         next_end: running.filter(|period| period.until.at().is_some()).map(until),
         next_start: enrollment.periods.iter().map(|period| period.from).filter(|from| *from > now).min(),
+        run_out: runs_out <= now,
         reason,
     }
 }
@@ -279,7 +292,7 @@ pub fn wants(person: &Person, enrollments: &[Enrollment], rules: &impl Rules, no
             if inactive || denying().any(|block| block.reach == Reach::Revoke) {
                 continue;
             }
-            let frozen = denying().any(|block| block.reach.freezes(&enrollment.origin));
+            let frozen = live.run_out || denying().any(|block| block.reach.freezes(&enrollment.origin));
             let key = HoldKey { app: entitlement.app.clone(), account: account.clone(), place: slot.place };
             let want = wants.places.entry(key).or_insert_with(|| Want {
                 shape: slot.shape.clone(),

@@ -262,6 +262,26 @@ fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
 }
 
 #[test]
+fn r8_what_has_run_out_is_kept_after_a_pause_of_our_own_and_begins_nothing() {
+    let case = Case { shifts: vec![(0, 0, 2_000)], rules: [(0, 0); 2], fresh: [0; 2], blocks: vec![] };
+    let (person, enrollments, mut world) = build(&case);
+    let (_, rotation) = names(0);
+    let failed = |at: Option<i64>| {
+        let fresh_at = minute(0);
+        Freshness { fresh_at, failed_at: at.map(minute), resumed_at: Some(minute(900)), prolonged_until: None }
+    };
+    let mut frozen = |failed: Freshness, at: i64| {
+        world.fresh.insert(rotation.clone(), failed);
+        wants(&person, &enrollments, &world, minute(at)).places.values().map(|want| want.frozen).max()
+    };
+    assert_eq!(frozen(failed(None), LEASE - 1), Some(false), "a lease that runs begins what is due");
+    assert_eq!(frozen(failed(None), LEASE), Some(true), "it had run out before Dutykey was back");
+    assert_eq!(frozen(failed(None), 909), Some(true), "what is there stays until the platform was asked");
+    assert_eq!(frozen(failed(None), 910), None, "but for ten minutes at most");
+    assert_eq!(frozen(failed(Some(901)), 901), None, "it was asked in vain");
+}
+
+#[test]
 fn p12_a_lease_that_had_ended_in_a_pause_of_our_own_is_not_late_by_the_pause() {
     let lease = Duration::from_secs(3_600);
     let asked = |failed: i64| Freshness {

@@ -241,7 +241,7 @@ fn keep(hold: Hold) -> Verdict {
 fn grant(mut next: Hold, want: &Want, facts: &Facts<'_>) -> Verdict {
     if want.frozen && !lowers(&next, facts) {
         if next.touched {
-            return keep(wait(next, Side::Starts, later(facts.now, LONGEST), "new grants are frozen"));
+            return keep(wait(next, Side::Starts, later(facts.now, LONGEST), "nothing may be begun yet"));
         }
         next.retry = None;
         next.enter(State::Wanted, facts.now);
