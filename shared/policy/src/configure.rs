@@ -117,5 +117,8 @@ mod tests {
         let evidence = proposal.proposed();
         let said = format!("{evidence:?}{}", proposal.confirmed());
         assert!(said.contains("links") && !said.contains('@'), "{said}");
+        let at = "2026-03-02T00:00:00.000Z";
+        let by = json!({ "by": person(1), "at": at, "digest": proposal.digest, "gain": gain });
+        assert_eq!(proposal.confirmed(), by, "P9: whoever confirms it vouches for this one");
     }
 }

@@ -270,6 +270,27 @@ mod tests {
     }
 
     #[test]
+    fn r20_all_else_of_a_source_is_shown_and_so_is_every_item_of_a_list() {
+        let key = |key: &str, before: Option<&str>, after: Option<&str>| {
+            let (before, after) = (before.map(str::to_owned), after.map(str::to_owned));
+            Key { key: key.to_owned(), before, after }
+        };
+        let source = changes(|next| {
+            next.sources[0].every *= 2;
+            if let PlatformSettings::Icalendar { location, .. } = &mut next.sources[0].settings {
+                *location = CalendarLocation::Plain("elsewhere.ics".to_owned());
+            }
+        });
+        let expected = [key("every", Some("5m"), Some("10m")), key("settings.location.plain", None, None)];
+        assert_eq!(source[0].keys, expected);
+        let emptied = changes(|next| next.verified_domains.clear());
+        assert_eq!(emptied[0].keys, [key("", Some("example.com"), None)]);
+        let made = difference(None, &installation()).expect("JSON");
+        let domains = made.iter().find(|change| change.id == "verified_domains").expect("it is a setting");
+        assert_eq!(domains.keys, [key("", None, Some("example.com"))]);
+    }
+
+    #[test]
     fn what_leaves_is_removed_or_retires() {
         let found = changes(|next| {
             next.links.clear();

@@ -260,3 +260,69 @@ impl fmt::Display for HoldKey {
         write!(f, "{}/{}/{}/{}", self.app, self.account, self.place.kind, self.place.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::id;
+
+    #[test]
+    fn an_id_of_the_configuration_is_a_short_name() {
+        let (longest, longer) = ("a".repeat(40), "a".repeat(41));
+        for text in ["a", "0", "on-call-2", longest.as_str()] {
+            assert_eq!(text.parse::<ProfileId>().map(String::from), Ok(text.to_owned()));
+        }
+        for text in ["", "On-call", "on call", "on_call", "ü", longer.as_str()] {
+            assert_eq!(text.parse::<ProfileId>(), Err(IdError::Slug(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_platform_is_any_text_without_control_characters_and_a_message_has_little_of_it() {
+        let (longest, longer) = ("ü".repeat(256), "ü".repeat(257));
+        for text in ["P1", " ", "a/b:c@d", longest.as_str()] {
+            assert_eq!(text.parse::<UserId>().map(String::from), Ok(text.to_owned()));
+        }
+        for (text, excerpt) in [("", ""), ("a\nb", "a\\nb"), (longer.as_str(), "ü".repeat(80).as_str())] {
+            assert_eq!(text.parse::<UserId>(), Err(IdError::Native(excerpt.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_id_of_our_own_says_of_what_it_is() {
+        let ulid = "01JD0000000000000000000000";
+        let named = |prefix: &str| format!("{prefix}{ulid}");
+        let (person, request, emergency) = (named("per_"), named("req_"), named("emg_"));
+        for text in [&person, &request, &emergency].map(String::as_str).into_iter().chain([ulid, "per_01JD"]) {
+            assert_eq!(text.parse::<PersonId>().is_ok(), text == person, "{text}");
+            assert_eq!(text.parse::<RequestId>().is_ok(), text == request, "{text}");
+            assert_eq!(text.parse::<EmergencyId>().is_ok(), text == emergency, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_named_by_its_source_its_key_and_its_level() {
+        for (text, key, level) in [
+            ("pd:P1", "P1", None),
+            ("pd:P1@1", "P1", Some(1)),
+            ("rota:team a/b:c@d@65535", "team a/b:c@d", Some(65_535)),
+        ] {
+            let rotation: RotationId = id(text);
+            assert_eq!((rotation.key.as_str(), rotation.level), (key, level));
+            assert_eq!((rotation.to_string(), format!("{rotation:?}")), (text.to_owned(), format!("{text:?}")));
+        }
+        for text in ["pd", ":P1", "PD:P1", "pd:", "pd:@1", "pd:P1@", "pd:P1@0", "pd:P1@65536", "pd:P1@x", "pd:P\t1"] {
+            let excerpt = text.escape_debug().to_string();
+            assert_eq!(text.parse::<RotationId>(), Err(IdError::Rotation(excerpt)));
+        }
+    }
+
+    #[test]
+    fn what_is_granted_and_where_it_is_held_are_named_from_the_app_on() {
+        let (app, kind, group) = (id("directory"), "group".to_owned(), "g-1".to_owned());
+        let key = HoldKey { app, account: id("acc-ann"), place: Place { kind: kind.clone(), id: group.clone() } };
+        let entitlement = EntitlementRef { app: key.app.clone(), kind, id: group };
+        assert_eq!(entitlement.to_string(), "directory/group/g-1");
+        assert_eq!(key.to_string(), "directory/acc-ann/group/g-1");
+    }
+}

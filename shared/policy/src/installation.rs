@@ -1,6 +1,9 @@
 //! What an installation consists of: its sources, apps and settings, as the configuration file says them and the table
 //! keeps them. Secrets are never here, only where to find them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

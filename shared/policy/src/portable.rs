@@ -158,4 +158,14 @@ mod tests {
         });
         assert_eq!(issuer, ["api.oidc.issuer"]);
     }
+
+    #[test]
+    fn r20_a_channel_that_is_in_force_is_not_turned_to_what_only_one_machine_has() {
+        let mut stored = installation();
+        let (url, secret) = (SecretRef::Secret("dutykey/url".to_owned()), SecretRef::Secret("dutykey/key".to_owned()));
+        stored.notify.push(NotifyChannel { id: "ops".to_owned(), url, secret, on: Vec::new() });
+        let mut turned = stored.clone();
+        turned.notify[0].url = SecretRef::Env("AWS_SECRET_ACCESS_KEY".to_owned());
+        assert_eq!(keys(&stored, &turned), ["notify.ops.url"]);
+    }
 }

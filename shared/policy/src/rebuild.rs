@@ -288,8 +288,8 @@ mod tests {
     fn r18_a_hold_is_rebuilt_from_the_last_record_that_speaks_of_it() {
         let had = Hold { touched: true, ..held() };
         let gone = Hold { state: State::Ended(Outcome::Proven), touched: false, ..had.clone() };
-        let other =
-            Draft { act: "person.linked".to_owned(), subject: Value::Null, ..of_hold(None, &had, "t").unwrap() };
+        let subject = serde_json::json!({ "app": "directory", "account": "acc-ann" });
+        let other = Draft { act: "person.linked".to_owned(), subject, ..of_hold(None, &had, "t").unwrap() };
         let begun = [of_hold(None, &had, "test").unwrap(), other];
         let found = rebuilt(&begun).unwrap();
         let open = &found[&had.key];
@@ -298,6 +298,49 @@ mod tests {
         assert!(open.hold.granted.is_some_and(|act| act.done.is_some()), "that it was held decides what missing means");
         let over = rebuilt(&[&begun[..], &[of_hold(Some(&had), &gone, "test").unwrap()][..]].concat()).unwrap();
         assert_eq!((over[&had.key].seq, over[&had.key].hold.is_over()), (3, true));
+    }
+
+    #[test]
+    fn r18_records_tell_since_when_a_hold_is_as_it_is_and_when_its_calls_left() {
+        let attempt = |number: u32, call: Call, started: i64| {
+            let (started, not_after) = (minute(started), minute(started + 2));
+            Some(Attempt { number, call, started, not_after, pending: None, turns: Vec::new() })
+        };
+        let granting = Hold { state: State::Granting, open: attempt(1, Call::Grant, 2), ..held() };
+        let had = Hold { state: State::Held, open: None, touched: true, ..granting.clone() };
+        let sooner = Hold { due: minute(9), ..had.clone() };
+        let ending = Hold { state: State::Ending, open: attempt(2, Call::Revoke, 10), ..sooner.clone() };
+        let unanswered = Hold { open: None, ..ending.clone() };
+        let again = Hold { open: attempt(3, Call::Revoke, 13), ..ending.clone() };
+        let gone = Hold { state: State::Ended(Outcome::Proven), open: None, touched: false, ..again.clone() };
+        let anew = Hold { state: State::Wanted, ..held() };
+        // When a hold is written, and what is rebuilt then: since when it is so, when its grant left and was shown,
+        // when its first revocation left, and until when calls may act.
+        let life = [
+            (2, granting, (2, Some((2, None)), None, Some(4))),
+            (3, had, (3, Some((2, Some(3))), None, Some(4))),
+            (5, sooner, (3, Some((2, Some(3))), None, Some(4))),
+            (10, ending, (10, Some((2, Some(3))), Some(10), Some(12))),
+            (11, unanswered, (10, Some((2, Some(3))), Some(10), Some(12))),
+            (13, again, (10, Some((2, Some(3))), Some(10), Some(15))),
+            (15, gone, (15, None, None, Some(15))),
+            (20, anew, (20, None, None, None)),
+        ];
+        let (mut head, mut before, mut lines) = (ChainHead::default(), None, Vec::new());
+        for (now, hold, (since, granted, revoked, acts_until)) in &life {
+            let draft = of_hold(before, hold, "test").unwrap();
+            for record in append(&Chain::Person(person(1)), &head, minute(*now), &[draft]).unwrap() {
+                head = record.head;
+                lines.push(record.line);
+            }
+            before = Some(hold);
+            let rebuilt = &holds(lines.iter().map(String::as_str)).unwrap()[&hold.key].hold;
+            let shown = granted.map(|(started, done)| (minute(started), done.map(minute)));
+            assert_eq!((rebuilt.since, rebuilt.state), (minute(*since), hold.state), "at minute {now}");
+            assert_eq!(rebuilt.granted.map(|act| (act.started, act.done)), shown, "granted, at minute {now}");
+            assert_eq!(rebuilt.revoked.map(|act| act.started), revoked.map(minute), "revoked, at minute {now}");
+            assert_eq!(rebuilt.unsettled_until, acts_until.map(minute), "may act, at minute {now}");
+        }
     }
 
     #[test]

@@ -67,13 +67,23 @@ fn it_stays_open_until_somebody_else_has_reviewed_it_once() {
     let review = |by| Review { by: person(by), at: minute(90), comment: "digest".into() };
     assert_eq!(taken.reviewed(review(1)), Err(Refusal::OwnReview));
     let back = taken.given_back(minute(10)).unwrap();
-    assert_eq!((back.access.until, &back.review), (minute(10), &None), "given back, it is still to be reviewed");
+    let ended = Access { until: minute(10), until_known: minute(10), ..taken.access };
+    assert_eq!((back.access, &back.review), (ended, &None), "given back, it is still to be reviewed");
     assert_eq!(back.record(Some(&taken), "x").act, "break_glass.given_back");
     assert_eq!(back.given_back(minute(10)), Err(Refusal::Over));
     assert_eq!(taken.given_back(minute(30)), Err(Refusal::Over), "it has ended by itself");
     let closed = back.reviewed(review(2)).unwrap();
     assert_eq!(closed.record(Some(&back), "x").act, "break_glass.reviewed");
     assert_eq!(closed.reviewed(review(3)), Err(Refusal::Reviewed));
+    let running = taken.reviewed(review(2)).unwrap();
+    let back = running.given_back(minute(10)).unwrap();
+    assert_eq!(back.record(Some(&running), "x").act, "break_glass.given_back", "it may be reviewed while it lasts");
+}
+
+#[test]
+fn p1_what_is_given_back_as_it_begins_gives_nothing() {
+    let back = take(wish(30), hour(), NAMED).unwrap().given_back(minute(0)).unwrap();
+    assert_eq!(back.enrollment().periods, []);
 }
 
 #[test]
@@ -83,7 +93,8 @@ fn r17_what_was_taken_is_only_ever_cut() {
     assert_eq!(until(cut(&enrollment, Some(&profile(hour())), minute(10))), None, "nothing has changed");
     let half = hour().map(|rule| BreakGlass { max_duration: Duration::from_secs(1_800), ..rule });
     let shorter = cut(&enrollment, Some(&profile(half.clone())), minute(10)).unwrap();
-    assert_eq!(shorter.periods[0].until, End::At(minute(30)), "the new limit counts from the beginning");
+    let Period { until: end, until_known, .. } = shorter.periods[0];
+    assert_eq!((end, until_known), (End::At(minute(30)), minute(10)), "the new limit counts from the beginning");
     assert_eq!(cut(&shorter, Some(&profile(hour())), minute(20)), None, "a later edit gives nothing back");
     assert_eq!(until(cut(&enrollment, Some(&profile(half)), minute(40))), Some(End::At(minute(40))), "it ends now");
     assert_eq!(until(cut(&enrollment, None, minute(20))), Some(End::At(minute(20))), "the profile is gone");

@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::enrollment::Origin;
-use crate::hold::Outcome;
+use crate::hold::{Attempt, Outcome, Retry, Side};
 use crate::id::{HoldKey, Place};
-use crate::testing::{cases, id, minute, person};
+use crate::testing::{cases, held, id, minute, person};
 use crate::wants::{Reason, Shape, Want};
 
 /// The canonical bytes of the first release. They never change: a new form is a new version beside it.
@@ -81,6 +81,63 @@ fn p9_r19_the_canonical_bytes_are_those_of_the_first_release() {
         5,
         "three changes of a hold, and what changed nothing leaves none"
     );
+}
+
+#[test]
+fn p9_what_happened_to_a_hold_has_its_word() {
+    let attempt = |number: u32, call: Call| {
+        let (started, not_after) = (minute(1), minute(2));
+        Some(Attempt { number, call, started, not_after, pending: None, turns: Vec::new() })
+    };
+    let retry = |failures: u32| {
+        let because = "the app does not answer".to_owned();
+        Some(Retry { at: minute(5), side: Side::Starts, failures, because, turn: None })
+    };
+    let held = Hold { touched: true, ..held() };
+    let wanted = Hold { state: State::Wanted, touched: false, ..held.clone() };
+    let granting = Hold { state: State::Granting, open: attempt(1, Call::Grant), ..wanted.clone() };
+    let revoking = Hold { state: State::Ending, open: attempt(2, Call::Revoke), ..held.clone() };
+    let extending = Hold { open: attempt(2, Call::Extend), ..held.clone() };
+    let again = Hold { open: attempt(3, Call::Extend), ..held.clone() };
+    let failed = Hold { retry: retry(1), ..held.clone() };
+    let reasoned = Hold { reasons: Vec::new(), ..held.clone() };
+    let bounded = Hold { native_end: Some(minute(90)), ..held.clone() };
+    let read = Hold { checked_at: Some(minute(3)), ..held.clone() };
+    for (before, after, act) in [
+        (&wanted, &granting, Some("grant.attempt")),
+        (&held, &revoking, Some("revoke.attempt")),
+        (&held, &extending, Some("extend.attempt")),
+        (&extending, &again, Some("extend.attempt")),
+        (&extending, &extending, None),
+        (&granting, &held, Some("hold.held")),
+        (&extending, &held, Some("attempt.answered")),
+        (&extending, &failed, Some("attempt.failed")),
+        (&failed, &held, None),
+        (&held, &reasoned, Some("hold.reasons")),
+        (&held, &bounded, Some("hold.changed")),
+        (&held, &read, None),
+    ] {
+        let said = of_hold(Some(before), after, "provisioning").map(|draft| draft.act);
+        assert_eq!(said.as_deref(), act, "{before:#?}\n{after:#?}");
+    }
+    assert_eq!(of_hold(Some(&extending), &failed, "provisioning").unwrap().after["failures"], 1);
+}
+
+#[test]
+fn p9_a_chain_leaves_out_no_number_and_begins_at_its_beginning() {
+    let after = |head: &ChainHead, n: i64| append(&Chain::System, head, minute(1), &[draft(n)]).unwrap().remove(0);
+    let checked = |records: &[&Record]| {
+        let heads = records.iter().map(|record| ("system".to_owned(), record.head.clone())).collect();
+        let closing = serde_json::to_string(&Closing { heads, partial: false }).unwrap();
+        let lines: Vec<String> = records.iter().map(|record| record.line.clone()).chain([closing]).collect();
+        check(&lines, None).map(|_| ()).map_err(|fault| (fault.seq, fault.problem))
+    };
+    let first = after(&ChainHead::default(), 1);
+    assert_eq!(checked(&[&first, &after(&first.head, 2)]), Ok(()));
+    let skipping = after(&ChainHead { seq: 5, ..first.head.clone() }, 2);
+    assert_eq!(checked(&[&first, &skipping]), Err((6, "it should be 2".to_owned())), "it names the one before");
+    let headless = after(&ChainHead { seq: 0, ..first.head.clone() }, 2);
+    assert_eq!(checked(&[&headless]), Err((1, "the first record names one before it".to_owned())));
 }
 
 #[test]

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::emergency::Emergency;
     use crate::evidence::{Chain, ChainHead, Draft, append};
-    use crate::request::of_request;
+    use crate::request::{Ask, of_request};
     use crate::testing::{id, minute, person};
 
     fn access(until: i64) -> Access {
@@ -110,10 +110,13 @@ mod tests {
         Request { id: asked, person: person(1), profile, version: 1, rotation, stage, past: Vec::new() }
     }
 
-    fn said(drafts: &[Draft]) -> BTreeMap<Origin, Ending> {
+    fn said_after(seq: u64, drafts: &[Draft]) -> BTreeMap<Origin, Ending> {
         let records = append(&Chain::Person(person(1)), &ChainHead::default(), minute(100), drafts).unwrap();
-        let lines: Vec<String> = records.into_iter().map(|record| record.line).collect();
-        endings(0, lines.iter().map(String::as_str)).unwrap()
+        endings(seq, records.iter().map(|record| record.line.as_str())).unwrap()
+    }
+
+    fn said(drafts: &[Draft]) -> BTreeMap<Origin, Ending> {
+        said_after(0, drafts)
     }
 
     #[test]
@@ -130,12 +133,38 @@ mod tests {
             let left = ending.of_request(&approved).unwrap();
             assert!(left.is_over() && left.access().map(|access| access.until) == Some(minute(60)), "{left:?}");
             let clipped = ending.of_enrollment(&approved.enrollment()).unwrap();
-            assert_eq!(clipped.periods[0].until, End::At(minute(60)));
+            let Period { until, until_known, .. } = clipped.periods[0];
+            assert_eq!((until, until_known), (End::At(minute(60)), minute(100)), "known since it was recorded");
         }
         let left = after(&cut).of_request(&approved).unwrap();
         assert_eq!((left.is_over(), periods(&left)), (false, vec![End::At(minute(90))]));
+        assert_eq!(left.access().map(|access| access.until_known), Some(minute(100)), "known since it was recorded");
         assert_eq!(after(&longer).of_request(&approved), None, "time that was added is not in the table any more");
         assert_eq!(after(&longer).of_enrollment(&approved.enrollment()), None);
+    }
+
+    #[test]
+    fn r18_a_request_that_was_decided_since_the_backup_waits_no_more_and_its_ask_stays_known() {
+        let (at, expires, wanted) = (minute(0), minute(60), std::time::Duration::from_secs(3_600));
+        let ask = Ask { at, expires, wanted, justification: None, incident: None, decisions: Vec::new() };
+        let asked = request(Stage::Asked(ask.clone()));
+        let stage = Stage::Over { how: How::Denied, at: minute(30), access: None };
+        let denied = Request { stage, past: vec![ask.clone()], ..asked.clone() };
+        let record = of_request(Some(&asked), &denied, "test");
+        let left = said(&record)[&asked.enrollment().origin].of_request(&asked).unwrap();
+        assert_eq!(left.stage, Stage::Over { how: How::Denied, at: minute(100), access: None });
+        assert_eq!(left.past, [ask]);
+        assert_eq!(said_after(1, &record), BTreeMap::new(), "the backup has what was recorded before it");
+    }
+
+    #[test]
+    fn r18_an_end_that_the_table_knows_is_no_news_and_one_at_the_beginning_leaves_nothing() {
+        let approved = request(Stage::Approved { access: access(120), longer: None });
+        let until = |until| Ending { until: Some(minute(until)), how: None, at: minute(100) };
+        assert_eq!(until(120).of_request(&approved), None);
+        assert_eq!(until(120).of_enrollment(&approved.enrollment()), None);
+        let left = until(0).of_enrollment(&approved.enrollment()).unwrap();
+        assert!(left.periods.is_empty(), "P1: {left:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::profile::{Automatic, Mode, SelfOverride, SelfService, Step};
@@ -133,6 +134,11 @@ fn until(request: &Request) -> Option<Timestamp> {
     request.access().map(|access| access.until)
 }
 
+/// When its access ends, and since when that is known.
+fn end(request: &Request) -> Option<(Timestamp, Timestamp)> {
+    request.access().map(|access| (access.until, access.until_known))
+}
+
 fn how(request: &Request) -> Option<How> {
     match request.stage {
         Stage::Over { how, .. } => Some(how),
@@ -163,6 +169,10 @@ fn p13_nobody_decides_their_own_request() {
     for verdict in [Verdict::Approve, Verdict::Deny] {
         assert_eq!(world.decide(&asked, REQUESTER, verdict), Err(Refusal::OwnRequest));
     }
+    let (by, groups, verdict) = (person(1), BTreeSet::new(), Verdict::Approve);
+    let decision = Decision { by, groups, at: world.now, verdict, comment: None };
+    let decided = world.with(|known| asked.decided(decision, &Known { may: &nobody, ..*known }));
+    assert_eq!(decided, Err(Refusal::NotApprover), "a move for which nobody may decide");
     world.steps()[0] = step(people(&[1, 2]), 2);
     let once = world.approve(&asked, 1).unwrap();
     assert_eq!(world.approve(&once, 1), Err(Refusal::Repeated), "two of two are two people");
@@ -225,17 +235,33 @@ fn r13_access_ends_with_the_duty_and_its_grace_and_is_cut_with_it() {
     world.duty = Some(30);
     let approved = world.ask(120).unwrap();
     assert_eq!(until(&approved), Some(minute(40)), "the end of the duty with its grace, once");
+    assert_eq!(world.at(5).settle(&approved), approved, "an end that has not moved is no news");
     world.at(10).duty = Some(20);
     let cut = world.settle(&approved);
-    assert_eq!(until(&cut), Some(minute(30)), "an override takes the end of it away");
+    assert_eq!(end(&cut), Some((minute(30), minute(10))), "an override takes the end of it away, as is known now");
     world.duty = Some(600);
     assert_eq!(world.settle(&cut), cut, "longer only if asked");
     world.at(12).duty = None;
     let lost = world.settle(&cut);
     assert_eq!(until(&lost), Some(minute(22)), "an end that nobody forecast has grace from when it was found");
     assert_eq!(world.at(15).settle(&lost), lost, "once");
-    let over = world.at(22).settle(&lost);
-    assert_eq!((how(&over), until(&over)), (Some(How::Ended), Some(minute(22))));
+    for now in [22, 300] {
+        let over = world.at(now).settle(&lost);
+        let as_it_was = (Some(How::Ended), lost.access());
+        assert_eq!((how(&over), over.access()), as_it_was, "found at minute {now}: it ended when it was to end");
+    }
+}
+
+#[test]
+fn r13_no_other_duty_says_when_one_that_is_gone_has_ended() {
+    for (duty, rest) in [(None, None), (Some(0), None), (None, Some((300, -5, 400)))] {
+        let mut world = World::new(Vec::new());
+        let approved = world.ask(120).unwrap();
+        (world.duty, world.rest) = (duty, rest);
+        let lost = world.at(12).settle(&approved);
+        let graced = (None, Some(minute(22)));
+        assert_eq!((how(&lost), until(&lost)), graced, "grace from when it was found, beside {duty:?} and {rest:?}");
+    }
 }
 
 #[test]
@@ -271,6 +297,32 @@ fn more_time_is_asked_for_and_decided_like_the_first() {
     let far = longer(world.at(100), &passed, MAX).unwrap();
     let far = world.approve(&world.approve(&far, 2).unwrap(), 4).unwrap();
     assert_eq!(until(&far), Some(minute(MAX as i64)), "no longer than the profile allows from the beginning on");
+}
+
+#[test]
+fn r13_more_time_that_the_duty_does_not_have_moves_nothing() {
+    let mut world = World::new(two_steps());
+    let first = world.approve(&world.ask(60).unwrap(), 1).unwrap();
+    let approved = world.approve(&first, 4).unwrap();
+    let asked = world.at(30).with(|known| approved.longer(wish(60), known)).unwrap();
+    world.at(31).duty = Some(45);
+    let cut = world.settle(&asked);
+    assert_eq!(end(&cut), Some((minute(55), minute(31))), "the duty ends sooner than what was approved");
+    let first = world.at(40).approve(&cut, 2).unwrap();
+    let passed = world.approve(&first, 4).unwrap();
+    assert_eq!((passed.access(), passed.ask()), (cut.access(), None), "its end was known before it was passed");
+}
+
+#[test]
+fn p9_an_ask_for_more_time_that_has_expired_stays_known_when_there_is_another() {
+    let mut world = World::new(two_steps());
+    let first = world.approve(&world.ask(200).unwrap(), 1).unwrap();
+    let approved = world.approve(&first, 4).unwrap();
+    let longer = |world: &World, request: &Request| world.with(|known| request.longer(wish(400), known)).unwrap();
+    let asked = longer(world.at(10), &approved);
+    let again = longer(world.at(80), &asked);
+    let asks: Vec<Timestamp> = again.asks().map(|ask| ask.at).collect();
+    assert_eq!(asks, [0, 10, 80].map(minute));
 }
 
 #[test]
@@ -443,6 +495,8 @@ fn p9_each_move_of_a_request_is_on_record_once() {
     };
     let asked = world.ask(60).unwrap();
     assert_eq!(acts(None, &asked), ["request.asked"]);
+    let refused = world.decide(&asked, 1, Verdict::Deny).unwrap();
+    assert_eq!(acts(Some(&asked), &refused), ["request.decided", "request.denied"]);
     let first = world.approve(&asked, 1).unwrap();
     assert_eq!(acts(Some(&asked), &first), ["request.decided"]);
     let approved = world.approve(&first, 4).unwrap();
@@ -455,7 +509,20 @@ fn p9_each_move_of_a_request_is_on_record_once() {
     world.duty = Some(45);
     let cut = world.at(51).settle(&denied);
     assert_eq!((acts(Some(&denied), &cut), until(&cut)), (vec!["request.cut".to_owned()], Some(minute(55))));
-    assert_eq!(acts(Some(&cut), &world.at(55).settle(&cut)), ["request.ended"]);
+    let over = world.at(55).settle(&cut);
+    assert_eq!(acts(Some(&cut), &over), ["request.ended"]);
+    assert_eq!(acts(Some(&over), &over), Vec::<String>::new(), "once");
     let at_once = World::new(Vec::new()).ask(60).unwrap();
     assert_eq!(acts(None, &at_once), ["request.asked", "request.approved"]);
+}
+
+#[test]
+fn p9_the_record_says_what_was_asked_for_and_what_was_decided_of_it() {
+    let world = World::new(two_steps());
+    let asked = world.ask(60).unwrap();
+    let said = of_request(None, &asked, "access-requests").remove(0);
+    assert_eq!(said.after, json!({ "wanted": "1h", "expires": "2026-03-02T01:00:00.000Z", "incident": null }));
+    let decided = of_request(Some(&asked), &world.approve(&asked, 1).unwrap(), "access-requests").remove(0);
+    let at = "2026-03-02T00:00:00.000Z";
+    assert_eq!(decided.after, json!({ "by": person(1), "groups": [], "verdict": "approve", "at": at }));
 }

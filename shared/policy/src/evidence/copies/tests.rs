@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Draft, NoChain, append};
+use super::super::{Draft, NoChain, append, sha256};
 use super::*;
 use crate::testing::{cases, id, minute, person};
 
@@ -74,6 +74,19 @@ fn r18_a_chain_is_read_by_its_name() {
 }
 
 #[test]
+fn r18_a_copy_tells_where_its_chains_end_and_what_stood_in_them() {
+    let (theirs, system) = (records(&ann(), &[0, 10]), records(&Chain::System, &[0]));
+    let copies = copied(&[theirs.clone(), system.clone()].concat()).unwrap();
+    let heads: Vec<(String, ChainHead)> = copies.heads().map(|(chain, head)| (chain.to_owned(), head)).collect();
+    let head = |lines: &[String]| ChainHead { seq: lines.len() as u64, hash: sha256(&lines[lines.len() - 1]) };
+    assert_eq!(heads, [(ann().to_string(), head(&theirs)), ("system".to_owned(), head(&system))]);
+    assert_eq!(copies.records(), 3);
+    let hashes = [0, 1, 2, 3].map(|seq| copies.hash(&ann(), seq));
+    assert_eq!(hashes, [None, Some(sha256(&theirs[0])), Some(sha256(&theirs[1])), None]);
+    assert_eq!(copies.hash(&Chain::Profile(id("on-call")), 1), None, "it has nothing of this chain");
+}
+
+#[test]
 fn r18_an_export_that_is_its_copy_compares() {
     let lines = export(&[0, 10, 20]);
     assert_eq!(compared(&lines, &lines), Ok(0));
@@ -102,6 +115,13 @@ fn r18_missing_tails_and_chains_are_named_on_either_side() {
 }
 
 #[test]
+fn r18_of_several_faults_the_first_by_chain_is_named_in_whatever_order_the_chains_stand() {
+    let turned = [records(&Chain::System, &[0, 2]), records(&ann(), &[0, 11])].concat();
+    let fault = compared(&turned, &export(&[0, 10])).unwrap_err();
+    assert_eq!(named(&fault), (ann().to_string(), 2), "{fault}");
+}
+
+#[test]
 fn r18_what_was_on_its_way_to_the_copy_is_no_fault() {
     let before = export(&[0, 10]);
     assert_eq!(compared_at(40, &export(&[0, 10, 26, 40]), &before), Ok(2), "the last quarter of an hour");
@@ -119,6 +139,11 @@ fn r18_of_a_part_of_the_time_is_compared_what_it_has() {
     assert_eq!(compared(&part(true), &lines), Ok(0));
     assert!(compared(&part(false), &lines).is_err());
     assert!(compared(&part(true), &records(&ann(), &[0, 11, 20])).is_err());
+    for partial in [true, false] {
+        let mut comparison = Comparison::with(Copies::default());
+        part(partial).iter().for_each(|line| comparison.line(line));
+        assert_eq!(comparison.is_partial(), partial, "whoever reads the result is told");
+    }
 }
 
 #[test]
