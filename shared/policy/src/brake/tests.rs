@@ -31,12 +31,16 @@ impl Rota {
     }
 
     fn judge(&self, now: i64, shifts: Vec<Shift>, first: bool) -> Judgement {
+        self.judge_view(now, &Self::view(now, shifts), first)
+    }
+
+    fn judge_view(&self, now: i64, view: &View, first: bool) -> Judgement {
         let others: Vec<(&RotationId, &[KnownShift])> = self.others.iter().map(|(id, k)| (id, k.as_slice())).collect();
         judge(&Scene {
             now: minute(now),
             horizon_end: minute(now + 14 * DAY),
             known: &self.known,
-            view: &Self::view(now, shifts),
+            view,
             others: &others,
             settings: BrakeSettings::default(),
             first,
@@ -113,6 +117,24 @@ fn r7_c_a_release_names_the_plan_and_no_other() {
 }
 
 #[test]
+fn r7_c_what_ends_while_a_release_is_on_its_way_makes_no_other_plan_and_what_joins_does() {
+    let (one, four, eve) = (all_day(&names(1)), all_day(&names(4)), vec![shift("eve", 0, 100)]);
+    let five = [four, eve].concat();
+    let drain = (five.clone(), one.clone(), vec![]);
+    let crowd = (one, five.clone(), [five, vec![shift("fay", 0, DAY)]].concat());
+    for (believed, said, grown) in [drain, crowd] {
+        let mut rota = Rota::believing(believed);
+        let plan = rota.sync(60, said.clone()).held.expect("four of five who go or come are held").0;
+        rota.confirmed = Some(plan.digest());
+        let other = rota.judge(65, grown, false).held.expect("a plan that grew in between was never released").0;
+        assert_eq!(other.removed.len() + other.added.len(), 5, "{other:?}");
+        let released = rota.judge(100, said, false);
+        assert_eq!(released.held, None, "of the plan that was released only what is over is missing");
+        assert_eq!(released.pass.removed.len() + released.pass.added.len(), 3, "{:?}", released.pass);
+    }
+}
+
+#[test]
 fn r7_d_a_swap_in_a_rotation_of_one_passes_and_a_vanished_rotation_of_one_is_held() {
     let rota = Rota::believing(vec![shift("ann", 0, 600), shift("ann", 1440, 2040)]);
     let swaps = [
@@ -125,6 +147,39 @@ fn r7_d_a_swap_in_a_rotation_of_one_passes_and_a_vanished_rotation_of_one_is_hel
     }
     let held = rota.judge(180, vec![], false).held.expect("silence is not an empty rota").0;
     assert_eq!(held.removed.len(), 2, "a vanished rotation stands as a whole, today and tomorrow: {held:?}");
+}
+
+#[test]
+fn r7_a_swap_passes_although_the_rest_of_the_view_waits() {
+    let mut rota = Rota::believing(all_day(&names(4)));
+    let said = vec![shift("zoe", 0, DAY)];
+    let judgement = rota.judge(60, said.clone(), false);
+    let (held, why) = judgement.held.expect("three of four gone with nobody in their stead are held");
+    assert_eq!((judgement.pass.removed.len(), judgement.pass.added), (1, said.clone()), "zoe replaces one of them");
+    assert_eq!(held.removed.len(), 3, "{held:?}");
+    assert_eq!(why, "3 of 4 people on call now in the source would be gone");
+    let elsewhere = (0..10).map(|n| known(shift(&format!("v{n}"), 0, DAY), -DAY)).collect();
+    rota.others = vec![(id("pd:B"), elsewhere)];
+    let (_, why) = rota.judge(60, said, false).held.expect("few of a source's people may be many of a rotation's");
+    assert_eq!(why, "3 of 4 people on call now in the rotation would be gone");
+}
+
+#[test]
+fn r7_every_shift_is_held_without_which_nobody_would_be_on_call() {
+    let rota = Rota::believing(vec![shift("ann", 60, 200), shift("bob", 200, 600)]);
+    let cid = shift("cid", 200, 300);
+    let judgement = rota.judge(60, vec![cid.clone()], false);
+    let held = judgement.held.expect("nobody before cid, nobody after").0;
+    assert_eq!(held.removed, [shift("ann", 60, 200), shift("bob", 200, 600)]);
+    assert_eq!(judgement.pass, Difference { removed: vec![], added: vec![cid] });
+}
+
+#[test]
+fn r7_a_rotation_younger_than_an_hour_is_compared_with_its_first_view() {
+    let mut rota = Rota::believing(vec![]);
+    rota.known = vec![known(shift("ann", 0, DAY), 30)];
+    let held = rota.judge(60, vec![], false).held.expect("ann has been believed for half an hour").0;
+    assert_eq!(held.removed, [shift("ann", 0, DAY)]);
 }
 
 #[test]
@@ -174,6 +229,25 @@ fn r7_people_more_than_doubled_are_held_now_and_in_the_time_to_come() {
 }
 
 #[test]
+fn r7_a_crowd_is_more_than_double_and_at_least_three_more() {
+    for (before, after, many) in [(1, 3, false), (1, 4, true), (2, 5, true), (3, 6, false), (3, 7, true)] {
+        let rota = Rota::believing(all_day(&names(before)));
+        let why = rota.judge(60, all_day(&names(after)), false).held.map(|(_, why)| why);
+        assert_eq!(why, many.then(|| format!("people on call now would grow from {before} to {after}")));
+    }
+}
+
+#[test]
+fn r7_a_crowd_that_is_over_holds_nobody() {
+    let rota = Rota::believing(all_day(&names(1)));
+    let crowd = ["x", "y", "z"].map(|user| shift(user, 0, 60));
+    let shifts = [crowd.to_vec(), all_day(&names(2))].concat();
+    let view = View { window: Span::new(minute(0), minute(DAY)).unwrap(), read_at: minute(60), shifts };
+    assert!(rota.judge_view(59, &view, false).held.is_some(), "1 to 5 is too many");
+    assert_eq!(rota.judge_view(60, &view, false).held, None, "1 to 2 is not, whoever was on call until now");
+}
+
+#[test]
 fn r7_a_first_view_passes() {
     let rota = Rota::believing(vec![]);
     assert_eq!(rota.judge(0, all_day(&names(9)), true).held, None);
@@ -199,6 +273,16 @@ fn r7_at_the_leases_end_held_removals_pass_and_held_additions_drop() {
     let judgement = rota.sync(300, crowd);
     assert_eq!(judgement.pass, Difference { removed: vec![shift("ann", 0, DAY)], added: vec![] });
     assert_eq!(judgement.held, None);
+}
+
+#[test]
+fn r7_at_the_leases_end_what_joined_later_still_waits() {
+    let mut rota = Rota::believing(all_day(&names(6)));
+    let plan = rota.sync(60, all_day(&names(2))).held.expect("four of six gone are held").0;
+    rota.lease_over = true;
+    let judgement = rota.judge(300, all_day(&names(1)), false);
+    assert_eq!(judgement.pass, plan, "what has waited for a lease passes");
+    assert_eq!(judgement.held.expect("a fifth gone was not in it").0.removed, [shift("u01", 0, DAY)]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn words_are_runs_of_letters_and_digits_in_lower_case_each_once() {
     assert_eq!(words("Prod-DB (read_only), prod"), ["db", "only", "prod", "read"]);
     assert_eq!(words("Größe ÄRZTE 東京"), ["größe", "ärzte", "東京"]);
     assert_eq!(words(" -/#% "), Vec::<String>::new());
+    assert!(Words::of(" -/#% ").is_empty() && !Words::of("db").is_empty());
     assert_eq!(words(&"é".repeat(1_000)), ["é".repeat(MAX_WORD)], "a long word counts by its beginning");
     let numbers: Vec<String> = (100..1_000).map(|number| number.to_string()).collect();
     assert_eq!(words(&numbers.join(" ")).len(), MAX_WORDS, "of many words the first count");
@@ -84,6 +85,8 @@ fn p6_a_large_catalog_that_loses_more_than_half_is_believed_after_a_day() {
         (30, Some(199)),
         "what it shows counts"
     );
+    let least = difference(&many(0..LARGE), &many(0..LARGE / 2 - 1), None, minute(60));
+    assert_eq!(least.doubted.map(|doubted| doubted.missing), Some(LARGE / 2 + 1), "the smallest that is large");
     for (stored, reading) in [(200, 100), (99, 0), (1, 0)] {
         let taken = difference(&many(0..stored), &many(0..reading), None, minute(60));
         assert_eq!(

@@ -179,6 +179,62 @@ fn why_not_names_what_is_missing() {
         World { profile: Profile { entitlements, ..world.profile.clone() }, blocks: vec![], fresh_at: minute(60) };
     says(&ask(&person, all, &[], &wrong, 90), "directory/group/missing does not exist in its app");
     says(&ask(&person, all, &[], &wrong, 90), "old is being retired");
+    let asked_for = World { profile: Profile { enrollment: None, ..world.profile.clone() }, ..wrong };
+    says(&ask(&person, &[], &[], &asked_for, 90), "the profile enrolls nobody by itself, and there is no request");
     let unknown = explain(&person, all, &[], &id("other"), &world, |_| None, minute(90));
     assert_eq!(unknown.answers, [Answer::NoProfile]);
+}
+
+#[test]
+fn why_not_names_nothing_that_is_not_in_the_way() {
+    let other = person(2);
+    let (person, enrollment, mut world) = world();
+    let block = |denied: Denied, until: Option<i64>| Block {
+        id: "B1".into(),
+        denied,
+        reach: Reach::Revoke,
+        author: "admin".into(),
+        from: minute(0),
+        until: until.map(minute),
+    };
+    world.blocks = vec![block(Denied::Person(other), None), block(Denied::Person(person.id.clone()), Some(60))];
+    let late = Person { users: [(id("pd"), id("late"))].into(), ..person.clone() };
+    let answer = ask(&late, std::slice::from_ref(&enrollment), &[], &world, 60);
+    let only = matches!(answer.answers[..], [Answer::Reason { .. }, Answer::Entitlement { .. }]);
+    assert!(only, "neither another's block, nor one that is over, nor a lock that is:\n{answer}");
+
+    let (origin, periods) = (Origin::BreakGlass("emg_1".into()), vec![enrollment.periods[0]]);
+    let taken = Enrollment { origin, periods, ..enrollment };
+    let answer = ask(&person, &[taken], &[], &world, 60);
+    let nothing = Answer::NotEnrolled { rotations: vec![id("pd:R")] };
+    assert_eq!((answer.has, answer.answers), (Extent::None, vec![nothing]), "R17: nobody may take it any more");
+}
+
+#[test]
+fn p1_how_much_somebody_has_is_told_by_what_is_in_place() {
+    let (person, enrollment, mut world) = world();
+    let all = std::slice::from_ref(&enrollment);
+    let wanted = wants(&person, all, &world, minute(90));
+    let (key, want) = wanted.places.into_iter().next().unwrap();
+    let hold = Hold::wanted(key, person.id.clone(), &want, minute(60));
+    let in_state = |state: State| Hold { state, ..hold.clone() };
+    let (over, held) = (in_state(State::Ended(Outcome::Proven)), in_state(State::Held));
+    assert_eq!(ask(&person, all, &[over, held.clone()], &world, 90).has, Extent::All, "it was given again");
+    assert_eq!(ask(&person, all, &[hold], &world, 90).has, Extent::None, "P5: what is to be granted is not there");
+    let second = EntitlementRef { id: "g2".into(), ..world.profile.entitlements[0].clone() };
+    world.profile.entitlements.push(second);
+    let half = ask(&person, all, std::slice::from_ref(&held), &world, 90);
+    assert_eq!(half.has, Extent::Some);
+    says(&half, "directory/group/g2: wanted; it is begun with the next look");
+    world.blocks = vec![Block {
+        id: "B1".into(),
+        denied: Denied::Everything,
+        reach: Reach::Freeze,
+        author: "admin".into(),
+        from: minute(0),
+        until: Some(minute(600)),
+    }];
+    let frozen = ask(&person, all, &[held], &world, 90);
+    says(&frozen, "new grants are frozen by admin (block B1) until 2026-03-02T10:00:00.000Z");
+    says(&frozen, "directory/group/g2: wanted, but not begun");
 }

@@ -113,7 +113,7 @@ fn r16_a_late_change_is_forecast_with_its_lock() {
 #[test]
 fn r8_the_end_of_a_stale_view_s_lease_is_said_and_cuts_nothing() {
     let rotation: RotationId = id("pd:P1");
-    let turns = vec![known(shift("ann", 60, 200), 0), known(shift("bob", 200, 600), 0)];
+    let turns = vec![known(shift("ann", 60, 240), 0), known(shift("bob", 240, 600), 0)];
     let shifts = BTreeMap::from([(rotation.clone(), turns)]);
     let profiles = [profile("on-call", &["pd:P1"], 0, 0, &["g1"])];
     let window = Span::new(minute(0), minute(600)).unwrap();
@@ -125,11 +125,11 @@ fn r8_the_end_of_a_stale_view_s_lease_is_said_and_cuts_nothing() {
     let ends = |holds: &[Forecasted]| -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
         holds.iter().map(|hold| (hold.end, hold.reasons[0].lease_end)).collect()
     };
-    let expected = |lease_end: Option<Timestamp>| [(Some(minute(200)), None), (Some(minute(600)), lease_end)];
+    let expected = |lease_end: Option<Timestamp>| [(Some(minute(240)), None), (Some(minute(600)), lease_end)];
     let fresh = ahead(None, 119);
     assert_eq!(ends(&fresh), expected(None), "the next read begins the lease anew");
     for (what, stale) in [("a read has failed", ahead(Some(minute(5)), 10)), ("nobody reads it", ahead(None, 120))] {
-        assert_eq!(ends(&stale), expected(Some(minute(240))), "{what}: what ends by itself before has no need of it");
+        assert_eq!(ends(&stale), expected(Some(minute(240))), "{what}: what ends by itself by then has no need of it");
         assert_eq!(stale[0].why, fresh[0].why, "{what}");
         let lease = "but not beyond 2026-03-02T04:00:00.000Z, when the lease of the stale view ends, \
                      unless the rota is read again";

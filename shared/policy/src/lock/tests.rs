@@ -96,6 +96,59 @@ fn r16_whoever_is_gone_when_their_lock_ends_never_was_in_force() {
 }
 
 #[test]
+fn r16_whoever_was_kept_went_when_nobody_waited_any_more_and_not_with_the_next_view() {
+    let whole = |user: &str| vec![shift(user, 10, 90)];
+    let replaced = [(0, whole("ann")), (20, whole("bob")), (50, whole("cat"))];
+    let withdrawn = [(0, whole("ann")), (20, whole("bob")), (25, vec![])];
+    let returned = [(0, whole("ann")), (20, whole("bob")), (25, whole("ann"))];
+    let cases = [
+        (&replaced, 29, "ann"),
+        (&replaced, 30, "bob"),
+        (&replaced, 59, "bob"),
+        (&replaced, 60, "cat"),
+        (&withdrawn, 24, "ann"),
+        (&withdrawn, 25, ""),
+        (&returned, 25, "ann"),
+    ];
+    for (views, x, who) in cases {
+        let on_call = at(&history(views), lock(10), views[2].0, 60, x);
+        assert_eq!(on_call.join(" "), who, "R16: at minute {x} of {views:?}");
+    }
+}
+
+#[test]
+fn r16_what_waits_is_told_once_for_each_user_and_only_while_it_waits_and_is_not_over() {
+    let gains = |known: &[KnownShift], now: i64| {
+        let gains = in_force(known, lock(10), minute(now)).gains.into_iter();
+        gains.map(|gain| (gain.user.to_string(), gain.from, gain.until)).collect::<Vec<_>>()
+    };
+    let late = vec![shift("bob", 200, 500), shift("cat", 300, 400)];
+    let known = history(&[(0, vec![shift("ann", 200, 400)]), (100, late)]);
+    let until = Some(minute(110));
+    let expected = [("bob".to_owned(), minute(200), until), ("cat".to_owned(), minute(300), until)];
+    assert_eq!(gains(&known, 109), expected, "once, in however many parts the rota falls");
+    assert_eq!(gains(&known, 110), [], "they wait no more");
+    let known = history(&[(0, vec![]), (55, vec![shift("bob", 30, 60)])]);
+    assert_eq!(gains(&known, 59), [("bob".to_owned(), minute(59), Some(minute(65)))]);
+    assert_eq!(gains(&known, 60), [], "it is over, and its lock is not");
+}
+
+#[test]
+fn r16_people_are_told_of_what_is_self_made_or_begins_within_an_hour_of_its_lock() {
+    let gains = |known: &[KnownShift]| {
+        let gains = in_force(known, lock(10), minute(100)).gains.into_iter();
+        gains.map(|gain| (gain.from, gain.own, gain.told)).collect::<Vec<_>>()
+    };
+    for (from, told) in [(169, true), (170, false)] {
+        let known = history(&[(0, vec![]), (100, vec![shift("bob", from, 500)])]);
+        assert_eq!(gains(&known), [(minute(from), false, told)], "its lock ends at minute 110");
+    }
+    let parts = vec![shift("bob", 300, 400), made_by("bob", shift("bob", 400, 500))];
+    let known = history(&[(0, vec![]), (100, parts)]);
+    assert_eq!(gains(&known), [(minute(300), true, true)], "what is self-made in part is self-made");
+}
+
+#[test]
 fn r16_lead_does_not_open_a_lock_and_grace_follows_its_end() {
     let rule = Automatic {
         rotations: [id("pd:P1")].into(),

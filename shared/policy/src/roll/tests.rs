@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::testing::minute;
+use crate::testing::{minute, second};
 
 fn someone(number: usize) -> PersonId {
     format!("per_01JD{number:022}").parse().unwrap()
@@ -54,11 +54,52 @@ fn r2_r7_a_slow_drain_adds_up_and_what_was_found_waits_together() {
     let shown = roll.digests(Word::Waiting)[1].clone();
     assert_ne!(shown, all);
     assert_eq!(roll.say(&shown, Word::Released), Some(2), "R7: a release passes exactly those who were shown");
-    assert_eq!(roll.word(&someone(7)), Some(Word::Waiting));
+    let words = [5, 6, 7].map(|number| roll.word(&someone(number)));
+    assert_eq!(words, [Word::Released, Word::Released, Word::Waiting].map(Some));
     assert_eq!(roll.say(&shown, Word::Released), None, "R7: said once");
     assert_eq!(roll.say(&all, Word::Released), None, "R7: another plan now");
     roll.settled(&someone(5));
-    assert_eq!(roll.word(&someone(5)), None);
+    assert_eq!((roll.word(&someone(5)), roll.gone.len()), (None, 5));
+    roll.settled(&someone(0));
+    assert_eq!((roll.held.len(), roll.gone.len()), (2, 4), "whoever was cut off and is active again");
+}
+
+#[test]
+fn r2_whoever_went_within_the_hour_counts_once_with_whoever_goes_now() {
+    let mut roll = Roll::default();
+    for now in [0, 1] {
+        let verdict = roll.found(&someone(0), &everybody_but(0, 2), census(1, 1, 0), minute(now));
+        assert_eq!((verdict, roll.gone.len()), (Verdict::Gone, 1), "one of two");
+    }
+    assert_eq!(roll.found(&someone(1), &BTreeSet::new(), census(0, 0, 0), minute(2)), Verdict::Trips, "both");
+}
+
+#[test]
+fn r2_the_brake_holds_whoever_comes_next_for_an_hour_unless_something_is_said() {
+    let cases = [
+        (Word::Waiting, 3_599, true),
+        (Word::Waiting, 3_600, false),
+        (Word::Released, 1, false),
+        (Word::Discarded, 1, false),
+    ];
+    for (word, now, brakes) in cases {
+        let held = vec![Held { person: someone(0), since: second(0), word }];
+        let roll = Roll { held, ..Roll::default() };
+        assert_eq!(roll.brakes(second(now)), brakes, "{word:?} after {now} seconds");
+    }
+}
+
+#[test]
+fn r2_who_waits_or_was_released_is_forgotten_after_a_week_and_what_was_discarded_stays_so() {
+    let words = [Word::Waiting, Word::Released, Word::Discarded];
+    let held = |number: usize| Held { person: someone(number), since: minute(0), word: words[number] };
+    let week = 7 * 24 * 60;
+    for (now, expected) in [(week - 1, words.to_vec()), (week, vec![Word::Discarded])] {
+        let mut roll = Roll { held: (0..3).map(held).collect(), ..Roll::default() };
+        assert_eq!(roll.found(&someone(9), &everybody_but(9, 4), census(4, 4, 0), minute(now)), Verdict::Gone);
+        let left: Vec<Word> = roll.held.iter().map(|held| held.word).collect();
+        assert_eq!(left, expected, "at minute {now}");
+    }
 }
 
 #[test]
@@ -82,4 +123,10 @@ fn r2_a_roll_is_bounded() {
         assert_eq!(verdict, if n == 0 { Verdict::Trips } else { Verdict::Joins });
     }
     assert_eq!(roll.held.len(), MOST);
+    let gone = |number: usize| Gone { person: someone(number), at: minute(1) };
+    let mut roll = Roll { gone: (1..MOST).map(gone).collect(), ..Roll::default() };
+    for number in [MOST, MOST + 1] {
+        let verdict = roll.found(&someone(number), &BTreeSet::new(), census(100_000, 20, 0), minute(1));
+        assert_eq!((verdict, roll.gone.len()), (Verdict::Gone, MOST));
+    }
 }

@@ -50,6 +50,36 @@ fn r4_a_shift_is_known_by_who_and_when_and_not_by_what_explains_it() {
     assert_ne!(gone.digest(), come.digest(), "a release of the one is not a release of the other");
 }
 
+#[test]
+fn p9_whoever_was_believed_to_be_on_call_stays_known_and_what_never_counted_is_forgotten() {
+    let gone = |start: i64, at: i64| KnownShift { gone: Some(minute(at)), ..known(shift("ann", start, start + 10), 0) };
+    let stays = |k: KnownShift| !accept(&[k], &Difference::default(), None, minute(90), minute(60)).is_empty();
+    for (start, at, expected) in [(40, 50, true), (50, 50, false), (100, 60, false), (100, 61, true)] {
+        assert_eq!(stays(gone(start, at)), expected, "it began at minute {start} and was gone at {at}");
+    }
+    assert!(stays(known(shift("ann", 0, 10), 0)), "what is not gone is never forgotten");
+}
+
+#[test]
+fn r4_a_shifts_name_tells_its_rotation_its_beginning_and_its_user_and_no_more() {
+    let rotation: RotationId = "pd:team.night@2".parse().unwrap();
+    let name = shift("ann", 60, 120).name(&rotation);
+    assert_eq!(Shift::named(&name), Some((rotation.clone(), minute(60))), "{name}");
+    assert_eq!(shift("ann", 60, 90).name(&rotation), name, "it keeps its name when it is cut");
+    assert_ne!(shift("bob", 60, 120).name(&rotation), name);
+    for other in ["", "pd:P1", "pd:P1.soon.0a", "60.0a", "nobody.60.0a"] {
+        assert_eq!(Shift::named(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn p1_a_declared_gap_is_nobody_on_call() {
+    let gap = Shift { user: None, ..shift("ann", 120, 180) };
+    let shifts = [shift("bob", 0, 60), shift("ann", 60, 120), gap, shift("bob", 180, 240)];
+    let found: Vec<&str> = users(&shifts).into_iter().map(UserId::as_str).collect();
+    assert_eq!(found, ["ann", "bob"], "and everybody else is there once");
+}
+
 fn shifts() -> impl Strategy<Value = Vec<Shift>> {
     let one = (0_usize..3, 0_i64..50, 1_i64..20).prop_map(|(u, from, len)| shift(["a", "b", "c"][u], from, from + len));
     prop::collection::btree_set(one, 0..8).prop_map(|set| set.into_iter().collect())

@@ -235,6 +235,91 @@ fn p8_doubt_and_inactivity_deny_are_looked_at_in_time_and_never_in_a_loop() {
 }
 
 #[test]
+fn p8_an_account_is_looked_up_a_day_before_and_in_doubt_when_its_time_has_come() {
+    let (day_before, start) = (2 * 1_440, 3 * 1_440);
+    let case = Case { shifts: vec![(0, start, 60)], rules: [(0, 0); 2], fresh: [start; 2], blocks: vec![] };
+    let (_, enrollments, world) = build(&case);
+    let directory: AppId = id("directory");
+    let again = day_before + 60;
+    let cases = [
+        (None, None, again, (true, start)),
+        (None, Some(false), day_before, (false, start)),
+        (Some(again), None, 0, (false, day_before)),
+        (Some(again), None, day_before, (false, again)),
+        (Some(again), None, again, (true, start)),
+        (Some(start + 30), None, start, (false, start + 30)),
+    ];
+    for (in_doubt, active, now, (looked_up, next)) in cases {
+        let doubt = crate::identity::Doubt::Ambiguous;
+        let account = in_doubt.map(|again| Account::Doubtful { doubt, again: minute(again) });
+        let accounts = account.map(|account| (directory.clone(), account)).into_iter().collect();
+        let wants = wants(&Person { active, accounts, ..linked() }, &enrollments, &world, minute(now));
+        let said = (wants.unresolved.contains(&directory), wants.next_start);
+        assert_eq!(said, (looked_up, Some(minute(next))), "in doubt until {in_doubt:?}, active {active:?}, at {now}");
+    }
+}
+
+#[test]
+fn r23_a_rotation_that_leaves_a_profile_ends_its_reasons_now() {
+    let case = Case { shifts: vec![(0, 0, 60)], rules: [(0, 0); 2], fresh: [0; 2], blocks: vec![] };
+    let (person, enrollments, mut world) = build(&case);
+    assert_eq!(wants(&person, &enrollments, &world, minute(10)).places.len(), 3);
+    world.profiles[0].enrollment.as_mut().unwrap().rotations = [id("pd:R1")].into();
+    assert!(wants(&person, &enrollments, &world, minute(10)).places.is_empty());
+}
+
+#[test]
+fn p12_a_late_end_was_due_when_its_own_reason_ended_in_its_own_period() {
+    let case = Case { shifts: vec![(0, 0, 600)], rules: [(0, 0); 2], fresh: [600; 2], blocks: vec![] };
+    let (person, on_call, world) = build(&case);
+    let known = minute(-1);
+    let period = |from: i64| Period {
+        from: minute(from),
+        until: crate::rota::End::At(minute(from + 100)),
+        from_known: known,
+        until_known: known,
+        duty: None,
+    };
+    let (profile, origin) = (names(0).0, Origin::Request("req_1".into()));
+    let reason = Reason {
+        profile: profile.clone(),
+        version: 1,
+        origin: origin.clone(),
+        from: minute(200),
+        until: minute(300),
+        rolling: false,
+        from_known: known,
+        until_known: known,
+    };
+    let found = |periods: &[i64], now: i64| {
+        let asked = Enrollment {
+            person: person.id.clone(),
+            profile: profile.clone(),
+            origin: origin.clone(),
+            periods: periods.iter().map(|from| period(*from)).collect(),
+            version: None,
+        };
+        let enrollments = [on_call.clone(), vec![asked]].concat();
+        ended(std::slice::from_ref(&reason), &enrollments, &world, minute(now))
+    };
+    for now in [300, 900] {
+        assert_eq!(found(&[100, 200, 300], now), (minute(300), known), "found at minute {now}");
+    }
+    assert_eq!(found(&[100, 200, 300], 250), (minute(250), minute(250)), "what is denied ends when that is found");
+    assert_eq!(found(&[100, 300], 900), (minute(900), minute(900)), "what no period explains, too");
+}
+
+#[test]
+fn r8_what_ends_with_a_lease_was_due_with_the_lease() {
+    let case = Case { shifts: vec![(0, 0, 600)], rules: [(0, 0); 2], fresh: [0; 2], blocks: vec![] };
+    let (person, enrollments, world) = build(&case);
+    let live = wants(&person, &enrollments, &world, minute(100));
+    let reasons = &live.places.values().next().unwrap().reasons;
+    let due = ended(reasons, &enrollments, &world, minute(300));
+    assert_eq!(due, (minute(LEASE), minute(LEASE)), "however late that is found, and long before the shift ends");
+}
+
+#[test]
 fn r13_each_reason_carries_its_own_grace_and_a_late_end_finds_when_it_was_due() {
     let case =
         Case { shifts: vec![(0, 0, 600), (1, 0, 570)], rules: [(0, 10), (0, 120)], fresh: [600; 2], blocks: vec![] };
@@ -242,6 +327,7 @@ fn r13_each_reason_carries_its_own_grace_and_a_late_end_finds_when_it_was_due() 
     let live = wants(&person, &enrollments, &world, minute(300));
     let common = live.places.iter().find(|(key, _)| key.place.id == "common").unwrap().1;
     assert_eq!(common.until(), minute(690), "B's end with B's grace, not the latest end with anybody's");
+    assert_eq!(common.began(), (minute(0), minute(-1_000)), "P12: when it was due, and known");
     let (due, _) = ended(&common.reasons, &enrollments, &world, minute(900));
     assert_eq!(due, minute(690), "found late, it is still late");
     assert_eq!(ended(&[], &enrollments, &world, minute(5)), (minute(5), minute(5)));
@@ -253,11 +339,10 @@ fn r8_a_lease_after_a_pause_of_our_own_waits_for_a_read() {
     let fresh =
         Freshness { fresh_at: minute(0), failed_at: None, resumed_at: Some(minute(900)), prolonged_until: None };
     assert_eq!(fresh.lease_end(lease), minute(910), "ten minutes to ask the platform");
-    assert_eq!(
-        Freshness { failed_at: Some(minute(901)), ..fresh }.lease_end(lease),
-        minute(60),
-        "it was asked in vain"
-    );
+    for (failed, end) in [(899, 910), (900, 60), (901, 60)] {
+        let asked = Freshness { failed_at: Some(minute(failed)), ..fresh };
+        assert_eq!(asked.lease_end(lease), minute(end), "the pause was over at 900, and a read failed at {failed}");
+    }
     assert_eq!(Freshness { prolonged_until: Some(minute(950)), ..fresh }.lease_end(lease), minute(950));
 }
 
@@ -291,6 +376,7 @@ fn p12_a_lease_that_had_ended_in_a_pause_of_our_own_is_not_late_by_the_pause() {
         prolonged_until: None,
     };
     assert_eq!(asked(903).lease_end_known(lease), minute(903), "then the platform was asked in vain");
+    assert_eq!(asked(900).lease_end_known(lease), minute(900), "with the first act");
     assert_eq!(asked(950).lease_end_known(lease), minute(910), "asked later, it had ended by itself");
     let lasting = Freshness { prolonged_until: Some(minute(950)), ..asked(903) };
     assert_eq!(lasting.lease_end_known(lease), minute(950), "what ends after the pause has nothing to do with it");
