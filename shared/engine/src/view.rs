@@ -142,7 +142,6 @@ impl Syncer {
         let waiting = head.held.as_ref().filter(|held| !held.discarded).map(|held| held.since);
         let judgement = judge(&Scene {
             now,
-            horizon_end: view.window.end,
             known,
             view,
             others: &others,

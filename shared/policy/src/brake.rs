@@ -38,8 +38,6 @@ const MANY_COME: usize = 3;
 pub struct Scene<'a> {
     /// Now.
     pub now: Timestamp,
-    /// How far ahead the view is compared; what its window does not reach is left out in any case.
-    pub horizon_end: Timestamp,
     /// Everything that is known of the rotation, what is gone included as far back as [`LOOK_BACK`] before the oldest
     /// change that waits.
     pub known: &'a [KnownShift],
@@ -204,7 +202,7 @@ impl<'a> Comparison<'a> {
     fn uncovered(&self, after: &[&'a Shift], why: &mut Vec<String>) -> BTreeSet<&'a Shift> {
         let before = union(believed(self.scene.known, self.since).filter_map(span).collect());
         let after = union(after.iter().filter_map(|shift| span(shift)).collect());
-        let Some(reach) = Span::new(self.scene.now, self.scene.horizon_end.min(self.scene.view.window.end)) else {
+        let Some(reach) = Span::new(self.scene.now, self.scene.view.window.end) else {
             return BTreeSet::new();
         };
         let lost = subtract(&before, &after, reach);
@@ -290,7 +288,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Pairs what is gone with what has come over the same time, the same person first.
+/// Pairs what is gone with what has come over the same time.
 fn swapped(change: &Difference) -> BTreeSet<&Shift> {
     let key = |shift: &Shift| (shift.start, shift.end);
     let mut gone: BTreeMap<(Timestamp, End), Vec<&Shift>> = BTreeMap::new();
@@ -298,12 +296,9 @@ fn swapped(change: &Difference) -> BTreeSet<&Shift> {
         gone.entry(key(shift)).or_default().push(shift);
     }
     let mut swapped = BTreeSet::new();
-    for same_person in [true, false] {
-        for shift in change.added.iter().filter(|shift| shift.user.is_some()) {
-            let Some(gone) = gone.get_mut(&key(shift)).filter(|_| !swapped.contains(shift)) else { continue };
-            let Some(index) = gone.iter().position(|other| !same_person || other.user == shift.user) else { continue };
-            swapped.insert(gone.swap_remove(index));
-            swapped.insert(shift);
+    for shift in change.added.iter().filter(|shift| shift.user.is_some()) {
+        if let Some(other) = gone.get_mut(&key(shift)).and_then(Vec::pop) {
+            swapped.extend([other, shift]);
         }
     }
     swapped

@@ -188,7 +188,7 @@ pub fn cut(enrollment: &Enrollment, profile: Option<&Profile>, now: Timestamp) -
     let latest = |period: &Period| profile.map_or(Timestamp::MIN, |profile| limit(profile, period.from));
     let cut = |period: &Period| {
         let until = latest(period).max(now).max(period.from);
-        let shorter = until < period.until.or_max() && now < period.until.or_max();
+        let shorter = until < period.until.or_max();
         if shorter { Period { until: End::At(until), until_known: now, ..*period } } else { *period }
     };
     let periods: Vec<Period> = enrollment.periods.iter().map(cut).collect();

@@ -126,8 +126,7 @@ impl Cover {
         let from = earlier(self.span.start, rule.lead).max(self.opens);
         let end = self.end();
         let grace = if Bug::GraceDoubled.is_chosen() { rule.grace * 2 } else { rule.grace };
-        let until = if end == Timestamp::MAX { end } else { later(end, grace) };
-        Span::new(from, end).and_then(|_| Span::new(from, until))
+        Span::new(from, end).and_then(|_| Span::new(from, later(end, grace)))
     }
 }
 

@@ -294,7 +294,7 @@ pub fn accept(
     next
 }
 
-/// What each user's shifts are, of those that pass the filter, without order of importance.
+/// The users whom the shifts name, each once.
 pub fn users<'a>(shifts: impl IntoIterator<Item = &'a Shift>) -> BTreeSet<&'a UserId> {
     shifts.into_iter().filter_map(|shift| shift.user.as_ref()).collect()
 }

@@ -93,7 +93,7 @@ impl Freshness {
     fn lease_end_known(&self, lease: Duration) -> Timestamp {
         let end = self.lease_end(lease);
         match (self.resumed_at, self.failed_at) {
-            (Some(resumed), Some(failed)) if failed >= resumed => end.max(failed.min(later(resumed, RESUME))),
+            (Some(resumed), Some(failed)) => end.max(failed.min(later(resumed, RESUME))),
             _ => end,
         }
     }
@@ -174,9 +174,7 @@ pub trait Rules {
     /// How fresh a rotation's view is; `None` where it was never read.
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness>;
     /// Until when a profile's lock keeps a user waiting for coverage of the rotation, where it does.
-    fn lock(&self, _rotation: &RotationId, _user: &UserId, _profile: &ProfileId) -> Option<Timestamp> {
-        None
-    }
+    fn lock(&self, rotation: &RotationId, user: &UserId, profile: &ProfileId) -> Option<Timestamp>;
     /// Every block that may be in force.
     fn blocks(&self) -> &[Block];
     /// Where an entitlement sits; `None` where its app is unknown or does not have it.

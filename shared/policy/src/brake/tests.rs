@@ -38,7 +38,6 @@ impl Rota {
         let others: Vec<(&RotationId, &[KnownShift])> = self.others.iter().map(|(id, k)| (id, k.as_slice())).collect();
         judge(&Scene {
             now: minute(now),
-            horizon_end: minute(now + 14 * DAY),
             known: &self.known,
             view,
             others: &others,

@@ -74,7 +74,8 @@ fn matters(hold: &Hold) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 proptest! {
-    #![proptest_config(cases(2_500))]
+    // Everything is rebuilt after each event.
+    #![proptest_config(cases(250))]
 
     #[test]
     fn r18_evidence_leaves_the_hold_that_left_it(
@@ -95,6 +96,10 @@ proptest! {
             prop_assert!(said == had, "{said:#?}\n{had:#?}\n{}", company.story());
         }
     }
+}
+
+proptest! {
+    #![proptest_config(cases(2_500))]
 
     #[test]
     fn p3_p4_p5_r1_r6_r14_hold_whatever_happens_and_it_converges_when_faults_stop(

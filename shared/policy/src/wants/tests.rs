@@ -31,6 +31,9 @@ impl Rules for World {
     fn freshness(&self, rotation: &RotationId) -> Option<Freshness> {
         self.fresh.get(rotation).copied()
     }
+    fn lock(&self, _: &RotationId, _: &UserId, _: &ProfileId) -> Option<Timestamp> {
+        None
+    }
     fn blocks(&self) -> &[Block] {
         &self.blocks
     }
