@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn r4_each_level_of_a_policy_is_a_rotation_of_its_own() {
         let mut profile = automatic();
-        profile.enrollment.iter_mut().for_each(|rule| rule.rotations = [id("pd:P1@1")].into());
+        profile.enrollment.as_mut().unwrap().rotations = [id("pd:P1@1")].into();
         let enrolled = ["pd:P1@1", "pd:P1@2", "pd:P1", "rota:P1@1"].map(|rotation| profile.enrolls(&id(rotation)));
         assert_eq!(enrolled, [true, false, false, false], "on call as the second is not on call as the first");
     }

@@ -353,6 +353,17 @@ fn r3_r6_a_young_grant_that_shows_is_there_and_all_else_waits_until_it_must_show
 }
 
 #[test]
+fn r3_a_base_that_went_back_is_standing_once_nothing_else_can_show_any_more() {
+    let (base, setting, set) = (Some("manager".to_owned()), Some("manager".to_owned()), Some("admin".to_owned()));
+    let restored = Hold { base, setting, set, ..granted(value("manager")) };
+    for (at, state) in [(SHOWS - 1, State::Granting), (SHOWS, State::Kept)] {
+        let (seen, facts) = (shown("manager"), facts(second(at)));
+        let again = told(after_read(&restored, Some(&want(value("manager"))), &seen, Purpose::Start, &facts));
+        assert_eq!([after_read_back(&restored, &seen, &facts).state, again.state], [state, state], "at second {at}");
+    }
+}
+
+#[test]
 fn p3_a_call_that_came_to_nothing_makes_nothing_ours_that_others_set_later() {
     let (setting, unsettled_until) = (Some("admin".to_owned()), Some(minute(2)));
     let lost = Hold { setting, unsettled_until, ownership: Ownership::Unproven, ..granting(value("admin")) };
