@@ -148,3 +148,68 @@ impl Block {
         json!({ "author": self.author, "reach": self.reach, "from": rfc3339(self.from), "until": until })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrollment::Period;
+    use crate::rota::End;
+    use crate::testing::{automatic, id, minute, person};
+
+    fn block(denied: Denied) -> Block {
+        let (author, reach) = ("per_admin".to_owned(), Reach::Revoke);
+        Block { id: "B".to_owned(), denied, reach, author, from: minute(0), until: None }
+    }
+
+    #[test]
+    fn r2_a_block_denies_what_it_names_and_nothing_beside_it() {
+        let (ann, bob) = (person(1), person(2));
+        let (on_call, other): (ProfileId, ProfileId) = (id("on-call"), id("other"));
+        let (directory, cloud): (AppId, AppId) = (id("directory"), id("cloud"));
+        let asked = [
+            (&ann, &on_call, &directory),
+            (&bob, &on_call, &directory),
+            (&ann, &other, &directory),
+            (&ann, &on_call, &cloud),
+        ];
+        for (denied, expected) in [
+            (Denied::Everything, [true, true, true, true]),
+            (Denied::Person(ann.clone()), [true, false, true, true]),
+            (Denied::Profile(on_call.clone()), [true, true, false, true]),
+            (Denied::Enrollment(ann.clone(), on_call.clone()), [true, false, false, true]),
+            (Denied::App(directory.clone()), [true, true, true, false]),
+        ] {
+            let block = block(denied);
+            let found = asked.map(|(person, profile, app)| block.denies(person, profile, app));
+            assert_eq!(found, expected, "{:?}: to Ann, to Bob, another profile, another app", block.denied);
+        }
+    }
+
+    #[test]
+    fn r2_a_block_keeps_somebody_from_what_they_have_a_reason_for_or_is_on_them_alone() {
+        let (ann, bob) = (person(1), person(2));
+        let enrolled = |profile: &str| {
+            let (from, until) = (minute(0), End::At(minute(120)));
+            Enrollment {
+                person: person(1),
+                profile: id(profile),
+                origin: Origin::Coverage(id("rota:primary")),
+                periods: vec![Period { from, until, from_known: from, until_known: from, duty: None }],
+                version: None,
+            }
+        };
+        let (nowhere, on_call, elsewhere) = (vec![], vec![enrolled("on-call")], vec![enrolled("other")]);
+        for (what, denied, enrollments, at, expected) in [
+            ("it is on her alone", Denied::Person(ann.clone()), &nowhere, 100, true),
+            ("it is on somebody else", Denied::Person(bob), &on_call, 100, false),
+            ("she has it", Denied::Profile(id("on-call")), &on_call, 119, true),
+            ("it is over", Denied::Profile(id("on-call")), &on_call, 120, false),
+            ("she has no reason for it", Denied::Profile(id("on-call")), &elsewhere, 100, false),
+            ("a part of it is there", Denied::App(id("directory")), &on_call, 100, true),
+            ("nothing of it is there", Denied::App(id("cloud")), &on_call, 100, false),
+        ] {
+            let keeps = block(denied).keeps_from(&ann, enrollments, &[automatic()], minute(at));
+            assert_eq!(keeps, expected, "{what}");
+        }
+    }
+}

@@ -168,6 +168,20 @@ fn fields(before: Option<&Profile>, after: Option<&Profile>) -> BTreeSet<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::BreakGlass;
+    use crate::testing::{automatic, minute, person};
+
+    fn proposed(wanted: &Profile) -> Proposal {
+        let gain = BTreeSet::from([Power::Override]);
+        Proposal::new(wanted.clone(), person(1), 7, gain, minute(0))
+    }
+
+    /// The profile after an edit, in its third version, that names somebody for emergencies.
+    fn edited() -> Profile {
+        let people = ["eve@example.com".to_owned()].into();
+        let rule = BreakGlass { people, groups: BTreeSet::new(), max_duration: Duration::from_secs(3_600) };
+        Profile { version: 3, name: "Mine".to_owned(), break_glass: Some(rule), ..automatic() }
+    }
 
     #[test]
     fn r23_what_the_file_brought_is_changed_there_and_the_rest_as_it_was_read() {
@@ -186,5 +200,37 @@ mod tests {
         ] {
             assert_eq!(standing.may_become(said), expected, "{standing:?} {said:?}");
         }
+    }
+
+    #[test]
+    fn r20_a_proposal_waits_a_day_and_is_named_by_all_that_was_judged() {
+        let (wanted, proposal) = (edited(), proposed(&edited()));
+        let another = Profile { version: 4, ..wanted.clone() };
+        for same in [&wanted, &another] {
+            assert_eq!(proposal.digest, digest(same, 7, &proposal.gain), "whatever version of it is sent");
+        }
+        assert_ne!(proposal.digest, digest(&automatic(), 7, &proposal.gain), "what is wanted");
+        assert_ne!(proposal.digest, digest(&wanted, 8, &proposal.gain), "on what");
+        assert_ne!(proposal.digest, digest(&wanted, 7, &BTreeSet::new()), "what it gives");
+        assert_eq!(proposal.wanted, Profile { version: 0, ..wanted }, "it is numbered when it takes effect");
+        assert!(proposal.waits(minute(24 * 60 - 1)) && !proposal.waits(minute(24 * 60)));
+    }
+
+    #[test]
+    fn p9_r19_evidence_of_a_change_names_versions_and_fields_and_no_address() {
+        let (before, after, id) = (automatic(), edited(), automatic().id);
+        let of = |before: Option<&Profile>, after: Option<&Profile>| changed(&id, before, after, &person(2), None);
+        let edit = of(Some(&before), Some(&after));
+        let fields = json!(["break_glass", "name"]);
+        assert_eq!((edit.act.as_str(), &edit.why["fields"]), ("profile.changed", &fields));
+        assert_eq!((edit.before, edit.after), (json!({ "version": 0 }), json!({ "version": 3 })));
+        let (made, deleted) = (of(None, Some(&after)), of(Some(&after), None));
+        assert_eq!((made.act.as_str(), &made.before), ("profile.made", &Value::Null));
+        assert_eq!((deleted.act.as_str(), &deleted.after), ("profile.deleted", &Value::Null));
+        assert_eq!(made.why["fields"], deleted.why["fields"], "all of it");
+        let proposed = proposed(&after).proposed(Some(&before));
+        assert_eq!((&proposed.before["version"], &proposed.after["fields"]), (&json!(0), &fields));
+        let said = format!("{made:?}{deleted:?}{proposed:?}{:?}", edit.why);
+        assert!(said.contains("entitlements") && !said.contains('@'), "{said}");
     }
 }

@@ -168,4 +168,15 @@ mod tests {
         assert!(changed(|next| next.mode = Mode::Observe), "it only observes");
         assert!(!changed(|next| next.name = "Other".to_owned()), "a name gives nothing");
     }
+
+    #[test]
+    fn r3_a_single_value_survives_where_a_profile_gives_that_value() {
+        let set = |value: &str| {
+            let mut hold = Hold { shape: Shape::Value { rank: 1, value: value.to_owned() }, ..held() };
+            hold.key.place.id = "seat".to_owned();
+            hold
+        };
+        let ends = |value: &str| ends_now(&set(value), &[automatic()]);
+        assert_eq!((ends("g-1"), ends("g-2")), (false, true), "its place is the seat, whatever sits there");
+    }
 }

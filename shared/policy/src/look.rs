@@ -1,5 +1,8 @@
 //! A look at a person: everything that is due for them now, and when to look again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

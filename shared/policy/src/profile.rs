@@ -188,3 +188,54 @@ impl Profile {
         self.self_service.as_ref().is_some_and(|service| service.rotations.contains(rotation))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{automatic, id};
+
+    /// Whoever is on call in `rota:primary` has it, and in `pd:second` may ask for it; three kinds of people approve.
+    fn asked() -> Profile {
+        let approvers = [
+            Approvers::OnCall(id("pd:third")),
+            Approvers::People(["lead@example.com".to_owned()].into()),
+            Approvers::Groups(["leads".to_owned()].into()),
+        ];
+        let service = SelfService {
+            rotations: [id("pd:second")].into(),
+            max_duration: Duration::from_secs(8 * 3_600),
+            justification_required: true,
+            expires: Duration::from_secs(3_600),
+            steps: approvers.map(|approvers| Step { approvers, any: 1 }).into(),
+        };
+        let people = ["ann@example.com".to_owned()].into();
+        let rule = BreakGlass { people, groups: BTreeSet::new(), max_duration: Duration::from_secs(60) };
+        Profile { self_service: Some(service), break_glass: Some(rule), ..automatic() }
+    }
+
+    #[test]
+    fn r4_each_level_of_a_policy_is_a_rotation_of_its_own() {
+        let mut profile = automatic();
+        profile.enrollment.as_mut().unwrap().rotations = [id("pd:P1@1")].into();
+        let enrolled = ["pd:P1@1", "pd:P1@2", "pd:P1", "rota:P1@1"].map(|rotation| profile.enrolls(&id(rotation)));
+        assert_eq!(enrolled, [true, false, false, false], "on call as the second is not on call as the first");
+    }
+
+    #[test]
+    fn what_a_profile_names_is_found_wherever_it_stands() {
+        let profile = asked();
+        let named = |rotations: Vec<&RotationId>| rotations.into_iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(named(profile.giving().collect()), ["rota:primary", "pd:second"]);
+        assert_eq!(named(profile.rotations().collect()), ["rota:primary", "pd:second", "pd:third"]);
+        assert_eq!(profile.addresses().collect::<Vec<_>>(), ["lead@example.com", "ann@example.com"]);
+    }
+
+    #[test]
+    fn r24_a_stored_profile_is_read_as_it_was_written_and_says_the_same_in_another_version() {
+        let profile = asked();
+        let stored = serde_json::to_value(&profile).unwrap();
+        assert_eq!(serde_json::from_value::<Profile>(stored).unwrap(), profile);
+        assert!(profile.says_the_same(&Profile { version: 7, ..asked() }));
+        assert!(!profile.says_the_same(&Profile { name: "Other".to_owned(), ..asked() }));
+    }
+}

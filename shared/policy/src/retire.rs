@@ -168,4 +168,32 @@ mod tests {
             "nothing is open"
         );
     }
+
+    #[test]
+    fn r23_another_id_at_the_same_place_is_another_app_or_source() {
+        let renamed = |change: fn(&mut Installation)| {
+            let mut next = installation();
+            change(&mut next);
+            matters(&installation(), &next)
+        };
+        assert!(renamed(|next| next.apps[0].id = id("okta")), "its holds could not be revoked");
+        assert!(renamed(|next| next.sources[0].id = id("pd")), "its reasons would never end");
+        assert!(!renamed(|next| next.apps[0].retiring = true), "it is there still");
+    }
+
+    #[test]
+    fn r23_a_simulated_app_is_where_its_script_is() {
+        let script = |speed: u8| TargetSettings::Sandbox { script: serde_json::json!({ "speed": speed }) };
+        let with = |settings: TargetSettings| {
+            let mut company = installation();
+            company.apps[0].settings = settings;
+            company
+        };
+        let moves = |next: TargetSettings| {
+            let (stored, next) = (with(script(1)), with(next));
+            moved(Some(&stored), &next, &Open::of(&[held()], false)).count()
+        };
+        let real = installation().apps.remove(0).settings;
+        assert_eq!((moves(script(1)), moves(script(2)), moves(real)), (0, 1, 1));
+    }
 }

@@ -71,6 +71,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn p1_a_wait_doubles_from_a_second_to_five_minutes_unless_the_target_asks_for_another() {
+        for (failures, seconds) in [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (u32::MAX, 300)] {
+            assert_eq!(backoff(failures, None), Duration::from_secs(seconds), "after {failures} failures");
+        }
+        for (asked, seconds) in [(0, 1), (60, 60), (900, 900), (3_600, 900)] {
+            let asked = Duration::from_secs(asked);
+            assert_eq!(backoff(9, Some(asked)), Duration::from_secs(seconds), "asked for {asked:?}");
+        }
+    }
+
+    #[test]
+    fn r11_a_wait_for_a_turn_doubles_to_fifteen_seconds_of_which_chance_leaves_at_least_the_half() {
+        for (looks, most) in [(0, 1_000), (1, 2_000), (2, 4_000), (3, 8_000), (4, 15_000), (u32::MAX, 15_000)] {
+            let waits = [0, 255].map(|chance| turn_wait(looks, chance).as_millis());
+            assert_eq!(waits, [most / 2, most], "after {looks} looks");
+        }
+    }
+
+    #[test]
     fn p1_what_fails_together_comes_apart_and_never_before_the_target_asks() {
         let asked = Some(Duration::from_secs(1));
         assert_eq!(backoff_apart(1, asked, 255), Duration::from_secs(1), "the first failure is nobody's fault");
@@ -92,6 +111,8 @@ mod tests {
             assert!(first.is_some_and(|first| first >= least), "asked for {asked:?}, and again after {first:?}");
             let apart = last.unwrap_or_default().saturating_sub(first.unwrap_or_default());
             assert!(apart >= LOOK_UP / 2, "asked for {asked:?}, and all within {apart:?}");
+            let most = asked.map_or(Duration::ZERO, |_| least) + LOOK_UP;
+            assert!(last <= Some(most), "asked for {asked:?}, and at last after {last:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{Answer, Doubt, Reading, Trust};
@@ -155,6 +156,33 @@ fn r25_this_machines_own_word_confirms_nothing_but_may_pass_on_anothers() {
     assert_eq!(machine.doubt(), None, "what it passes on agrees again");
 }
 
+/// Milliseconds after an instant, or before it.
+fn shifted(at: Timestamp, by_ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond() + by_ms).unwrap()
+}
+
+#[test]
+fn r25_a_clock_is_contradicted_from_three_seconds_on_and_the_second_that_a_date_leaves_out() {
+    for (ahead_ms, contradicted) in [(4_000, None), (4_001, Some(3_001)), (-3_000, None), (-3_001, Some(-3_001))] {
+        let (mut trust, date) = (Trust::default(), second(1_000));
+        let now = Reading { wall: shifted(date, ahead_ms), steady: Duration::from_secs(1) };
+        let answer = Answer { from: "pd", date, took: Duration::ZERO, elsewhere: true };
+        assert_eq!(trust.hear(&answer, now), contradicted, "{ahead_ms} ms ahead");
+        assert_eq!(trust.doubt(now).is_some(), contradicted.is_some(), "{ahead_ms} ms ahead");
+    }
+}
+
+#[test]
+fn r25_two_clocks_of_a_machine_that_come_apart_by_more_than_three_seconds_have_jumped() {
+    for (by_ms, jumped) in [(3_000, false), (3_001, true), (-3_000, false), (-3_001, true)] {
+        let mut trust = Trust::default();
+        let started = Reading { wall: second(0), steady: Duration::ZERO };
+        assert_eq!(trust.doubt(started), None);
+        let now = Reading { wall: shifted(second(60), by_ms), steady: Duration::from_secs(60) };
+        assert_eq!(trust.doubt(now), jumped.then_some(Doubt::Jumped { by_ms }));
+    }
+}
+
 proptest! {
     #![proptest_config(cases(512))]
 
@@ -169,7 +197,7 @@ proptest! {
             steady += took;
             let wall = later(second(0), steady);
             let made = earlier(wall, took.min(Duration::from_millis(made)));
-            let date = jiff::Timestamp::from_second(made.as_second()).unwrap();
+            let date = Timestamp::from_second(made.as_second()).unwrap();
             let answer = Answer { from: "pd", date, took, elsewhere: true };
             prop_assert_eq!(trust.hear(&answer, Reading { wall: to_millis(wall), steady }), None);
             prop_assert_eq!(trust.doubt(Reading { wall: to_millis(wall), steady }), None);
@@ -188,7 +216,7 @@ proptest! {
         let now = Reading { wall, steady };
         let took = Duration::from_millis(took);
         let made = earlier(truth, took.min(Duration::from_millis(made)));
-        let date = jiff::Timestamp::from_second(made.as_second()).unwrap();
+        let date = Timestamp::from_second(made.as_second()).unwrap();
         trust.hear(&Answer { from: "pd", date, took, elsewhere: true }, now);
         if trust.doubt(now).is_none() {
             prop_assert!(wrong.abs() <= 3_000, "a jumped clock that is {wrong} ms wrong was confirmed");

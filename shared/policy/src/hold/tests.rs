@@ -1,17 +1,39 @@
 //! A hold against a simulated target that knows the truth, driven exactly as the engine drives it.
 
 mod company;
+mod due;
+mod meaning;
+mod record;
 mod scenarios;
 mod target;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use proptest::prelude::*;
 
-use self::company::{Company, Event};
+use self::company::{Company, Event, rank};
 use self::target::{Answering, Behaviour};
-use super::Hold;
+use super::step::Facts;
+use super::{Capabilities, Hold};
 use crate::rebuild;
-use crate::testing::cases;
+use crate::testing::{cases, minute};
 use crate::time::to_millis;
+
+/// A target whose reads may show for a minute what was before.
+const CAPS: Capabilities = Capabilities {
+    native_end: false,
+    tells_owner: false,
+    asynchronous: Some(Duration::from_secs(60)),
+    propagation: Duration::from_secs(60),
+    deadline: Duration::from_secs(10),
+    session_tail: None,
+};
+
+/// What is decided with at an instant; the last reason ended at minute 9.
+fn facts(now: Timestamp) -> Facts<'static> {
+    Facts { now, asked: now, caps: &CAPS, rank: &rank, ended: (minute(9), minute(9)) }
+}
 
 fn answering() -> impl Strategy<Value = Answering> {
     prop_oneof![

@@ -23,6 +23,26 @@ fn durations_are_whole_numbers_with_a_unit() {
     }
 }
 
+#[test]
+fn durations_are_written_in_the_largest_unit_that_is_whole() {
+    for (seconds, text) in
+        [(0, "0s"), (60, "1m"), (90, "90s"), (5_400, "90m"), (28_800, "8h"), (90_000, "25h"), (86_400, "1d")]
+    {
+        assert_eq!(format_duration(Duration::from_secs(seconds)), text);
+    }
+}
+
+#[test]
+fn an_interval_has_its_start_and_not_its_end() {
+    let span = |from: i64, to: i64| Span::new(minute(from), minute(to));
+    assert_eq!((span(5, 5), span(5, 4)), (None, None), "it would hold no instant");
+    let [first, second, across] = [(0, 10), (10, 20), (9, 11)].map(|(from, to)| span(from, to).unwrap());
+    assert_eq!([-1, 0, 9, 10].map(|at| first.contains(minute(at))), [false, true, true, false]);
+    for (one, other, share) in [(first, second, false), (first, across, true), (second, across, true)] {
+        assert_eq!((one.overlaps(&other), other.overlaps(&one)), (share, share), "{one:?} and {other:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(cases(300))]
 

@@ -196,6 +196,45 @@ proptest! {
 }
 
 #[test]
+fn r11_grants_may_hold_all_turns_but_two_and_revocations_begin_with_those_two() {
+    for turns in 1_u8..=10 {
+        let grants = if turns > 2 { turns - 2 } else { turns };
+        for (side, most, alone) in [(Side::Starts, grants, 0), (Side::Ends, turns, turns - grants)] {
+            let mut firsts: BTreeMap<u8, usize> = BTreeMap::new();
+            for chance in 0..=u8::MAX {
+                let mut order = order(side, turns.try_into().unwrap(), chance);
+                *firsts.entry(order[0]).or_default() += 1;
+                let begins = order.iter().take(alone.into()).all(|number| *number >= grants);
+                assert!(begins, "of {turns} turns, {side:?} take {order:?} in this order");
+                order.sort_unstable();
+                assert_eq!(order, (0..most).collect::<Vec<_>>(), "of {turns} turns, {side:?} take each once");
+            }
+            let even = firsts.values().all(|times| times.abs_diff(256 / firsts.len()) <= 1);
+            let begun = firsts.len() == usize::from(if alone > 0 { alone } else { grants });
+            assert!(even && begun, "of {turns} turns, {side:?} that come together meet at these: {firsts:?}");
+        }
+    }
+}
+
+#[test]
+fn p10_r11_an_attempt_finds_its_own_turn_again_and_nobody_elses() {
+    let (now, key) = (minute(0), TurnKey { key: "app".to_owned(), turns: NonZeroU8::MIN });
+    let hold = attempt(Call::Revoke, 1, now);
+    let there = Box::new(held_by(&hold, "app", 0, later(now, ACTS)));
+    let take = |change: fn(&mut Hold)| {
+        let mut hold = hold.clone();
+        change(&mut hold);
+        let of = ("directory".parse().unwrap(), "app".to_owned());
+        let read = BTreeMap::from([(of, Read::from([(0, Some(*there.clone()))]))]);
+        Turns::new(read, now).take(&mut hold, std::slice::from_ref(&key), 0)
+    };
+    assert_eq!(take(|_| {}), Some(vec![Change::Take(there.clone(), Some(there.clone()))]), "what it took is its own");
+    assert_eq!(take(|it| it.attempts = 2), None, "a later attempt of the same hold");
+    assert_eq!(take(|it| it.person = person(2)), None, "another person");
+    assert_eq!(take(|it| it.key.account = id("a2")), None, "another account");
+}
+
+#[test]
 fn r24_a_turn_that_cannot_be_read_is_not_free() {
     let now = minute(0);
     let key = TurnKey { key: "app".to_owned(), turns: NonZeroU8::MIN };

@@ -61,6 +61,28 @@ fn r3_a_base_that_is_enough_is_standing_and_a_value_of_others_is_left_alone() {
     let changed = company(roles, &events);
     assert_eq!(changed.target.truth().value, Some(VALUES[0]), "what an administrator set stays: {}", changed.story());
     assert_eq!(changed.outcomes, [Outcome::ChangedByOthers]);
+    let events = [(Event::Wanted(2, 600), 10), (Event::OthersSet(None), 10), (Event::Unwanted, 10)];
+    let cleared = company(roles, &events);
+    assert_eq!(cleared.target.truth().value, None, "and what one took away stays away: {}", cleared.story());
+    assert_eq!((cleared.outcomes.as_slice(), cleared.calls.len()), ([Outcome::ChangedByOthers].as_slice(), 1));
+}
+
+#[test]
+fn r3_a_base_that_is_enough_again_goes_back_at_once_and_is_standing() {
+    let roles = Behaviour { values: true, standing: Some(1), ..GROUP };
+    let company = company(roles, &[(Event::Wanted(2, 600), 10), (Event::Wanted(0, 600), 0)]);
+    assert_eq!((company.state(), company.target.truth().value), (Some(State::Kept), Some(VALUES[1])));
+    assert_eq!(company.calls, [Call::Grant, Call::Grant], "{}", company.story());
+}
+
+#[test]
+fn r2_r3_a_freeze_lets_a_value_go_down_and_not_up() {
+    let roles = Behaviour { values: true, standing: Some(0), ..GROUP };
+    let frozen = [(Event::Wanted(2, 600), 10), (Event::Frozen(true), 10), (Event::Wanted(1, 600), 10)];
+    let mut company = company(roles, &frozen);
+    assert_eq!(company.target.truth().value, Some(VALUES[1]), "an end is delayed by no freeze: {}", company.story());
+    company.happens(Event::Wanted(2, 600), 10).unwrap();
+    assert_eq!(company.target.truth().value, Some(VALUES[1]), "a beginning is: {}", company.story());
 }
 
 #[test]
@@ -132,6 +154,15 @@ fn r14_no_error_ends_a_revocation() {
     assert!(company.hold.as_ref().is_some_and(|hold| hold.is_ending()));
     company.pass(3_700).unwrap();
     assert_eq!(company.outcomes, [Outcome::Proven], "it is tried again hourly: {}", company.story());
+}
+
+#[test]
+fn p5_r14_what_was_never_granted_ends_without_a_call_and_what_a_read_shows_gone_is_proven_at_once() {
+    let refused = (Event::NextCall(Answering::Throttled), 0);
+    let never = company(GROUP, &[refused, (Event::Wanted(0, 600), 0), (Event::Unwanted, 0)]);
+    assert_eq!((never.outcomes.as_slice(), never.calls.len()), ([Outcome::NeverGranted].as_slice(), 1));
+    let gone = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::Unwanted, 0)]);
+    assert_eq!((gone.outcomes.as_slice(), gone.calls.len()), ([Outcome::Proven].as_slice(), 2), "{}", gone.story());
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn r14_what_cannot_be_ended_is_written_off_by_somebody_else_and_never_called_pro
     assert_eq!(write_off(&failing(), &person(2), Some(&want()), minute(20)), Err(Refusal::Wanted));
     let young = Hold { due: minute(20), ..failing() };
     assert_eq!(refused(&young, minute(20)), Some(Refusal::Ending(second(20 * 60 + 30))), "it has hardly begun to end");
+    assert_eq!(refused(&young, second(20 * 60 + 30)), None, "the refusal says from when on");
     let retry = failing().retry.map(|retry| Retry { at: minute(25), failures: 0, ..retry });
     let waits = Hold { retry, ..failing() };
     assert_eq!(
@@ -53,6 +54,8 @@ fn r1_what_a_call_may_still_change_is_not_written_off() {
         let hold = Hold { open: Some(open), ..failing() };
         assert_eq!(refused(&hold, minute(20)), Some(Refusal::InFlight(minute(21))), "R1: {hold:#?}");
         let gone = write_off(&hold, &person(2), None, minute(21)).unwrap();
+        let fresh = follow(&gone, Hold::wanted(gone.key.clone(), person(1), &want(), minute(21)));
+        assert_eq!(fresh.settled_at(Duration::from_secs(600)), minute(31), "R6: until then it may still show");
         assert_eq!((gone.open, gone.unsettled_until), (None, Some(minute(21))), "R1: its time is over");
     }
 }
