@@ -7,7 +7,7 @@ use crate::block::Block;
 use crate::enrollment::{Origin, Period};
 use crate::hold::step::Purpose;
 use crate::hold::{Attempt, Call, Outcome, Pending, Retry, TurnWait};
-use crate::id::{Place, ProfileId, RotationId};
+use crate::id::{Place, ProfileId, RotationId, UserId};
 use crate::identity::Account;
 use crate::profile::Profile;
 use crate::rota::End;
@@ -26,6 +26,9 @@ impl Rules for World {
     }
     fn freshness(&self, _: &RotationId) -> Option<Freshness> {
         Some(Freshness { fresh_at: minute(0), failed_at: None, resumed_at: None, prolonged_until: None })
+    }
+    fn lock(&self, _: &RotationId, _: &UserId, _: &ProfileId) -> Option<Timestamp> {
+        None
     }
     fn blocks(&self) -> &[Block] {
         &[]

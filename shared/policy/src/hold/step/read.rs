@@ -156,6 +156,8 @@ fn begin(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
 
 pub(super) fn kept(mut next: Hold, now: Timestamp) -> Hold {
     next.touched = false;
+    // Whatever was granted is not what stands there now: should that go, nobody has taken ours.
+    next.granted = None;
     next.retry = None;
     next.answered = None;
     next.enter(State::Kept, now);

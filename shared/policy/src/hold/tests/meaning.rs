@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::company::rank;
 use super::{CAPS, facts};
-use crate::hold::step::{Answer, Facts, Order, Purpose, Verdict, after_answer, after_read, after_read_back, unreadable};
+use crate::hold::step::{
+    Answer, Facts, Order, Purpose, Verdict, after_answer, after_read, after_read_back, unreadable,
+};
 use crate::hold::{
     Act, Attempt, Call, Capabilities, Failure, Held, Hold, Observation, Outcome, Owner, Ownership, Pending, Retry,
     Side, State,

@@ -147,6 +147,17 @@ fn r14_removed_by_others_is_stuck_and_not_put_back_and_gone_standing_is_wanted()
 }
 
 #[test]
+fn r14_what_others_had_put_above_ours_and_took_again_is_no_grant_that_was_undone() {
+    let roles = Behaviour { values: true, standing: Some(0), ..GROUP };
+    let above = [(Event::Wanted(1, 600), 10), (Event::OthersSet(Some(2)), 10_000)];
+    assert_eq!(company(roles, &above).state(), Some(State::Kept), "what others have set is enough");
+    let again = [(Event::NextCall(Answering::LostWithoutEffect), 0), (Event::OthersSet(Some(0)), 10_000)];
+    let company = company(roles, &[above, again].concat());
+    assert_eq!(company.state(), Some(State::Held), "a lost call is made again: {}", company.story());
+    assert_eq!(company.target.truth().value, Some(VALUES[1]));
+}
+
+#[test]
 fn r14_no_error_ends_a_revocation() {
     let mut company = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::NextCall(Answering::Permanent), 0)]);
     company.happens(Event::Unwanted, 10).unwrap();
