@@ -306,8 +306,9 @@ impl Rota {
                 Standing::Shown | Standing::Held(_) if self.waits(known, known.again, at.min(duty.end), terms) => {
                     Sure::Maybe
                 }
-                // What was heard of only after it was over, or is perhaps not on record yet.
+                // What was heard of, or let pass by the brake, only after it was over, or is perhaps not on record yet.
                 Standing::Shown | Standing::Held(_) if known.seen >= duty.end || at < known.again => Sure::Maybe,
+                Standing::Shown if (duty.end..Timestamp::MAX).contains(&known.sure_since) => Sure::Maybe,
                 Standing::Shown | Standing::Held(_) => Sure::Yes,
                 Standing::Doubtful => Sure::Maybe,
                 Standing::Gone(gone) if self.is_kept((duty, known), gone, at, terms) => Sure::Yes,
