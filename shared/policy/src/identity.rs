@@ -44,6 +44,22 @@ pub struct Person {
 }
 
 impl Person {
+    /// A person of whom nothing is known.
+    #[must_use]
+    pub fn nobody(id: PersonId) -> Self {
+        Self {
+            id,
+            email: None,
+            name: None,
+            active: None,
+            active_at: None,
+            held_since: None,
+            users: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            erased: None,
+        }
+    }
+
     /// Whether nothing says who it is. That an app was asked and knew nobody says nothing either.
     #[must_use]
     pub fn is_nobody(&self) -> bool {

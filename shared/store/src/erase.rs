@@ -21,7 +21,7 @@ use crate::commit::{For, Writes};
 use crate::evidence::appended;
 use crate::io::{MAX_TRANSACTION, Query, Sort};
 use crate::keys::{self, Key, LISTS};
-use crate::ledger::{head_step, identity_writes, listed, nobody};
+use crate::ledger::{head_step, identity_writes, listed};
 use crate::link::owner;
 use crate::write::{Condition, Write};
 
@@ -71,7 +71,7 @@ impl Store {
         let said = rebuild::erased(items.iter().flatten().map(String::as_str));
         let said = said.map_err(|error| unreadable(&keys::evidence(chain, error.seq), error.problem))?;
         let Some(at) = said else { return Ok(None) };
-        let person = self.load(id).await?.map_or_else(|| nobody(id), |live| live.person);
+        let person = self.load(id).await?.map_or_else(|| Person::nobody(id.clone()), |live| live.person);
         let mut writes = self.identity_erased(&person, at).await?;
         writes.extend(self.texts_of(id).await?.into_iter().map(gone));
         for some in writes.chunks(MAX_TRANSACTION) {
@@ -97,7 +97,7 @@ impl Store {
     /// The writes that leave nothing of who a person is but that they were erased. What is unique goes while it is theirs.
     async fn identity_erased(&self, person: &Person, at: Timestamp) -> Result<Writes, StoreError> {
         let id = &person.id;
-        let [links, _] = identity_writes(&Person { erased: Some(at), ..nobody(id) })?;
+        let [links, _] = identity_writes(&Person { erased: Some(at), ..Person::nobody(id.clone()) })?;
         let mut writes: Writes = vec![(For::Record, links), gone(keys::person_text(id))];
         let mut unique: BTreeSet<Key> = person.email.iter().map(|address| keys::address(address)).collect();
         unique.extend(person.users.iter().map(|(source, user)| keys::link(source, user)));

@@ -1,6 +1,6 @@
 //! People: the live items of one, and the one transaction that changes them with its evidence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use dutykey_engine::ports::ledger::{
@@ -84,27 +84,12 @@ impl ReadLedger for Store {
 pub(crate) fn identity(id: &PersonId, links: Option<Item>, words: Option<Item>) -> Result<Person, StoreError> {
     let mut person = match links {
         Some(links) => decode(links)?,
-        None => nobody(id),
+        None => Person::nobody(id.clone()),
     };
     if let Some(Texts { email, name }) = words.map(decode).transpose()? {
         (person.email, person.name) = (email, name);
     }
     Ok(person)
-}
-
-/// A person of whom nothing is known.
-pub(crate) fn nobody(id: &PersonId) -> Person {
-    Person {
-        id: id.clone(),
-        email: None,
-        name: None,
-        active: None,
-        active_at: None,
-        held_since: None,
-        users: BTreeMap::new(),
-        accounts: BTreeMap::new(),
-        erased: None,
-    }
 }
 
 /// Reads a record, or sets it aside.

@@ -17,7 +17,7 @@ use crate::codec::{Item, text, text_of, unreadable};
 use crate::error::Refused;
 use crate::evidence::appended;
 use crate::keys::{self, Key};
-use crate::ledger::{as_read, head_step, head_write, identity_writes, nobody};
+use crate::ledger::{as_read, head_step, head_write, identity_writes};
 use crate::write::{Condition, Write};
 
 /// How often a link is tried again when somebody else was faster.
@@ -122,7 +122,12 @@ impl Newcomer<'_> {
         let Self { id, address, name, users, draft, at } = self;
         let evidence = appended(&Chain::Person(id.clone()), &PersonHead::default().chain, at, &[draft])?;
         let head = PersonHead { rev: 1, chain: evidence.head, last_at: Some(at), ..PersonHead::default() };
-        let person = Person { email: Some(address.to_owned()), name: name.map(str::to_owned), users, ..nobody(id) };
+        let person = Person {
+            email: Some(address.to_owned()),
+            name: name.map(str::to_owned),
+            users,
+            ..Person::nobody(id.clone())
+        };
         let address = Write::put(keys::address(address), owned(id)).when(Condition::new());
         let head = head_write(id, &head)?.when(as_read(&PersonHead::default()));
         let [links, words] = identity_writes(&person)?;

@@ -11,15 +11,10 @@ use crate::testing::{automatic, held, id, installation, minute, person, shift};
 /// Ann, who is the user `ann` of `rota`.
 fn ann() -> Person {
     Person {
-        id: person(1),
         email: Some("ann@example.com".to_owned()),
         name: Some("Ann".to_owned()),
-        active: None,
-        active_at: None,
-        held_since: None,
         users: [(id("rota"), id("ann"))].into(),
-        accounts: BTreeMap::new(),
-        erased: None,
+        ..Person::nobody(person(1))
     }
 }
 

@@ -78,17 +78,7 @@ fn world() -> (Person, Enrollment, World) {
         version: None,
     };
     let accounts = [(id("directory"), Account::Linked(id("a1")))].into();
-    let person = Person {
-        id: person(1),
-        email: None,
-        name: None,
-        active: None,
-        active_at: None,
-        held_since: None,
-        users: BTreeMap::new(),
-        accounts,
-        erased: None,
-    };
+    let person = Person { accounts, ..Person::nobody(person(1)) };
     (person, enrollment, World { profile, fresh_at: minute(60), blocks: vec![] })
 }
 

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::{Account, Departed, Doubt, Person, departed, first_match, verified_address};
 use crate::rota::PlatformUser;
 use crate::testing::{id, minute, person};
@@ -61,17 +59,7 @@ fn p8_a_list_that_lacks_people_makes_no_address_unique() {
 
 #[test]
 fn r18_whoever_no_app_knows_is_nobody_and_whoever_anything_names_is_not() {
-    let left = Person {
-        id: person(1),
-        email: None,
-        name: None,
-        active: None,
-        active_at: None,
-        held_since: None,
-        users: BTreeMap::new(),
-        accounts: BTreeMap::new(),
-        erased: None,
-    };
+    let left = Person::nobody(person(1));
     assert!(left.is_nobody());
     let asked = Account::Doubtful { doubt: Doubt::Unmatched, again: minute(60) };
     assert!(Person { accounts: [(id("directory"), asked)].into(), ..left.clone() }.is_nobody());

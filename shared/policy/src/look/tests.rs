@@ -42,17 +42,7 @@ impl Rules for World {
 }
 
 fn ann() -> Person {
-    Person {
-        id: person(1),
-        email: None,
-        name: None,
-        active: None,
-        active_at: None,
-        held_since: None,
-        users: BTreeMap::new(),
-        accounts: [(id("directory"), Account::Linked(id("acc-ann")))].into(),
-        erased: None,
-    }
+    Person { accounts: [(id("directory"), Account::Linked(id("acc-ann")))].into(), ..Person::nobody(person(1)) }
 }
 
 /// On call from minute 60 on.

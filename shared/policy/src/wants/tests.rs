@@ -125,17 +125,7 @@ fn build(case: &Case) -> (Person, Vec<Enrollment>, World) {
 
 fn linked() -> Person {
     let account: AccountId = id("a1");
-    Person {
-        id: person(1),
-        email: None,
-        name: None,
-        active: None,
-        active_at: None,
-        held_since: None,
-        users: BTreeMap::new(),
-        accounts: [(id("directory"), Account::Linked(account))].into(),
-        erased: None,
-    }
+    Person { accounts: [(id("directory"), Account::Linked(account))].into(), ..Person::nobody(person(1)) }
 }
 
 /// What should be true at a minute, the slow way: place, rank, how many profiles give it, frozen.
