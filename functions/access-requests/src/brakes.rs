@@ -130,10 +130,10 @@ fn brake((head, held): &(RotationHead, HeldChange)) -> BrakeView {
         digest: held.digest.clone(),
         since: held.since,
         why: held.why.clone(),
-        said: match (held.released, held.discarded) {
-            (true, _) => Some(SaidView::Released),
-            (_, true) => Some(SaidView::Discarded),
-            _ => None,
+        said: match held.word() {
+            roll::Word::Released => Some(SaidView::Released),
+            roll::Word::Discarded => Some(SaidView::Discarded),
+            roll::Word::Waiting => None,
         },
         removed: held.change.removed.iter().map(shift).collect(),
         added: held.change.added.iter().map(shift).collect(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dutykey_policy::brake::{Scene, judge};
+use dutykey_policy::brake::{Held, Scene, is_plan, judge};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{Installation, Source, Topic};
@@ -138,8 +138,6 @@ impl Syncer {
         }
         let others: Vec<(&RotationId, &[KnownShift])> =
             others.iter().map(|(id, shifts)| (id, shifts.as_slice())).collect();
-        // What an administrator has discarded waits for as long as the platform shows exactly that.
-        let waiting = head.held.as_ref().filter(|held| !held.discarded).map(|held| held.since);
         let judgement = judge(&Scene {
             now,
             known,
@@ -147,9 +145,11 @@ impl Syncer {
             others: &others,
             settings: scope.installation.brake,
             first: head.fresh_at.is_none(),
-            held: head.held.as_ref().map(|held| (&held.change, held.since)),
-            confirmed: head.held.as_ref().filter(|held| held.released).map(|held| held.digest.as_str()),
-            lease_over: waiting.is_some_and(|since| later(since, lease::shortest(&scope.profiles)) <= now),
+            held: head.held.as_ref().map(|held| Held { plan: &held.change, since: held.since, word: held.word() }),
+            lease_over: head
+                .held
+                .as_ref()
+                .is_some_and(|held| later(held.since, lease::shortest(&scope.profiles)) <= now),
         });
         let passed = json!({"added": judgement.pass.added.len(), "removed": judgement.pass.removed.len(), "digest": judgement.pass.digest()});
         if !judgement.pass.is_empty() {
@@ -161,17 +161,9 @@ impl Syncer {
                 json!({"generation": next.generation, "read_at": rfc3339(now)}),
             ));
         }
-        next.held = judgement.held.map(|(waiting, why)| {
-            let digest = waiting.digest();
-            let same = head.held.as_ref().filter(|held| held.digest == digest);
-            HeldChange {
-                since: same.map_or(now, |held| held.since),
-                released: false,
-                discarded: same.is_some_and(|held| held.discarded),
-                digest,
-                why,
-                change: waiting,
-            }
+        next.held = judgement.held.map(|(change, why)| match &head.held {
+            Some(before) if is_plan(&before.change, &change, now) => before.clone(),
+            _ => HeldChange { digest: change.digest(), since: now, why, change, released: false, discarded: false },
         });
         if let Some(held) =
             next.held.as_ref().filter(|held| head.held.as_ref().map(|h| &h.digest) != Some(&held.digest))

@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use crate::bug::Bug;
 use crate::id::{RotationId, UserId};
 use crate::installation::BrakeSettings;
-use crate::rota::{Difference, End, KnownShift, Shift, View, difference};
+use crate::roll::Word;
+use crate::rota::{Difference, Duty, End, KnownShift, Shift, View, difference};
 use crate::time::{Span, earlier, rfc3339, union};
 
 /// How far back the belief lies with which a view is compared.
@@ -32,6 +33,7 @@ const HALF: u8 = 50;
 const MANY_GONE: usize = 2;
 /// Fewer people than this come at once are never many.
 const MANY_COME: usize = 3;
+const DISCARDED: &str = "an administrator has discarded it";
 
 /// What a judgement is made from.
 #[derive(Debug, Clone)]
@@ -49,12 +51,21 @@ pub struct Scene<'a> {
     pub settings: BrakeSettings,
     /// Whether no view of the rotation was ever accepted.
     pub first: bool,
-    /// What waits already, and since when something does.
-    pub held: Option<(&'a Difference, Timestamp)>,
-    /// The digest of the change that an administrator has released.
-    pub confirmed: Option<&'a str>,
+    /// What waits already.
+    pub held: Option<Held<'a>>,
     /// Whether what waits has waited as long as a lease lasts.
     pub lease_over: bool,
+}
+
+/// A change that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The plan that an administrator was told of.
+    pub plan: &'a Difference,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// What has been said of exactly this plan.
+    pub word: Word,
 }
 
 /// What of a view passes and what waits. Together they are the view's difference, but for additions that were dropped at
@@ -75,18 +86,43 @@ pub fn judge(scene: &Scene<'_>) -> Judgement {
     if scene.first || change.is_empty() || believed {
         return Judgement { pass: change, held: None };
     }
-    let (held, why) = Comparison::new(scene, &change).held();
-    let released = |held: &Difference| {
-        // What has ended while the release was on its way makes no other plan of it.
-        let plan = scene.held.filter(|(plan, _)| scene.confirmed == Some(plan.digest().as_str()));
-        scene.confirmed == Some(held.digest().as_str())
-            || plan.is_some_and(|(plan, _)| running(plan, scene.now) == running(held, scene.now))
+    let Some(Held { plan, word: Word::Discarded, .. }) = scene.held else { return weigh(scene, change) };
+    // What was discarded waits for as long as the platform shows exactly that. It may be weeks: the rest is judged as if
+    // the platform did not say it, and as of now.
+    let shown = Some(common(&change, plan)).filter(|shown| is_plan(plan, shown, scene.now)).unwrap_or_default();
+    let view = taken_back(scene.view, &shown);
+    let Judgement { pass, held } = weigh(&Scene { view: &view, held: None, ..*scene }, without(&change, &shown));
+    let held = match held {
+        None => (shown, DISCARDED.to_owned()),
+        Some((_, why)) => (without(&change, &pass), why),
     };
-    if held.is_empty() || released(&held) {
+    Judgement { pass, held: Some(held).filter(|(held, _)| !held.is_empty()) }
+}
+
+/// The view as it were without the change.
+fn taken_back(view: &View, change: &Difference) -> View {
+    let added: BTreeSet<Duty<'_>> = change.added.iter().map(Shift::duty).collect();
+    let stays = view.shifts.iter().filter(|shift| !added.contains(&shift.duty()));
+    let mut shifts: Vec<Shift> = stays.chain(&change.removed).cloned().collect();
+    shifts.sort();
+    View { shifts, ..view.clone() }
+}
+
+/// Whether it is the plan that was held, and that an administrator may have spoken of: what has ended meanwhile makes no
+/// other plan of it.
+#[must_use]
+pub fn is_plan(plan: &Difference, held: &Difference, now: Timestamp) -> bool {
+    running(plan, now).digest() == running(held, now).digest()
+}
+
+fn weigh(scene: &Scene<'_>, change: Difference) -> Judgement {
+    let (held, why) = Comparison::new(scene, &change).held();
+    let released = scene.held.filter(|held| held.word == Word::Released);
+    if held.is_empty() || released.is_some_and(|released| is_plan(released.plan, &held, scene.now)) {
         return Judgement { pass: change, held: None };
     }
     let (overdue, waits) = match scene.held.filter(|_| scene.lease_over) {
-        Some((plan, _)) => (common(&held, plan), without(&held, plan)),
+        Some(Held { plan, .. }) => (common(&held, plan), without(&held, plan)),
         None => (Difference::default(), held.clone()),
     };
     if Bug::WholeViewHeld.is_chosen() {
@@ -111,16 +147,17 @@ fn running(change: &Difference, now: Timestamp) -> Difference {
 
 fn common(change: &Difference, other: &Difference) -> Difference {
     let (removed, added) = sets(other);
-    filter(change, |shift| removed.contains(shift), |shift| added.contains(shift))
+    filter(change, |shift| removed.contains(&shift.duty()), |shift| added.contains(&shift.duty()))
 }
 
 fn without(change: &Difference, other: &Difference) -> Difference {
     let (removed, added) = sets(other);
-    filter(change, |shift| !removed.contains(shift), |shift| !added.contains(shift))
+    filter(change, |shift| !removed.contains(&shift.duty()), |shift| !added.contains(&shift.duty()))
 }
 
-fn sets(change: &Difference) -> (BTreeSet<&Shift>, BTreeSet<&Shift>) {
-    (change.removed.iter().collect(), change.added.iter().collect())
+/// By duty: what a platform only explains anew makes no other change of it.
+fn sets(change: &Difference) -> (BTreeSet<Duty<'_>>, BTreeSet<Duty<'_>>) {
+    (change.removed.iter().map(Shift::duty).collect(), change.added.iter().map(Shift::duty).collect())
 }
 
 type People<'a> = BTreeSet<&'a UserId>;
@@ -179,7 +216,7 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn new(scene: &'a Scene<'a>, change: &'a Difference) -> Self {
-        let since = scene.held.map_or(scene.now, |(_, since)| since.min(scene.now));
+        let since = scene.held.map_or(scene.now, |held| held.since.min(scene.now));
         Self { scene, change, since, swapped: swapped(change) }
     }
 

@@ -16,7 +16,7 @@ use crate::hold::write_off::follow;
 use crate::hold::{Hold, Side, State};
 use crate::id::{AppId, EntitlementRef};
 use crate::identity::Person;
-use crate::time::{later, millis_between};
+use crate::time::later;
 use crate::wants::{Reason, Rules, Want, ended, wants};
 
 /// How long access may be past its end before somebody is told.
@@ -159,7 +159,7 @@ fn sooner(due: &mut Option<Due>, at: Timestamp, cause: &str) {
 /// Whether somebody must be told of a hold now: it is past its end for too long, or stuck, and nobody was told yet.
 #[must_use]
 pub fn must_tell(hold: &Hold, now: Timestamp) -> bool {
-    let overdue = hold.is_ending() && hold.touched && millis_between(later(hold.due, TELL_OVERDUE), now) >= 0;
+    let overdue = hold.is_ending() && hold.touched && later(hold.due, TELL_OVERDUE) <= now;
     !hold.told && (overdue || hold.state == State::Stuck)
 }
 

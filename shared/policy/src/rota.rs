@@ -130,6 +130,12 @@ impl Shift {
         Some((parts.next()?.parse().ok()?, Timestamp::from_millisecond(start).ok()?))
     }
 
+    /// What it is known by.
+    pub(crate) fn duty(&self) -> Duty<'_> {
+        let key = self.native_id.as_deref().filter(|_| Bug::ReasonKeyedByShift.is_chosen());
+        (self.start, self.end, self.user.as_ref(), key)
+    }
+
     /// Whether the user is on call at the instant.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {
@@ -142,6 +148,10 @@ impl Shift {
         self.start < span.end && span.start < self.end.or_max()
     }
 }
+
+/// Who is on call, and when: what a shift is known by. Its ID, its cause and its maker explain it; they may be learnt
+/// late, lost, or change with the platform's version, and change no access.
+pub(crate) type Duty<'a> = (Timestamp, End, Option<&'a UserId>, Option<&'a str>);
 
 /// A complete answer of a platform for one rotation over one window. An incomplete answer is an error, never a view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,15 +200,6 @@ impl KnownShift {
         self.gone.is_none()
     }
 }
-
-/// Who is on call, and when: what a shift is known by. Its ID, its cause and its maker explain it; they may be learnt
-/// late, lost, or change with the platform's version, and change no access.
-fn duty(shift: &Shift) -> Duty<'_> {
-    let key = shift.native_id.as_deref().filter(|_| Bug::ReasonKeyedByShift.is_chosen());
-    (shift.start, shift.end, shift.user.as_ref(), key)
-}
-
-type Duty<'a> = (Timestamp, End, Option<&'a UserId>, Option<&'a str>);
 
 /// A digest of what a view says of the window, for noticing that nothing has changed. It leaves out when the view was
 /// read, and moves with the window only where a shift enters or leaves it.
@@ -253,15 +254,15 @@ impl Difference {
 /// What a view would change. A shift that the window does not touch is not gone: the view says nothing about it.
 #[must_use]
 pub fn difference(known: &[KnownShift], view: &View) -> Difference {
-    let shown: BTreeSet<_> = view.shifts.iter().map(duty).collect();
+    let shown: BTreeSet<_> = view.shifts.iter().map(Shift::duty).collect();
     let standing: BTreeMap<_, &Shift> =
-        known.iter().filter(|k| k.stands()).map(|k| (duty(&k.shift), &k.shift)).collect();
+        known.iter().filter(|k| k.stands()).map(|k| (k.shift.duty(), &k.shift)).collect();
     let removed = |(key, shift): (&Duty<'_>, &&Shift)| {
         (shift.touches(&view.window) && !shown.contains(key)).then(|| (*shift).clone())
     };
     Difference {
         removed: standing.iter().filter_map(removed).collect(),
-        added: view.shifts.iter().filter(|shift| !standing.contains_key(&duty(shift))).cloned().collect(),
+        added: view.shifts.iter().filter(|shift| !standing.contains_key(&shift.duty())).cloned().collect(),
     }
 }
 

@@ -170,7 +170,7 @@ fn order(side: Side, turns: NonZeroU8, chance: u8) -> Vec<u8> {
 /// The numbers from `first` until before `end`, beginning somewhere among them.
 fn turned(first: u8, end: u8, chance: u8) -> Vec<u8> {
     let begin = first + chance % (end - first).max(1);
-    (begin..end).chain(first..begin.min(end)).collect()
+    (begin..end).chain(first..begin).collect()
 }
 
 /// What becomes of the turns of an attempt that was open before: they are given back with its end and kept while its

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dutykey_engine::brake::{Brakes, By, Said, Word};
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::rota::{HeldChange, RotationHead};
+use dutykey_policy::roll;
 use dutykey_policy::rota::Shift;
 use dutykey_policy::time::rfc3339;
 use dutykey_runtime::clock::SystemClock;
@@ -100,10 +101,10 @@ fn print(held: &[(RotationHead, HeldChange)], nobody: bool) {
     };
     let mut table = crate::output::table(&["rotation", "digest", "since", "why", "what waits", "said"]);
     for (head, held) in held {
-        let said = match (held.released, held.discarded) {
-            (true, _) => "released",
-            (_, true) => "discarded",
-            _ => "",
+        let said = match held.word() {
+            roll::Word::Released => "released",
+            roll::Word::Discarded => "discarded",
+            roll::Word::Waiting => "",
         };
         let waits = [shifts('-', &held.change.removed), shifts('+', &held.change.added)].concat().join("\n");
         let (digest, since) = (held.digest.chars().take(12).collect::<String>(), rfc3339(held.since));

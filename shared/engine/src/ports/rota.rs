@@ -8,6 +8,7 @@ use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Departed, Doubt};
 use dutykey_policy::look::Due;
+use dutykey_policy::roll::Word;
 use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
 use dutykey_policy::time::Span;
 use jiff::Timestamp;
@@ -173,6 +174,18 @@ pub struct HeldChange {
     /// Whether an administrator has discarded exactly this.
     #[serde(default)]
     pub discarded: bool,
+}
+
+impl HeldChange {
+    /// What an administrator has said of it.
+    #[must_use]
+    pub fn word(&self) -> Word {
+        match (self.released, self.discarded) {
+            (true, _) => Word::Released,
+            (false, true) => Word::Discarded,
+            (false, false) => Word::Waiting,
+        }
+    }
 }
 
 /// A change of one rotation, in one transaction: conditional on the head that was read.

@@ -1,9 +1,10 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Judgement, Scene, judge};
+use super::{Held, Judgement, Scene, is_plan, judge};
 use crate::id::RotationId;
 use crate::installation::BrakeSettings;
+use crate::roll::Word;
 use crate::rota::{Difference, KnownShift, Shift, View, accept, difference};
 use crate::testing::{cases, id, known, minute, shift};
 use crate::time::Span;
@@ -14,15 +15,15 @@ const DAY: i64 = 1_440;
 struct Rota {
     known: Vec<KnownShift>,
     held: Option<(Difference, Timestamp)>,
+    word: Word,
     others: Vec<(RotationId, Vec<KnownShift>)>,
-    confirmed: Option<String>,
     lease_over: bool,
 }
 
 impl Rota {
     fn believing(shifts: Vec<Shift>) -> Self {
         let known = shifts.into_iter().map(|s| known(s, -7 * DAY)).collect();
-        Self { known, held: None, others: Vec::new(), confirmed: None, lease_over: false }
+        Self { known, held: None, word: Word::Waiting, others: Vec::new(), lease_over: false }
     }
 
     fn view(now: i64, shifts: Vec<Shift>) -> View {
@@ -43,8 +44,7 @@ impl Rota {
             others: &others,
             settings: BrakeSettings::default(),
             first,
-            held: self.held.as_ref().map(|(held, since)| (held, *since)),
-            confirmed: self.confirmed.as_deref(),
+            held: self.held.as_ref().map(|(plan, since)| Held { plan, since: *since, word: self.word }),
             lease_over: self.lease_over,
         })
     }
@@ -108,8 +108,8 @@ fn r7_b_a_slow_drain_over_many_syncs_is_stopped_and_stays_stopped() {
 #[test]
 fn r7_c_a_release_names_the_plan_and_no_other() {
     let mut rota = Rota::believing(all_day(&names(4)));
-    let plan = rota.sync(60, all_day(&names(1))).held.expect("three of four gone are held").0;
-    rota.confirmed = Some(plan.digest());
+    rota.sync(60, all_day(&names(1))).held.expect("three of four gone are held");
+    rota.word = Word::Released;
     let other = rota.judge(65, vec![], false).held.expect("a plan that grew in between was never released").0;
     assert_eq!(other.removed.len(), 4);
     assert_eq!(rota.judge(65, all_day(&names(1)), false).held, None, "the plan that was read is released");
@@ -123,8 +123,8 @@ fn r7_c_what_ends_while_a_release_is_on_its_way_makes_no_other_plan_and_what_joi
     let crowd = (one, five.clone(), [five, vec![shift("fay", 0, DAY)]].concat());
     for (believed, said, grown) in [drain, crowd] {
         let mut rota = Rota::believing(believed);
-        let plan = rota.sync(60, said.clone()).held.expect("four of five who go or come are held").0;
-        rota.confirmed = Some(plan.digest());
+        rota.sync(60, said.clone()).held.expect("four of five who go or come are held");
+        rota.word = Word::Released;
         let other = rota.judge(65, grown, false).held.expect("a plan that grew in between was never released").0;
         assert_eq!(other.removed.len() + other.added.len(), 5, "{other:?}");
         let released = rota.judge(100, said, false);
@@ -282,6 +282,56 @@ fn r7_at_the_leases_end_what_joined_later_still_waits() {
     let judgement = rota.judge(300, all_day(&names(1)), false);
     assert_eq!(judgement.pass, plan, "what has waited for a lease passes");
     assert_eq!(judgement.held.expect("a fifth gone was not in it").0.removed, [shift("u01", 0, DAY)]);
+}
+
+/// Five of the six of a month are gone by the platform's word, and an administrator has discarded it.
+fn discarding() -> (Rota, Vec<Shift>, Difference) {
+    let month: Vec<Shift> = names(6).iter().map(|user| shift(user, 0, 30 * DAY)).collect();
+    let mut rota = Rota::believing(month.clone());
+    let said = month[..1].to_vec();
+    let plan = rota.sync(60, said.clone()).held.expect("five of six gone are held").0;
+    (rota.word, rota.lease_over) = (Word::Discarded, true);
+    (rota, said, plan)
+}
+
+#[test]
+fn r7_what_was_discarded_waits_for_as_long_as_the_platform_shows_exactly_that() {
+    let (mut rota, said, plan) = discarding();
+    for day in 1..25 {
+        let held = rota.sync(day * DAY, said.clone()).held.expect("no lease ends it").0;
+        assert_eq!(held, plan, "on day {day}");
+    }
+    let other = [said.clone(), vec![shift("u01", 0, 30 * DAY)]].concat();
+    let (held, why) = rota.judge(25 * DAY, other, false).held.expect("four of six gone are another change");
+    assert_eq!((held.removed.len(), is_plan(&plan, &held, minute(25 * DAY))), (4, false), "{why}");
+    let everybody = [said, plan.removed].concat();
+    assert_eq!(rota.judge(25 * DAY, everybody, false), Judgement::default());
+}
+
+#[test]
+fn p7_the_rest_of_a_view_is_judged_as_of_now_however_long_ago_a_change_was_discarded() {
+    let (mut rota, said, plan) = discarding();
+    let crowd: Vec<Shift> = ["v", "w", "x"].iter().map(|user| shift(user, 10 * DAY, 30 * DAY)).collect();
+    let passes = rota.sync(8 * DAY, [said.clone(), crowd.clone()].concat());
+    assert_eq!(passes.pass.added, crowd, "nine are not more than double of six: {:?}", passes.held);
+    let night = ["y", "z"].map(|user| shift(user, 20 * DAY, 21 * DAY)).to_vec();
+    let passes = rota.sync(20 * DAY, [said.clone(), crowd.clone(), night.clone()].concat());
+    assert_eq!(passes.pass.added, night, "eleven are not many more than nine: {:?}", passes.held);
+    let few = rota.judge(20 * DAY + 300, said, false);
+    assert_eq!(few.held.expect("it was discarded").0, plan, "another five of eleven are not too many");
+    let (held, why) = rota.judge(20 * DAY + 300, vec![], false).held.expect("all eleven are gone");
+    assert_eq!(held.removed.len(), 11, "whom the platform named after the change is protected as well: {why}");
+}
+
+#[test]
+fn r7_of_what_was_discarded_what_has_ended_makes_no_other_plan() {
+    let mut rota = Rota::believing([all_day(&names(4)), vec![shift("eve", 0, 100)]].concat());
+    let said = all_day(&names(1));
+    rota.sync(60, said.clone()).held.expect("four of five gone are held");
+    (rota.word, rota.lease_over) = (Word::Discarded, true);
+    let held = rota.judge(100, said.clone(), false).held.expect("it was discarded").0;
+    assert!(is_plan(&rota.held.as_ref().unwrap().0, &held, minute(100)), "only eve's is over: {held:?}");
+    assert_eq!(held.removed.len(), 3);
 }
 
 #[test]

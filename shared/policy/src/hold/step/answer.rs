@@ -59,7 +59,7 @@ pub fn after_answer(hold: &Hold, answer: Answer, now: Timestamp) -> Hold {
                     next.ownership = Ownership::Unproven;
                 }
                 let at = attempt.not_after.max(now);
-                next.open = Some(Attempt { pending: None, not_after: at, ..attempt });
+                next.open = Some(Attempt { not_after: at, ..attempt });
                 let mut next = failed(next, side, after, because, now);
                 if let Some(retry) = &mut next.retry {
                     retry.at = at;

@@ -170,7 +170,7 @@ fn restart(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -
     let believable = settled(&next, facts);
     let others = !ours(&next, seen) || (facts.caps.tells_owner && seen.owner == Owner::Other);
     let theirs = others && gives(want, seen.direct(), seen.value.as_deref(), facts);
-    let base_gives = next.base.is_some() && gives(want, false, next.base.as_deref(), facts);
+    let base_gives = gives(want, false, next.base.as_deref(), facts);
     let back = base_gives && seen.value == next.base;
     if believable && theirs {
         next.shape = want.shape.clone();
