@@ -83,7 +83,7 @@ pub struct Judgement {
 pub fn judge(scene: &Scene<'_>) -> Judgement {
     let change = difference(scene.known, scene.view);
     let believed = Bug::BrakeOff.is_chosen() || (Bug::EmptyListBelieved.is_chosen() && scene.view.shifts.is_empty());
-    if scene.first || change.is_empty() || believed {
+    if scene.first || believed {
         return Judgement { pass: change, held: None };
     }
     let Some(Held { plan, word: Word::Discarded, .. }) = scene.held else { return weigh(scene, change) };

@@ -187,3 +187,13 @@ pub mod chosen {
         CHOSEN.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Bug;
+
+    #[test]
+    fn a_mistake_is_named_in_words() {
+        assert_eq!(Bug::NoReferenceCount.to_string(), "no reference count");
+    }
+}

@@ -128,6 +128,21 @@ fn p1_r9_an_end_that_waits_is_looked_at_when_somebody_must_be_told_of_it() {
 }
 
 #[test]
+fn p1_p12_the_next_look_is_at_the_first_of_what_several_holds_wait_for() {
+    let ending = |place: &str, at: i64| {
+        let mut hold = Hold { state: State::Ending, told: true, retry: retry(at, Side::Ends, None), ..wanted() };
+        place.clone_into(&mut hold.key.place.id);
+        hold
+    };
+    let holds = [("g-2", 127), ("g-3", 125), ("g-4", 126)].map(|(place, at)| ending(place, at));
+    for turn in 0..3 {
+        let mut holds = holds.to_vec();
+        holds.rotate_left(turn);
+        assert_eq!(due(&look_at(&holds, &[], minute(121))), [None, Some((minute(125), "retry"))]);
+    }
+}
+
+#[test]
 fn p4_what_has_one_reason_left_of_two_goes_on() {
     let mut hold = Hold { state: State::Held, touched: true, ..wanted() };
     let other = Reason { profile: id("other"), until: minute(80), ..hold.reasons[0].clone() };

@@ -71,7 +71,10 @@ fn r2_whoever_went_within_the_hour_counts_once_with_whoever_goes_now() {
         let verdict = roll.found(&someone(0), &everybody_but(0, 2), census(1, 1, 0), minute(now));
         assert_eq!((verdict, roll.gone.len()), (Verdict::Gone, 1), "one of two");
     }
-    assert_eq!(roll.found(&someone(1), &BTreeSet::new(), census(0, 0, 0), minute(2)), Verdict::Trips, "both");
+    for (now, verdict) in [(2, Verdict::Trips), (60, Verdict::Trips), (61, Verdict::Gone)] {
+        let found = roll.clone().found(&someone(1), &BTreeSet::new(), census(0, 0, 0), minute(now));
+        assert_eq!(found, verdict, "the other of two at minute {now}, an hour after the first or less");
+    }
 }
 
 #[test]
