@@ -359,8 +359,8 @@ fn reasons<'a>(
         }
     }
     if answers.is_empty() {
-        let ahead = theirs.iter().flat_map(|e| e.periods.iter().map(move |period| (period.from, &e.origin)));
-        let next = ahead.filter(|(from, _)| *from > now).min();
+        let start = |e: &Enrollment| crate::wants::live(e, profile, rules, now).next_start;
+        let next = theirs.iter().filter_map(|e| Some((start(e)?, &e.origin))).min();
         let rotations = || profile.enrollment.iter().flat_map(|rule| rule.rotations.iter().cloned()).collect();
         answers.push(match next {
             Some((at, origin)) => Answer::Next { at, origin: origin.clone() },

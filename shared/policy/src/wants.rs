@@ -184,20 +184,21 @@ pub trait Rules {
 }
 
 /// The live and the next reasons that an enrollment gives.
+#[derive(Default)]
 pub(crate) struct Live {
     pub(crate) reason: Option<Reason>,
     /// Whether the lease has run out, and the reason lives on only until the platform was asked.
     run_out: bool,
-    next_start: Option<Timestamp>,
+    pub(crate) next_start: Option<Timestamp>,
     next_end: Option<Timestamp>,
 }
 
 pub(crate) fn live(enrollment: &Enrollment, profile: &Profile, rules: &impl Rules, now: Timestamp) -> Live {
     let (lease_end, runs_out) = match &enrollment.origin {
+        // A rotation that has left the profile gives nothing, now or later (R23).
+        Origin::Coverage(rotation) if !profile.enrolls(rotation) => return Live::default(),
         Origin::Coverage(rotation) => match (&profile.enrollment, rules.freshness(rotation)) {
-            (Some(rule), Some(fresh)) if profile.enrolls(rotation) => {
-                (fresh.lease_end(rule.lease), fresh.runs_out(rule.lease))
-            }
+            (Some(rule), Some(fresh)) => (fresh.lease_end(rule.lease), fresh.runs_out(rule.lease)),
             _ => (Timestamp::MIN, Timestamp::MIN),
         },
         Origin::Request(_) | Origin::BreakGlass(_) => (Timestamp::MAX, Timestamp::MAX),

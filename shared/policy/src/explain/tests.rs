@@ -201,6 +201,19 @@ fn why_not_names_nothing_that_is_not_in_the_way() {
 }
 
 #[test]
+fn r23_the_next_period_is_of_a_rotation_that_the_profile_still_names() {
+    let (person, left, mut world) = world();
+    world.profile.enrollment.as_mut().unwrap().rotations = [id("pd:S")].into();
+    let answers = |enrollments: &[Enrollment]| ask(&person, enrollments, &[], &world, 10).answers;
+    let nothing = Answer::NotEnrolled { rotations: vec![id("pd:S")] };
+    assert_eq!(answers(std::slice::from_ref(&left)), [nothing], "what it was enrolled by has left the profile");
+    let origin = Origin::Coverage(id("pd:S"));
+    let named = Enrollment { origin: origin.clone(), periods: vec![left.periods[1]], ..left.clone() };
+    let later = Answer::Next { at: minute(600), origin };
+    assert_eq!(answers(&[left, named]), [later], "the earlier one gives nothing");
+}
+
+#[test]
 fn p1_how_much_somebody_has_is_told_by_what_is_in_place() {
     let (person, enrollment, mut world) = world();
     let all = std::slice::from_ref(&enrollment);

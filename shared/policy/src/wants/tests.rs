@@ -254,11 +254,13 @@ fn p8_an_account_is_looked_up_a_day_before_and_in_doubt_when_its_time_has_come()
 
 #[test]
 fn r23_a_rotation_that_leaves_a_profile_ends_its_reasons_now() {
-    let case = Case { shifts: vec![(0, 0, 60)], rules: [(0, 0); 2], fresh: [0; 2], blocks: vec![] };
+    let case = Case { shifts: vec![(0, 0, 60), (0, 100, 60)], rules: [(0, 0); 2], fresh: [0; 2], blocks: vec![] };
     let (person, enrollments, mut world) = build(&case);
-    assert_eq!(wants(&person, &enrollments, &world, minute(10)).places.len(), 3);
+    let given = wants(&person, &enrollments, &world, minute(10));
+    assert_eq!((given.places.len(), given.next_start), (3, Some(minute(100))));
     world.profiles[0].enrollment.as_mut().unwrap().rotations = [id("pd:R1")].into();
-    assert!(wants(&person, &enrollments, &world, minute(10)).places.is_empty());
+    let left = wants(&person, &enrollments, &world, minute(10));
+    assert_eq!(left, Wants::default(), "nothing of it begins later either");
 }
 
 #[test]
