@@ -156,8 +156,9 @@ fn begin(mut next: Hold, want: &Want, seen: &Observation, facts: &Facts<'_>) -> 
 
 pub(super) fn kept(mut next: Hold, now: Timestamp) -> Hold {
     next.touched = false;
-    // Whatever was granted is not what stands there now: should that go, nobody has taken ours.
+    // Whatever was granted is not what stands there now: should that go, nobody has taken ours, nor has its end come.
     next.granted = None;
+    next.native_end = None;
     next.retry = None;
     next.answered = None;
     next.enter(State::Kept, now);

@@ -138,6 +138,25 @@ fn r13_the_targets_own_end_moves_on_with_a_lease_before_it_comes() {
 }
 
 #[test]
+fn r13_r14_what_stands_there_without_us_has_no_end_of_ours_to_move_on() {
+    let mut want = Want { shape: Shape::Member, reasons: held().reasons, frozen: false };
+    (want.reasons[0].rolling, want.reasons[0].until) = (true, minute(30));
+    let caps = Behaviour { native_end: true, tells_owner: true, ..GROUP }.capabilities();
+    let now = minute(20);
+    let seen = Observation { held: Held::Direct, value: None, owner: Owner::Other, native_end: None };
+    let facts = Facts { now, asked: now, caps: &caps, rank: &|_| None, ended: (now, now) };
+    for (what, touched) in [("ours was taken back", true), ("ours has never come", false)] {
+        let before = Hold { state: State::Wanted, touched, native_end: Some(minute(45)), ..held() };
+        let Verdict::Write(kept) = after_read(&before, Some(&want), &seen, Purpose::Start, &facts) else {
+            panic!("{what}, and what others have put there is called for")
+        };
+        assert_eq!((kept.state, kept.native_end), (State::Kept, None), "{what}");
+        let sweep = Step::Wait(Side::Starts, minute(80));
+        assert_eq!(next(&kept, Some(&want), now), sweep, "{what}: it is not looked at each minute");
+    }
+}
+
+#[test]
 fn r14_removed_by_others_is_stuck_and_not_put_back_and_gone_standing_is_wanted() {
     let removed = company(GROUP, &[(Event::Wanted(0, 600), 10), (Event::OthersSet(None), 10_000)]);
     assert_eq!((removed.state(), removed.calls.as_slice()), (Some(State::Stuck), [Call::Grant].as_slice()));
