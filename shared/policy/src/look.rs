@@ -126,26 +126,28 @@ pub fn look(
 
 /// When a hold is due on each side.
 fn again(hold: &Hold, step: &Step, now: Timestamp) -> (Option<Due>, Option<Due>) {
-    let at = step.due(now).map(|at| Due { at, cause: cause(hold).to_owned() });
+    let due = |side: Side| step.due(now).map(|at| Due { at, cause: cause(hold, side).to_owned() });
     let tell = hold.is_ending() && hold.touched && !hold.told;
     let tell = tell.then(|| Due { at: later(hold.due, TELL_OVERDUE), cause: "overdue".to_owned() });
     match step.side() {
-        Some(Side::Starts) => (at, tell),
+        Some(Side::Starts) => (due(Side::Starts), tell),
         Some(Side::Ends) => {
-            let end = [at, tell].into_iter().flatten().min_by_key(|due| due.at);
+            let end = [due(Side::Ends), tell].into_iter().flatten().min_by_key(|due| due.at);
             (None, end)
         }
         None => (None, tell),
     }
 }
 
-fn cause(hold: &Hold) -> &'static str {
+/// Why a hold is due on this side. What it waited for on the other one is no cause here.
+fn cause(hold: &Hold, side: Side) -> &'static str {
+    let retry = hold.retry.as_ref().filter(|retry| retry.side == side);
     match (&hold.open, hold.state) {
         (Some(attempt), _) if attempt.pending.is_some() => "poll",
         (Some(_), _) => "lost answer",
-        (None, _) if hold.retry.as_ref().is_some_and(|retry| retry.turn.is_some()) => "turn",
-        (None, State::Held | State::Kept) => "sweep",
-        (None, _) if hold.retry.is_some() => "retry",
+        (None, _) if retry.is_some_and(|retry| retry.turn.is_some()) => "turn",
+        (None, State::Held | State::Kept) if side == Side::Starts => "sweep",
+        (None, _) if retry.is_some() => "retry",
         (None, _) => "now",
     }
 }

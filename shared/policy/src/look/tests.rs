@@ -128,6 +128,21 @@ fn p1_r9_an_end_that_waits_is_looked_at_when_somebody_must_be_told_of_it() {
 }
 
 #[test]
+fn r9_p12_what_has_lost_its_reasons_ends_now_whatever_it_waited_for() {
+    let turn = Some(TurnWait { since: minute(60), looks: 1 });
+    let waits = |turn| Hold { touched: true, retry: retry(125, Side::Starts, turn), ..wanted() };
+    for (what, hold) in [
+        ("a sweep", Hold { state: State::Held, ..wanted() }),
+        ("a sweep, as standing access", Hold { state: State::Kept, ..wanted() }),
+        ("another try", waits(None)),
+        ("a turn", waits(turn)),
+    ] {
+        let look = look_at(&[hold], &[], minute(120));
+        assert_eq!(due(&look), [None, Some((minute(120), "now"))], "it waited for {what}");
+    }
+}
+
+#[test]
 fn p1_p12_the_next_look_is_at_the_first_of_what_several_holds_wait_for() {
     let ending = |place: &str, at: i64| {
         let mut hold = Hold { state: State::Ending, told: true, retry: retry(at, Side::Ends, None), ..wanted() };
