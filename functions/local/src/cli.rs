@@ -283,7 +283,7 @@ pub struct Erase {
 /// Options of writing off.
 #[derive(Debug, Args)]
 pub struct WriteOff {
-    /// The hold, as `GET /v1/holds` names it.
+    /// The hold, as `dutykey who --json` and `GET /v1/holds` name it.
     #[arg(value_parser = named_hold)]
     pub hold: String,
     /// Why.
@@ -301,7 +301,7 @@ fn named_hold(text: &str) -> Result<String, &'static str> {
     if is_digest && Hold::holder(text).is_some() {
         Ok(text.to_owned())
     } else {
-        Err("a hold is named by a person's ID, a dot and a digest; `GET /v1/holds` lists them")
+        Err("a hold is named by a person's ID, a dot and a digest, as in `dutykey who --json`")
     }
 }
 
