@@ -270,7 +270,7 @@ pub struct Prolong {
 /// Options of erasing.
 #[derive(Debug, Args)]
 pub struct Erase {
-    /// The person, by Dutykey's ID.
+    /// The person, by Dutykey's ID, as `GET /v1/people` shows it.
     pub person: PersonId,
     /// The same ID once more, so that nobody is erased by a slip: it cannot be undone.
     #[arg(long, value_name = "PERSON")]

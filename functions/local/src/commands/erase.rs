@@ -1,5 +1,5 @@
-//! Erasing a person (R19). Only through the API, as whoever the token says: the evidence names the administrator, and nobody
-//! erases themselves. Whoever may write the table has no name there.
+//! Erasing a person (R19). Only through the API, as whoever the token says: the evidence names the administrator, and
+//! nobody erases themselves. Whoever may write the table has no name there.
 
 use anyhow::Context as _;
 use dutykey_policy::forecast::Shown;

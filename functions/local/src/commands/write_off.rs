@@ -1,5 +1,5 @@
-//! Writing off a hold that cannot be ended any more (R14). Only through the API, as whoever the token says: the evidence names
-//! the administrator, and nobody writes off what is their own (R20). Whoever may write the table has no name there.
+//! Writing off a hold that cannot be ended any more (R14). Only through the API, as whoever the token says: the evidence
+//! names the administrator, and nobody writes off what is their own (R20). Whoever may write the table has no name there.
 
 use anyhow::Context as _;
 use dutykey_policy::forecast::Shown;
