@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use dutykey_policy::id::RotationId;
+use dutykey_policy::hold::Hold;
+use dutykey_policy::id::{PersonId, RotationId};
 use jiff::Timestamp;
 use reqwest::Url;
 
@@ -42,6 +43,10 @@ pub enum Command {
     Brake(Brake),
     /// Has the last view of a rotation stand for longer, whose platform does not answer.
     Prolong(Prolong),
+    /// Erases a person: what they did stays, under an ID that nobody can put a name to.
+    Erase(Erase),
+    /// Writes off a hold that can never be taken back, because what it is access to is gone for good.
+    WriteOff(WriteOff),
     /// Exports evidence, and verifies an export.
     Audit(Audit),
     /// Rebuilds a table that was restored from a backup, from the copy of its evidence, and then lets it go on.
@@ -262,6 +267,44 @@ pub struct Prolong {
     pub data: Data,
 }
 
+/// Options of erasing.
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// The person, by Dutykey's ID, as `GET /v1/people` shows it.
+    pub person: PersonId,
+    /// The same ID once more, so that nobody is erased by a slip: it cannot be undone.
+    #[arg(long, value_name = "PERSON")]
+    pub confirm: String,
+    /// The API of the installation; the environment's DUTYKEY_TOKEN is yours.
+    #[arg(long)]
+    pub api: Url,
+}
+
+/// Options of writing off.
+#[derive(Debug, Args)]
+pub struct WriteOff {
+    /// The hold, as `dutykey who --json` and `GET /v1/holds` name it.
+    #[arg(value_parser = named_hold)]
+    pub hold: String,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// The API of the installation; the environment's DUTYKEY_TOKEN is yours.
+    #[arg(long)]
+    pub api: Url,
+}
+
+/// The name of a hold. It becomes part of an address, so nothing else may be in it.
+fn named_hold(text: &str) -> Result<String, &'static str> {
+    let digest = text.split_once('.').map_or("", |(_, digest)| digest);
+    let is_digest = !digest.is_empty() && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digest && Hold::holder(text).is_some() {
+        Ok(text.to_owned())
+    } else {
+        Err("a hold is named by a person's ID, a dot and a digest, as in `dutykey who --json`")
+    }
+}
+
 /// What to do with evidence.
 #[derive(Debug, Args)]
 pub struct Audit {
@@ -392,6 +435,20 @@ mod tests {
                 _ => panic!("the README says `{line}`, which no test knows"),
             }
         }
+    }
+
+    #[test]
+    fn a_hold_is_written_off_by_its_name_and_nothing_else_gets_into_the_address() {
+        let parsed = |hold: &str| {
+            let rest = ["--reason", "closed", "--api", "https://dutykey.example.com"];
+            Cli::try_parse_from(["dutykey", "write-off", hold].into_iter().chain(rest)).is_ok()
+        };
+        let person = "per_01JD0000000000000000000099";
+        assert!(parsed(&format!("{person}.0123456789abcdef0123")), "as `GET /v1/holds` names it");
+        for rest in ["", ".", "..", ".0123/../x", ".0123?x=1", ".0123#x"] {
+            assert!(!parsed(&format!("{person}{rest}")), "`{person}{rest}` names no hold");
+        }
+        assert!(!parsed("ann.0123456789abcdef0123"), "it is nobody's");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod brake;
 pub(crate) mod check;
+pub(crate) mod erase;
 pub(crate) mod files;
 pub(crate) mod forecast;
 pub(crate) mod plan;
@@ -20,6 +21,7 @@ mod reads;
 pub(crate) mod rebuild;
 pub(crate) mod remote;
 pub(crate) mod retire;
+pub(crate) mod write_off;
 
 use std::io::Write as _;
 use std::path::Path;

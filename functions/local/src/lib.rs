@@ -60,6 +60,8 @@ async fn answer(command: Command) -> anyhow::Result<bool> {
         Command::Confirm(options) => commands::remote::confirm(&options).await,
         Command::Brake(options) => commands::brake::run(&options.command).await,
         Command::Prolong(options) => commands::prolong::run(&options).await,
+        Command::Erase(options) => commands::erase::run(&options).await,
+        Command::WriteOff(options) => commands::write_off::run(&options).await,
         Command::Audit(options) => commands::audit::run(&options.command).await,
         Command::Rebuild(options) => commands::rebuild::run(&options).await,
         Command::Init(options) => commands::files::init(&options),

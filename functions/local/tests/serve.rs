@@ -17,6 +17,10 @@ use serde_json::Value;
 
 #[path = "serve/configuring.rs"]
 mod configuring;
+#[path = "serve/ending.rs"]
+mod ending;
+#[path = "serve/office.rs"]
+mod office;
 #[path = "serve/requests.rs"]
 mod requests;
 #[path = "serve/restored.rs"]

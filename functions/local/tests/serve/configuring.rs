@@ -1,29 +1,14 @@
 //! A configuration that is planned, applied and confirmed through the API of the real server, as people with tokens.
 
-use dutykey_tests::issuer::{AUDIENCE, Issuer};
-
+use super::office::Office;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r20_a_configuration_goes_through_the_api_and_more_for_its_author_takes_another() {
-    let issuer = Issuer::start().await;
     let start = later(whole_second(SystemClock.now()), seconds(3_600));
-    let place = Place::new(start, later(start, seconds(60))).await;
-    let api = format!(
-        "api: {{ oidc: {{ issuer: \"{}\", audience: {AUDIENCE} }}, administrators: {{ groups: [admins] }} }}",
-        issuer.url
-    );
-    place.asking(&api, "{ approvers: { groups: [security], any: 1 } }");
-    let server = place.serve().await;
-    let address = format!("http://{}", server.address);
-    let run = async |who: &str, groups: &[&str], arguments: &[&str]| {
-        let mut command = place.command(arguments);
-        command.args(["--api", &address]);
-        command.env("DUTYKEY_TOKEN", issuer.token(&issuer.claims(who, groups, SystemClock.now())));
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), said(&output));
-        (output.status.code(), text)
-    };
+    let office = Office::open(start, later(start, seconds(60))).await;
+    let (place, address) = (&office.place, office.address());
+    let run = async |who: &str, groups: &[&str], arguments: &[&str]| office.run(who, groups, arguments).await;
     let file = place.directory.join("dutykey.yaml");
     let change = |from: &str, to: &str| {
         let text = std::fs::read_to_string(&file).unwrap();
@@ -58,5 +43,5 @@ async fn r20_a_configuration_goes_through_the_api_and_more_for_its_author_takes_
     assert_eq!((code, text.contains("no change of this digest waits")), (Some(2), true), "{text}");
     let (code, text) = run("eve", &["admins"], &["plan"]).await;
     assert_eq!((code, text.contains("no changes")), (Some(0), true), "{text}");
-    assert_eq!(server.stop().await, Some(0));
+    assert_eq!(office.server.stop().await, Some(0));
 }
