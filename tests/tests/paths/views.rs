@@ -121,16 +121,19 @@ async fn answer(world: &World, word: impl Fn(&mut HeldChange)) {
 #[tokio::test(start_paused = true)]
 async fn p7_what_an_administrator_discards_does_not_pass_with_a_lease() {
     for (discarded, holds) in [(false, false), (true, true)] {
-        let world = Company::of(["ann"])
-            .rotation(
-                "primary",
-                json!({ "shifts": [{ "user": "ann", "from": "1m", "to": "20h", "withdrawn": "72m" }] }),
-            )
+        let withdrawn = [("ann", "20h"), ("bob", "3h")]
+            .map(|(user, to)| json!({ "user": user, "from": "1m", "to": to, "withdrawn": "72m" }));
+        let world = Company::of(["ann", "bob"])
+            .rotation("primary", json!({ "shifts": withdrawn }))
             .profile(profile("on-call", &["prod"], &["primary"]))
             .start()
             .await;
         world.run_until(m(80)).await;
         answer(&world, |held| held.discarded = discarded).await;
+        let plan = head(&world, "primary").await.held.expect("the change waits");
+        world.run_until(h(4)).await;
+        assert_eq!(world.members("prod"), ["ann".to_owned()].into(), "P7: what waits ends as it was known");
+        assert_eq!(head(&world, "primary").await.held, Some(plan), "R7: what has ended makes no other plan of it");
         world.run_until(h(10)).await;
         assert_eq!(world.has("ann", "prod"), holds, "P7: discarded is {discarded}");
         assert_eq!(world.notices(Topic::Brake).len(), 1, "told once");

@@ -8,13 +8,15 @@ const NOBODY: &[&str] = &[];
 
 impl Office {
     async fn id(&self, who: &str) -> String {
-        self.get(who, NOBODY, "/v1/me").await["person"]["id"].as_str().unwrap().to_owned()
+        let me = self.get(who, NOBODY, "/v1/me").await;
+        me.pointer("/person/id").and_then(Value::as_str).unwrap().to_owned()
     }
 
     /// The first record of such an act on a person's chain.
     async fn record(&self, person: &str, act: &str) -> String {
         let page = self.get("dan", ADMINS, &format!("/v1/evidence?chain=person/{person}&act={act}&limit=200")).await;
-        page["records"][0].as_str().unwrap_or_else(|| panic!("P9: {act} is on record: {page}")).to_owned()
+        let first = page.pointer("/records/0").and_then(Value::as_str);
+        first.unwrap_or_else(|| panic!("P9: {act} is on record: {page}")).to_owned()
     }
 }
 
