@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::bug::Bug;
 use crate::id::{RotationId, UserId};
 use crate::installation::BrakeSettings;
-use crate::roll::Word;
 use crate::rota::{Difference, Duty, End, KnownShift, Shift, View, difference};
 use crate::time::{Span, earlier, rfc3339, union};
 
@@ -55,6 +55,19 @@ pub struct Scene<'a> {
     pub held: Option<Held<'a>>,
     /// Whether what waits has waited as long as a lease lasts.
     pub lease_over: bool,
+}
+
+/// What has been said of something that the brake holds: of a change of a view, or of somebody whom a directory shows
+/// inactive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Nothing yet.
+    Waiting,
+    /// It passes with the next look.
+    Released,
+    /// It waits for as long as exactly that is shown.
+    Discarded,
 }
 
 /// A change that waits.
@@ -105,7 +118,7 @@ fn taken_back(view: &View, change: &Difference) -> View {
     let stays = view.shifts.iter().filter(|shift| !added.contains(&shift.duty()));
     let mut shifts: Vec<Shift> = stays.chain(&change.removed).cloned().collect();
     shifts.sort();
-    View { shifts, ..view.clone() }
+    View { window: view.window, read_at: view.read_at, shifts }
 }
 
 /// Whether it is the plan that was held, and that an administrator may have spoken of: what has ended meanwhile makes no

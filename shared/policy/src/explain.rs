@@ -16,7 +16,7 @@ use crate::identity::{Account, Doubt, Person};
 use crate::profile::{Mode, Profile};
 use crate::rota::Shift;
 use crate::time::{instant_text, rfc3339};
-use crate::wants::{Reason, Rules, wants};
+use crate::wants::{Reason, Rules, live, wants};
 
 /// A stretch of time in words.
 #[must_use]
@@ -344,9 +344,10 @@ fn reasons<'a>(
     shift: &impl Fn(&Reason) -> Option<&'a Shift>,
     now: Timestamp,
 ) -> Vec<Answer> {
-    let mut answers = Vec::new();
+    let (mut answers, mut starts) = (Vec::new(), Vec::new());
     for enrollment in theirs {
-        let live = crate::wants::live(enrollment, profile, rules, now);
+        let live = live(enrollment, profile, rules, now);
+        starts.extend(live.next_start.map(|at| (at, &enrollment.origin)));
         let on_call = enrollment.periods.iter().any(|period| period.contains(now));
         match (&live.reason, &enrollment.origin) {
             (Some(reason), _) => answers.push(Answer::Reason { because: because(reason, shift(reason)) }),
@@ -359,10 +360,8 @@ fn reasons<'a>(
         }
     }
     if answers.is_empty() {
-        let start = |e: &Enrollment| crate::wants::live(e, profile, rules, now).next_start;
-        let next = theirs.iter().filter_map(|e| Some((start(e)?, &e.origin))).min();
         let rotations = || profile.enrollment.iter().flat_map(|rule| rule.rotations.iter().cloned()).collect();
-        answers.push(match next {
+        answers.push(match starts.into_iter().min() {
             Some((at, origin)) => Answer::Next { at, origin: origin.clone() },
             None => Answer::NotEnrolled { rotations: rotations() },
         });

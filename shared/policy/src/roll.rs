@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::brake::LOOK_BACK;
+pub use crate::brake::Word;
 use crate::id::PersonId;
 use crate::rota::hex;
 use crate::time::{earlier, later};
@@ -32,18 +33,6 @@ pub const MOST: usize = 1_000;
 pub const SAMPLE: usize = 20;
 /// What waits or was released and was never looked at again is forgotten after so long: nobody is enrolled any more.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
-
-/// What has been said of somebody whom the brake holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// Nothing yet.
-    Waiting,
-    /// They are cut off with the next look.
-    Released,
-    /// They stay active for as long as the directory shows them inactive.
-    Discarded,
-}
 
 /// Somebody whom the brake holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use dutykey_policy::brake::Word;
 use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
 use dutykey_policy::identity::{Departed, Doubt};
 use dutykey_policy::look::Due;
-use dutykey_policy::roll::Word;
 use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
 use dutykey_policy::time::Span;
 use jiff::Timestamp;

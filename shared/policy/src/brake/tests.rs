@@ -1,10 +1,9 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Held, Judgement, Scene, is_plan, judge};
+use super::{Held, Judgement, Scene, Word, is_plan, judge};
 use crate::id::RotationId;
 use crate::installation::BrakeSettings;
-use crate::roll::Word;
 use crate::rota::{Difference, KnownShift, Shift, View, accept, difference};
 use crate::testing::{cases, id, known, minute, shift};
 use crate::time::Span;
