@@ -91,11 +91,19 @@ pub enum Bug {
     OlderViewWins,
     /// A restored table goes on although the rotas were not read since.
     ReleaseBeforeRead,
+    /// Somebody is erased, and their address stays.
+    AddressKept,
+    /// Whoever proposes what gives them more confirms it.
+    OwnGainConfirmed,
+    /// A record is written whole, without what another release has said in it.
+    ItemsReplaced,
+    /// Of a duty that is shown twice one goes.
+    TwinStays,
 }
 
 impl Bug {
     /// Every one of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 45] = [
         Self::NoReferenceCount,
         Self::RevokeBeforeVerify,
         Self::IntentAfterCall,
@@ -137,6 +145,10 @@ impl Bug {
         Self::BrakeForgets,
         Self::OlderViewWins,
         Self::ReleaseBeforeRead,
+        Self::AddressKept,
+        Self::OwnGainConfirmed,
+        Self::ItemsReplaced,
+        Self::TwinStays,
     ];
 
     /// Whether this thread is wrong in this way.
