@@ -22,6 +22,10 @@ use crate::snapshot::Snapshot;
 /// good as none to a request.
 const AROUND: Duration = Duration::from_secs(14 * 86_400);
 
+/// So many of each kind are settled at once: a request is up to four items, and all that is settled is one transaction. The
+/// rest follows right after it.
+const AT_ONCE: usize = 15;
+
 /// The shifts that matter to whoever is on call at an instant.
 pub(crate) fn around(now: Timestamp) -> Span {
     Span { start: earlier(now, AROUND), end: later(now, AROUND) }
@@ -50,6 +54,9 @@ impl Worker {
     ) -> Result<Option<PersonChange>, StoreError> {
         let mut change = PersonChange::nothing(live, now);
         for request in &live.requests {
+            if change.requests.len() == AT_ONCE {
+                break;
+            }
             let profile = snapshot.installation.profiles.iter().find(|profile| profile.id == request.profile);
             let covers = match profile {
                 Some(profile) => covers(self.rota.as_ref(), live, &request.rotation, profile, now).await?,
@@ -65,14 +72,15 @@ impl Worker {
             }
         }
         let taken = live.enrollments.iter().filter(|enrollment| matches!(enrollment.origin, Origin::BreakGlass(_)));
-        for enrollment in taken.filter(|enrollment| !is_over(enrollment, now)) {
+        let cut = taken.filter(|enrollment| !is_over(enrollment, now)).filter_map(|enrollment| {
             let profile = snapshot.installation.profiles.iter().find(|profile| profile.id == enrollment.profile);
-            if let Some(cut) = emergency::cut(enrollment, profile, now) {
-                change.evidence.push(emergency::cut_record(enrollment, &cut, self.actor));
-                change.enrollments.push(cut);
-            }
+            Some((enrollment, emergency::cut(enrollment, profile, now)?))
+        });
+        for (enrollment, cut) in cut.take(AT_ONCE) {
+            change.evidence.push(emergency::cut_record(enrollment, &cut, self.actor));
+            change.enrollments.push(cut);
         }
-        let over = live.enrollments.iter().filter(|enrollment| is_over(enrollment, now));
+        let over = live.enrollments.iter().filter(|enrollment| is_over(enrollment, now)).take(AT_ONCE);
         change.enrollments.extend(over.map(|enrollment| Enrollment { periods: Vec::new(), ..enrollment.clone() }));
         if change.requests.is_empty() && change.enrollments.is_empty() {
             return Ok(None);

@@ -168,6 +168,30 @@ async fn r13_an_override_that_takes_the_duty_away_cuts_the_access() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r13_however_much_somebody_has_asked_for_ends_with_the_duty() {
+    // More than one transaction takes.
+    const ASKED: usize = 40;
+    let taken = json!({ "user": "cat", "from": "2h", "to": "5h", "announced": "119m" });
+    let shifts = [shift("ann", "1h", "5h"), shift("ann", "6h", "7h")];
+    let rota = json!({ "shifts": shifts, "overrides": [taken] });
+    let world = Company::of(["ann", "bob", "cat"])
+        .rotation("first", rota)
+        .profile(offered(Vec::new()))
+        .profile(profile("later", &["logs"], &["first"]))
+        .start()
+        .await;
+    world.run_until(m(90)).await;
+    for _ in 0..ASKED {
+        world.ask("ann", 120).await.expect("nothing says that it is too much");
+    }
+    world.run_until(m(180)).await;
+    world.changed(&[(m(90), "added"), (h(2), "removed")]);
+    assert_eq!(world.live("ann").await.requests, [], "all of them are over");
+    world.run_until(m(361)).await;
+    assert!(world.has("ann", "logs"), "P12: nothing of it stands in the way of what comes next");
+}
+
+#[tokio::test(start_paused = true)]
 async fn r17_a_request_holds_what_is_in_both_versions() {
     let mut world = company(Vec::new()).start().await;
     world.run_until(m(90)).await;
