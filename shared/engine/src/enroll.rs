@@ -30,6 +30,18 @@ use crate::view::{Scope, at_hand};
 /// How often a loser of a race reads again.
 const RACES: usize = 16;
 
+/// So many enrollments of a person change at once: they are one transaction. The rest follows right after it.
+const AT_ONCE: usize = 50;
+
+/// How far somebody is enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Enrolled {
+    /// There is more.
+    InPart,
+    /// As the rotation says.
+    Whole,
+}
+
 /// A person's coverage of a rotation under each profile, whose locks differ.
 type Coverage = BTreeMap<ProfileId, Vec<Cover>>;
 
@@ -76,10 +88,12 @@ impl Syncer {
         }
         for (person, coverage) in by_person {
             let mut races = 0;
-            while let Err(error) = self.enroll_person(scope, rotation, &person, &coverage, now).await {
-                races += 1;
-                if !matches!(error, StoreError::Changed(_)) || races > RACES {
-                    return Err(error);
+            loop {
+                match self.enroll_person(scope, rotation, &person, &coverage, now).await {
+                    Ok(Enrolled::Whole) => break,
+                    Ok(Enrolled::InPart) => {}
+                    Err(StoreError::Changed(_)) if races < RACES => races += 1,
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -125,7 +139,7 @@ impl Syncer {
         ids::named("per", self.chance.as_ref(), now).ok()
     }
 
-    /// Replaces the person's enrollments through this rotation, all in one transaction, where they differ.
+    /// Replaces the person's enrollments through this rotation where they differ, as many as one transaction takes.
     async fn enroll_person(
         &self,
         scope: &Scope<'_>,
@@ -133,10 +147,10 @@ impl Syncer {
         id: &PersonId,
         coverage: &Coverage,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Enrolled, StoreError> {
         // Whoever was erased since their user was looked up is nobody's user any more.
         let live = self.ledger.load(id).await?.filter(|live| live.person.erased.is_none());
-        let Some(live) = live else { return Ok(()) };
+        let Some(live) = live else { return Ok(Enrolled::Whole) };
         let origin = Origin::Coverage(rotation.clone());
         let mine = live.enrollments.iter().filter(|enrollment| enrollment.origin == origin);
         let mut profiles: BTreeSet<ProfileId> = mine.map(|enrollment| enrollment.profile.clone()).collect();
@@ -145,6 +159,9 @@ impl Syncer {
         let mut evidence = Vec::new();
         let (mut begins, mut ends) = (false, false);
         for profile in profiles {
+            if changed.len() == AT_ONCE {
+                break;
+            }
             let before = live.enrollments.iter().find(|e| e.profile == profile && e.origin == origin);
             let previous = before.map_or(&[][..], |enrollment| &enrollment.periods);
             let rule = scope.profiles.iter().find(|known| known.id == profile);
@@ -162,8 +179,9 @@ impl Syncer {
         // What somebody has asked for by being on call here is settled by a look.
         let asked = live.requests.iter().any(|request| request.rotation == *rotation);
         if changed.is_empty() && !asked {
-            return Ok(());
+            return Ok(Enrolled::Whole);
         }
+        let enrolled = if changed.len() == AT_ONCE { Enrolled::InPart } else { Enrolled::Whole };
         begins |= asked;
         let mut after = live.enrollments.clone();
         after.retain(|e| !changed.iter().any(|c| c.profile == e.profile && c.origin == e.origin));
@@ -187,7 +205,7 @@ impl Syncer {
         if let Committed::Done(head) = self.ledger.commit(&change).await? {
             announce(self.queues.as_ref(), id, &live.head, &head, now, None).await;
         }
-        Ok(())
+        Ok(enrolled)
     }
 
     /// Has everybody looked at whose access hangs on this rotation now: its lease is over or was prolonged, or it is

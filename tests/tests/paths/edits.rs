@@ -40,6 +40,21 @@ async fn r17_a_profile_that_begins_to_enforce_begins_now() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p12_a_rotation_may_give_more_profiles_than_one_transaction_takes() {
+    const PROFILES: usize = 120;
+    let mut company = Company::of(["ann"]).shifts("primary", &[shift("ann", "1m", "30m")]);
+    for number in 0..PROFILES {
+        company = company.profile(profile(&format!("profile-{number}"), &["prod"], &["primary"]));
+    }
+    let world = company.start().await;
+    world.run_until(m(2)).await;
+    assert_eq!(world.live("ann").await.enrollments.len(), PROFILES, "she is in each of them");
+    world.run_until(m(31)).await;
+    assert_eq!(world.changes("ann", "prod"), [(m(1), "added"), (m(30), "removed")]);
+    world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn r23_what_a_retiring_app_holds_ends_now_and_nothing_begins_there() {
     let mut world = company().start().await;
     world.run_until(m(3)).await;
