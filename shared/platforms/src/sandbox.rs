@@ -36,7 +36,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::platform::{Platform, PlatformError};
-use dutykey_policy::id::{RotationId, SourceId};
+use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
 use dutykey_policy::time::{Span, later};
 use jiff::Timestamp;
@@ -137,6 +137,11 @@ impl SandboxPlatform {
         users.retain(|known| known.id != user.id);
         users.push(user);
         users.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
+    /// Lists a user no longer.
+    pub fn remove_user(&self, id: &UserId) {
+        self.lock().script.users.retain(|known| known.id != *id);
     }
 
     /// Adds a fault, before all that are there.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use dutykey_engine::ports::erasures::{ErasePeople, Erased};
 use dutykey_engine::ports::ledger::{LivePerson, ReadLedger as _, StoreError};
+use dutykey_policy::bug::Bug;
 use dutykey_policy::erase::{erased, erasing};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::id::PersonId;
@@ -98,7 +99,10 @@ impl Store {
     async fn identity_erased(&self, person: &Person, at: Timestamp) -> Result<Writes, StoreError> {
         let id = &person.id;
         let [links, _] = identity_writes(&Person { erased: Some(at), ..Person::nobody(id.clone()) })?;
-        let mut writes: Writes = vec![(For::Record, links), gone(keys::person_text(id))];
+        let mut writes: Writes = vec![(For::Record, links)];
+        if !Bug::AddressKept.is_chosen() {
+            writes.push(gone(keys::person_text(id)));
+        }
         let mut unique: BTreeSet<Key> = person.email.iter().map(|address| keys::address(address)).collect();
         unique.extend(person.users.iter().map(|(source, user)| keys::link(source, user)));
         unique.extend(person.accounts.iter().filter_map(|(app, account)| match account {

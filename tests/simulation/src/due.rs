@@ -145,7 +145,10 @@ impl Reads {
                 }
                 Happening::Renamed { at, .. } => span(*at, *at, 4_500),
                 Happening::Releases { at, after } => span(*at, at.saturating_add(*after), 900),
-                Happening::Deploy { at } | Happening::Edit { at, .. } | Happening::Retires { at, .. } => {
+                Happening::Deploy { at }
+                | Happening::Departs { at, .. }
+                | Happening::Edit { at, .. }
+                | Happening::Retires { at, .. } => {
                     span(*at, *at, 900);
                 }
                 _ => {}

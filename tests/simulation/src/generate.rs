@@ -6,6 +6,7 @@ mod company;
 mod crossed;
 mod crowds;
 mod people;
+mod rare;
 mod restores;
 mod rota;
 mod troubles;
@@ -69,6 +70,7 @@ pub fn plan(seed: u64, size: Size) -> Plan {
     coincidences::meet(&mut fastrand::Rng::with_seed(seed ^ coincidences::APART), &mut plan);
     crowds::gather(&mut fastrand::Rng::with_seed(seed ^ crowds::APART), &mut plan);
     crossed::reads(&mut fastrand::Rng::with_seed(seed ^ crossed::APART), &mut plan);
+    rare::add(&mut plan);
     plan
 }
 

@@ -1,5 +1,7 @@
 //! Where people and administrators act: through the same code as the API.
 
+mod alone;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -111,7 +113,7 @@ impl Office {
     }
 
     /// The person of a number, where nobody can be taken for them and anything is taken from them.
-    async fn person(&self, number: usize) -> Option<PersonId> {
+    pub(crate) async fn person(&self, number: usize) -> Option<PersonId> {
         if !self.is_open().await {
             return None;
         }
@@ -120,6 +122,16 @@ impl Office {
         }
         let address = self.plan().people.get(number)?.address.to_lowercase();
         self.ledger.find_person(&address).await.ok().flatten()
+    }
+
+    /// Somebody else than the person of a number, where there is anybody.
+    pub(crate) async fn another(&self, than: usize) -> Option<PersonId> {
+        for number in (0..self.plan().people.len()).filter(|number| *number != than) {
+            if let Some(person) = self.person(number).await {
+                return Some(person);
+            }
+        }
+        None
     }
 
     async fn wait(&self, from: Timestamp, seconds: Second) {
@@ -306,15 +318,8 @@ impl Office {
 
     /// Somebody else decides; when, where that lets the request go on.
     async fn decide(&self, asker: usize, request: &RequestId, approves: bool) -> Option<Timestamp> {
-        let other = (0..self.plan().people.len()).filter(|number| *number != asker);
-        let mut approver = None;
-        for number in other {
-            approver = self.person(number).await;
-            if approver.is_some() {
-                break;
-            }
-        }
-        let caller = Caller { person: approver?, groups: [APPROVERS.to_owned()].into() };
+        let approver = self.another(asker).await?;
+        let caller = Caller { person: approver, groups: [APPROVERS.to_owned()].into() };
         let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
         self.requests().decide(&caller, request, verdict, None).await.ok()?;
         let now = self.world().now();

@@ -405,6 +405,35 @@ pub enum Happening {
         /// Which.
         what: System,
     },
+    /// Platforms list somebody no longer.
+    Departs {
+        /// When.
+        at: Second,
+        /// Who.
+        person: usize,
+    },
+    /// An administrator erases somebody who has departed, where nothing comes first.
+    Erases {
+        /// When.
+        at: Second,
+        /// Whom.
+        person: usize,
+    },
+    /// An administrator says that their own account is another one's, and confirms it alone.
+    LinksAlone {
+        /// When.
+        at: Second,
+        /// Whose it is to be.
+        person: usize,
+        /// The administrator, whose account it is.
+        to: usize,
+    },
+    /// A newer release is at work for a moment and rolled back: everything in the table says something by then that this one
+    /// does not know.
+    RolledBack {
+        /// When.
+        at: Second,
+    },
     /// An administrator releases what the brake holds, by the digest that they have read.
     Releases {
         /// When they read it.

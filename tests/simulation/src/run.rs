@@ -1,5 +1,7 @@
 //! One run of a plan: everything that happens, in its order, and what became of it.
 
+mod erasure;
+mod newer;
 mod restore;
 
 use std::cell::RefCell;
@@ -315,6 +317,7 @@ impl Course {
         }
         let now = self.world.now();
         self.world.oracle().at_rest(now);
+        self.still_says();
         ledger::left_over(&self.world, &self.ledger).await;
         Ok(ledger::evidence(&self.world, &self.ledger).await)
     }
@@ -453,6 +456,10 @@ impl Course {
             | Happening::GivesBack { at, .. }
             | Happening::Retires { at, .. }
             | Happening::Releases { at, .. }
+            | Happening::Departs { at, .. }
+            | Happening::Erases { at, .. }
+            | Happening::LinksAlone { at, .. }
+            | Happening::RolledBack { at }
             | Happening::Edit { at, .. } => Some(self.plan().at(*at)),
             Happening::Pause { from, .. } => Some(self.plan().at(*from)),
             _ => None,
@@ -556,6 +563,16 @@ impl Course {
                 });
                 world.oracle().retires(what.clone(), now);
             }
+            Happening::Departs { person, .. } => {
+                self.ground.platforms.remove_user(&Plan::user(*person).parse()?);
+                world.struck("somebody departs");
+            }
+            Happening::Erases { person, .. } => self.erases(*person).await?,
+            Happening::LinksAlone { person, to, .. } => {
+                self.office().links_alone(*person, *to).await?;
+                self.version = self.ledger.installation().await?.map_or(0, |configured| configured.version);
+            }
+            Happening::RolledBack { .. } => self.rolled_back().await?,
             _ => {}
         }
         Ok(())

@@ -9,7 +9,7 @@ use clap::Parser;
 use dutykey_simulation::cli::{self, Cli};
 use dutykey_simulation::generate::{Size, plan};
 use dutykey_simulation::jobs::side_by_side;
-use dutykey_simulation::plan::Plan;
+use dutykey_simulation::plan::{Happening, Human, Plan, Shift};
 use dutykey_simulation::run::{Options, run};
 use dutykey_simulation::short_path;
 
@@ -71,6 +71,34 @@ fn p1_a_limit_below_what_one_look_needs_is_no_trap() {
     let outcome = run(&plan, QUIET).expect("the plan makes sense");
     assert_eq!(outcome.violations, vec![], "reads in step with each other leave no room for the calls behind them");
     assert_eq!(outcome.effects.len(), 4, "given and taken back: {:?}", outcome.effects);
+}
+
+#[test]
+fn what_is_rare_is_met_and_nothing_is_left_of_whoever_is_erased() {
+    let mut plan = short_path::plan();
+    let address = "p001@example.com".to_owned();
+    plan.people.push(Human { accounts: vec![("acc001".to_owned(), address.clone())], address, active: true });
+    let together = Shift { user: Some(1), ..plan.rotations[0].shifts[0].clone() };
+    plan.rotations[0].shifts.push(together);
+    plan.lasts = 100_000;
+    let (departs, forgotten) = (1_000, 1_000 + 86_400 + 7_200);
+    plan.happens = vec![
+        Happening::LinksAlone { at: 250, person: 0, to: 1 },
+        Happening::RolledBack { at: 260 },
+        Happening::Erases { at: 270, person: 1 },
+        Happening::Departs { at: departs, person: 1 },
+        Happening::Erases { at: departs + 600, person: 1 },
+        Happening::Erases { at: forgotten, person: 1 },
+    ];
+    let outcome = run(&plan, QUIET).expect("the plan makes sense");
+    assert_eq!(outcome.violations, vec![], "R19, R20, R24");
+    let count = |what: &str| outcome.counts.get(what).copied().unwrap_or_default();
+    let refused = "an erasure is refused: something comes first";
+    let met = [(refused, 2), ("somebody is erased", 1), ("a link waits for another administrator", 1)];
+    for (what, times) in met {
+        assert_eq!(count(what), times, "{what}: {:?}", outcome.counts);
+    }
+    assert_eq!(outcome.effects.len(), 8, "given to both, taken from both: {:?}", outcome.effects);
 }
 
 #[test]

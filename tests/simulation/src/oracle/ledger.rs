@@ -38,6 +38,11 @@ impl Oracle {
         self.plan.people.iter().position(|human| human.accounts.iter().any(|(id, _)| id == account))
     }
 
+    /// Whether the person has something that Dutykey gave.
+    pub(crate) fn holds_something(&self, person: usize) -> bool {
+        self.seats.iter().any(|(seat, state)| state.ours && self.owner(&seat.account) == Some(person))
+    }
+
     /// By when nothing must be under way on the seat any more; `None` where somebody may want something there.
     fn over_by(&self, seat: &Seat) -> Option<Timestamp> {
         let state = self.seats.get(seat).filter(|state| state.wanted.sure == Sure::No)?;

@@ -30,7 +30,7 @@ const FIRST: Second = 120;
 /// They ask so often.
 const AGAIN: Second = 60;
 
-type Item = HashMap<String, AttributeValue>;
+pub(super) type Item = HashMap<String, AttributeValue>;
 /// The items of the table, by their keys.
 pub(super) type Items = BTreeMap<(String, String), Item>;
 /// The copy of the evidence, by the names of the chains.
@@ -124,6 +124,7 @@ impl Course {
         if let Some(item) = items.get_mut(&(installation.pk, installation.sk)) {
             item.insert("table".to_owned(), AttributeValue::S("the table before".to_owned()));
         }
+        world.newer.forget();
         self.replace(&there, items).await?;
         self.ledger = table::store(&self.ground.embedded, &world, false);
         let noticed = self.ledger.notice_restore(now).await?;
@@ -197,7 +198,7 @@ impl Course {
     }
 
     /// Everything in the table.
-    async fn items(&self) -> anyhow::Result<Items> {
+    pub(super) async fn items(&self) -> anyhow::Result<Items> {
         let (mut items, mut from) = (Items::new(), None);
         loop {
             let scan = self.client.scan().table_name(TABLE).consistent_read(true).set_exclusive_start_key(from);

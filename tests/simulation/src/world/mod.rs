@@ -4,6 +4,7 @@
 pub mod app;
 pub mod faults;
 pub mod life;
+pub mod newer;
 pub mod platform;
 pub mod queue;
 pub mod table;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::oracle::Oracle;
 use crate::plan::{Happening, Plan, Second};
 use life::Lives;
+use newer::Newer;
 use time::WorldClock;
 use writes::Writes;
 
@@ -39,6 +41,8 @@ pub struct World {
     pub lives: Lives,
     /// What the table was written.
     pub writes: Writes,
+    /// What a newer release has written.
+    pub newer: Newer,
     /// Who knows the truth, and checks every promise.
     oracle: Mutex<Oracle>,
     /// The table as it is, without faults: for the oracle and administrators.
@@ -77,6 +81,7 @@ impl World {
         Self {
             lives: Lives::new(&plan),
             writes: Writes::default(),
+            newer: Newer::default(),
             oracle: Mutex::new(Oracle::new(&plan)),
             plan,
             clock,

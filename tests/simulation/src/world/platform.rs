@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::platform::{Platform, PlatformError, Platforms};
 use dutykey_platforms::sandbox::SandboxPlatform;
-use dutykey_policy::id::{RotationId, SourceId};
+use dutykey_policy::id::{RotationId, SourceId, UserId};
 use dutykey_policy::installation::Source;
 use dutykey_policy::rota::{PlatformUser, Rotation, Shift, Team};
 use dutykey_policy::time::{Span, earlier};
@@ -150,6 +150,11 @@ impl CompanyPlatforms {
         for platform in self.sources.values() {
             platform.replace_user(user.clone());
         }
+    }
+
+    /// A user is listed no longer, on any platform.
+    pub fn remove_user(&self, id: &UserId) {
+        self.sources.values().for_each(|platform| platform.remove_user(id));
     }
 
     /// Ends every fault.

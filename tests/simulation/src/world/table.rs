@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::World;
 use super::faults::TableTrouble;
+use super::newer::KeptTable;
 use super::writes::CountedTable;
 use crate::plan::Happening;
 
@@ -28,10 +29,11 @@ pub fn store(embedded: &Embedded, world: &Arc<World>, faults: bool) -> Store {
     Store::new(client(connector, embedded, world), TABLE)
 }
 
-/// The way to the table, on which the world counts what is written.
+/// The way to the table, on which the world counts what is written, and sees what is replaced.
 #[must_use]
 pub fn counted(embedded: &Embedded, world: &World) -> SharedHttpConnector {
-    SharedHttpConnector::new(CountedTable::new(embedded.connector(), world.writes.clone()))
+    let kept = SharedHttpConnector::new(KeptTable::new(embedded.connector(), world.newer.clone()));
+    SharedHttpConnector::new(CountedTable::new(kept, world.writes.clone()))
 }
 
 /// A client that has no time and no chance but the world's.
