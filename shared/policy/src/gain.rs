@@ -9,6 +9,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +120,8 @@ pub fn gain(author: &Author, before: Option<&Profile>, after: &Profile, foreseen
     add(author.asks(before, after), Power::Ask);
     add(author.takes(before, after), Power::Take);
     add(author.approves(before, after), Power::Approve);
-    if before.is_some_and(|before| eases_overrides(before, after)) && after.giving().any(|it| author.is_known(it)) {
+    // The lock guards those who approve by being on call as it guards those who get it.
+    if before.is_some_and(|before| eases_overrides(before, after)) && after.rotations().any(|it| author.is_known(it)) {
         powers.insert(Power::Override);
     }
     powers
@@ -162,10 +164,16 @@ impl Author {
         let known = |service: &SelfService| -> BTreeSet<RotationId> {
             service.rotations.iter().filter(|rotation| self.is_known(rotation)).cloned().collect()
         };
+        // Access outlives a duty by it, so it lengthens what may be asked for.
+        let grace = |profile: Option<&Profile>| {
+            let rule = profile.and_then(|profile| profile.enrollment.as_ref());
+            rule.map_or(Duration::ZERO, |rule| rule.grace)
+        };
         let Some(now) = &after.self_service else { return More::Nothing };
         let was = before.and_then(|profile| profile.self_service.as_ref());
         let had = was.is_some_and(|was| {
             now.max_duration <= was.max_duration
+                && grace(Some(after)) <= grace(before)
                 && asks_as_many(&now.steps, &was.steps)
                 && known(now).is_subset(&known(was))
         });

@@ -1,7 +1,5 @@
 //! Each way in which a change may give its author more, and what is no more.
 
-use std::time::Duration;
-
 use super::*;
 use crate::forecast::Shown;
 use crate::installation::{BrakeSettings, NotifyChannel, SecretRef, Source, TargetSettings};
@@ -99,6 +97,24 @@ fn r20_an_entitlement_that_the_author_may_then_ask_for() {
 }
 
 #[test]
+fn r20_what_the_author_may_ask_for_lasts_longer_with_a_longer_grace() {
+    let graced = |seconds: u64| {
+        let rule = Automatic {
+            rotations: [id("other:primary")].into(),
+            lead: Duration::ZERO,
+            grace: Duration::from_secs(seconds),
+            lease: Duration::from_secs(3_600),
+        };
+        Profile { enrollment: Some(rule), ..profile() }
+    };
+    let longer: BTreeSet<Power> = [Power::Ask(entitlement("prod"))].into();
+    assert_eq!(gain(&author(), Some(&graced(60)), &graced(61), &[]), longer, "a request outlives its duty by it");
+    assert_eq!(gain(&author(), Some(&profile()), &graced(1), &[]), longer, "there was none before");
+    assert_eq!(gain(&author(), Some(&graced(60)), &graced(60), &[]), BTreeSet::new());
+    assert_eq!(gain(&author(), Some(&graced(60)), &profile(), &[]), BTreeSet::new(), "less is not more");
+}
+
+#[test]
 fn r20_an_entitlement_that_the_author_may_then_take() {
     let rule = |people: &[&str], groups: &[&str], seconds: u64| BreakGlass {
         people: people.iter().map(|one| (*one).to_owned()).collect(),
@@ -170,6 +186,12 @@ fn r20_less_in_the_way_of_an_override_is_more_for_whoever_may_be_on_call() {
     let stranger = Author { sources: BTreeSet::new(), ..author() };
     let flagged = Profile { self_override: SelfOverride::Flag, ..profile() };
     assert_eq!(gain(&stranger, Some(&profile()), &flagged, &[]), BTreeSet::new());
+    let approving = |self_override: SelfOverride| {
+        let steps = [step(Approvers::OnCall(id("pd:second")))];
+        Profile { self_override, self_service: Some(service(&["other:primary"], &steps)), ..profile() }
+    };
+    let eased = gain(&author(), Some(&approving(SelfOverride::Hold)), &approving(SelfOverride::Flag), &[]);
+    assert_eq!(eased, [Power::Override].into(), "who is on call there approves");
 }
 
 /// What the change of the configuration gives whoever has written it.
