@@ -13,6 +13,7 @@ use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
 use dutykey_policy::request::{Refusal, Request, Verdict, Wish};
 use dutykey_policy::time::later;
+use jiff::Timestamp;
 
 use crate::ids;
 use crate::ports::clock::{Chance, Clock};
@@ -156,6 +157,10 @@ impl Requests {
         order: Order,
         once: Option<&Once>,
     ) -> Result<RequestId, RequestError> {
+        // Whoever tries again is told what they have made, whatever has become of the duty or the profile since.
+        if let Some(id) = self.made(&caller.person, once, self.clock.now()).await? {
+            return Ok(id);
+        }
         let rotation = match rotation {
             Some(rotation) => rotation.clone(),
             None => self.duty(&caller.person, profile).await?,
@@ -205,6 +210,21 @@ impl Requests {
     /// It is not the caller's, or is over; or the table cannot be used.
     pub async fn cancel(&self, caller: &Caller, id: &RequestId) -> Result<(), RequestError> {
         self.moved(&caller.person, None, &Move::Change(id, Change::Cancel)).await.map(drop)
+    }
+
+    /// What the person has asked for under this name before, where that is not too long ago.
+    async fn made(
+        &self,
+        person: &PersonId,
+        once: Option<&Once>,
+        now: Timestamp,
+    ) -> Result<Option<RequestId>, RequestError> {
+        let Some(once) = once else { return Ok(None) };
+        let made = self.ledger.made(person, &once.name).await?.filter(|made| later(made.at, KEY_KEPT) > now);
+        match made {
+            Some(made) if made.of != once.of => Err(RequestError::NameReused),
+            made => Ok(made.map(|made| made.request)),
+        }
     }
 
     /// Sees to it that what is known of the rotation is no older than it may be: where it is, a read is asked for and its

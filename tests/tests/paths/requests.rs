@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dutykey_engine::request::{Caller, Order, RequestError, comment_name};
+use dutykey_engine::request::{Caller, Once, Order, RequestError, comment_name};
 use dutykey_policy::id::{EntitlementRef, RequestId};
 use dutykey_policy::profile::{Approvers, Profile, SelfService, Step};
 use dutykey_policy::request::{How, Refusal, Request, Stage, Verdict};
@@ -50,6 +50,13 @@ impl World {
         let (caller, profile) = (self.caller(who).await, "prod".parse().unwrap());
         let id = self.requests().ask(&caller, &profile, Some(&rotation_id("first")), order, None).await?;
         Ok(self.request(&id).await)
+    }
+
+    /// Asks for an hour under a name, by whatever duty there is.
+    async fn ask_once(&self, who: &str, once: &Once) -> Result<RequestId, RequestError> {
+        let order = Order { wanted: h(1), justification: Some("disk full".to_owned()), incident: None };
+        let (caller, profile) = (self.caller(who).await, "prod".parse().unwrap());
+        self.requests().ask(&caller, &profile, None, order, Some(once)).await
     }
 
     async fn request(&self, id: &RequestId) -> Request {
@@ -227,4 +234,22 @@ async fn nothing_is_decided_by_a_rota_that_is_too_old() {
     assert_eq!(world.ask("ann", 60).await, Err(RequestError::StaleRota(rotation_id("first"))));
     assert_eq!(world.since(world.clock.now()), m(90) + s(5), "a newer view is waited for, and no longer");
     assert_eq!(world.changes("ann", "prod"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_tries_again_is_told_what_they_have_made_whatever_has_become_of_it() {
+    let down = json!([{ "fault": "outage", "from": "95m", "to": "150m" }]);
+    let mut world = company(Vec::new()).platform("faults", down).start().await;
+    world.run_until(m(90)).await;
+    let once = Once { name: "a".to_owned(), of: "an hour".to_owned() };
+    let first = world.ask_once("ann", &once).await.unwrap();
+    world.run_until(m(120)).await;
+    assert_eq!(world.ask_once("ann", &once).await, Ok(first.clone()), "the platform is down");
+    assert_eq!(world.since(world.clock.now()), m(120), "no newer view is waited for");
+    world.run_until(h(6)).await;
+    assert_eq!(world.ask_once("ann", &once).await, Ok(first.clone()), "the shift is over");
+    world.configure(|installation| installation.profiles.clear()).await;
+    assert_eq!(world.ask_once("ann", &once).await, Ok(first), "nobody may ask for it any more");
+    let other = Once { of: "two hours".to_owned(), ..once };
+    assert_eq!(world.ask_once("ann", &other).await, Err(RequestError::NameReused));
 }

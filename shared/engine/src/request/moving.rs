@@ -10,10 +10,9 @@ use dutykey_policy::id::{PersonId, ProfileId, RequestId, RotationId};
 use dutykey_policy::look::{Due, decision_time};
 use dutykey_policy::profile::{Approvers, Profile};
 use dutykey_policy::request::{Decision, Known, Request, Verdict, Wish, nobody, of_request};
-use dutykey_policy::time::later;
 use jiff::Timestamp;
 
-use super::{ACTOR, Caller, KEY_KEPT, Once, RequestError, Requests, comment_name, justification_name, of};
+use super::{ACTOR, Caller, Once, RequestError, Requests, comment_name, justification_name, of};
 use crate::block::denied;
 use crate::due::{commit, soonest};
 use crate::ports::clock::trusted;
@@ -136,11 +135,8 @@ impl Requests {
     }
 
     async fn asked(&self, live: &LivePerson, ask: &NewAsk<'_>, now: Timestamp) -> Result<Outcome, RequestError> {
-        if let Some(once) = ask.once
-            && let Some(made) = self.ledger.made(&live.person.id, &once.name).await?
-            && later(made.at, KEY_KEPT) > now
-        {
-            return if made.of == once.of { Ok(Outcome::Stands(made.request)) } else { Err(RequestError::NameReused) };
+        if let Some(id) = self.made(&live.person.id, ask.once, now).await? {
+            return Ok(Outcome::Stands(id));
         }
         let ground = self.ground(live, ask.profile, ask.rotation, now).await?;
         if ground.profile.is_none() {
