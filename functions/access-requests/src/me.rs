@@ -131,6 +131,6 @@ pub(crate) async fn give_back(
     Path(text): Path<String>,
 ) -> Result<Json<BlockView>, Problem> {
     let profile: ProfileId = text.parse().map_err(|_| Problem::NotFound(format!("profile {}", excerpt(&text))))?;
-    let block = api.blocks.give_back(&caller.person, &profile, &api.store).await?;
+    let block = api.blocks.give_back(&caller.person, &profile, &api.store, &api.store).await?;
     Ok(Json(BlockView::new(block, None)))
 }

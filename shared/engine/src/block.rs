@@ -110,7 +110,8 @@ impl Blocks {
     }
 
     /// Gives a profile back that somebody is in by being on call: they are denied it until that access would have ended
-    /// (R2). An end that nobody knows is none: then an administrator lifts it.
+    /// (R2). An end that nobody knows is none: then an administrator lifts it. What was given back already stays so, by the
+    /// block that there is.
     ///
     /// # Errors
     /// They are not in it by being on call, or the table cannot be used.
@@ -119,6 +120,7 @@ impl Blocks {
         person: &PersonId,
         profile: &ProfileId,
         ledger: &dyn ReadLedger,
+        rules: &dyn ReadRules,
     ) -> Result<Block, BlockError> {
         let now = self.clock.now();
         let live = ledger.load(person).await?.ok_or_else(|| BlockError::NotEnrolled(profile.clone()))?;
@@ -127,9 +129,15 @@ impl Blocks {
         let running = on_call.flat_map(|it| &it.periods).filter(|period| period.contains(now));
         let end = running.map(|period| period.until.or_max()).max();
         let end = end.ok_or_else(|| BlockError::NotEnrolled(profile.clone()))?;
+        let (denied, reach) = (Denied::Enrollment(person.clone(), profile.clone()), Reach::Revoke);
+        let lasts = |block: &Block| block.live(now) && block.until.is_none_or(|until| end <= until);
+        let given_back = |block: &Block| block.denied == denied && block.reach == reach && lasts(block);
+        if let Some(block) = rules.blocks().await?.into_iter().find(given_back) {
+            return Ok(block);
+        }
         let denial = Denial {
-            denied: Denied::Enrollment(person.clone(), profile.clone()),
-            reach: Reach::Revoke,
+            denied,
+            reach,
             author: person.to_string(),
             reason: "given back by whoever had it".to_owned(),
             until: Some(end).filter(|end| *end != Timestamp::MAX),

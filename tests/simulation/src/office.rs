@@ -207,7 +207,7 @@ impl Office {
     /// Somebody gives a profile back that they have by being on call.
     pub(crate) async fn gives_back(&self, number: usize, profile: usize) -> anyhow::Result<()> {
         let (Some(id), Some(person)) = (self.profile(profile), self.person(number).await) else { return Ok(()) };
-        match self.blocks().give_back(&person, &id, &self.ledger).await {
+        match self.blocks().give_back(&person, &id, &self.ledger, &self.ledger).await {
             Ok(block) => {
                 self.world().struck("a profile is given back");
                 self.world().oracle().returned(number, profile, block.from, block.until);

@@ -129,6 +129,8 @@ async fn r2_a_profile_that_comes_with_being_on_call_can_be_given_back_until_the_
     let (status, block) = give_back("ann").await;
     assert_eq!((status, &block["until"]), (200, &"2026-11-23T14:00:00.000Z".into()), "{block}");
     assert_eq!((&block["denies"], &block["person"]), (&"enrollment".into(), &ann.to_string().into()), "{block}");
+    assert_eq!(give_back("ann").await, (200, block.clone()), "it is given back already");
+    assert_eq!(world.get("/v1/blocks").await["blocks"].as_array().map(Vec::len), Some(1), "by one block");
     assert_eq!(kind(&give_back("bob").await), "not-enrolled");
     let path = format!("/v1/blocks/{}", block["id"].as_str().unwrap());
     assert_eq!(kind(&world.call(("ann", "admins"), "DELETE", &path, Value::Null).await), "own-gain", "R20");
