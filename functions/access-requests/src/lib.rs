@@ -129,6 +129,7 @@ impl From<Ports> for Api {
             rota: shared.clone(),
             rolls: shared.clone(),
             rules: shared.clone(),
+            people: shared.clone(),
             clock: clock.clone(),
         };
         let leases = Leases {

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dutykey_policy::evidence::Draft;
-use dutykey_policy::id::{PersonId, RotationId, UserId};
+use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::roll::{self, Roll};
 use dutykey_policy::rota::Shift;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::enroll::first_address;
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Notice, StoreError};
+use crate::ports::ledger::{FindPeople, Notice, StoreError};
 use crate::ports::roll::{RollChange, WriteRoll};
 use crate::ports::rota::{HeldChange, RotationChange, RotationHead, WriteRota};
 use crate::ports::rules::ReadRules;
@@ -31,8 +32,10 @@ pub struct Brakes {
     pub rota: Arc<dyn WriteRota>,
     /// The directory's roll.
     pub rolls: Arc<dyn WriteRoll>,
-    /// Which directory is followed.
+    /// Which directory is followed, and who is who.
     pub rules: Arc<dyn ReadRules>,
+    /// Whose an address is.
+    pub people: Arc<dyn FindPeople>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -204,8 +207,26 @@ impl Brakes {
             Word::Discard => &held.change.removed,
         };
         let users: BTreeSet<UserId> = gains.iter().filter_map(|shift| shift.user.clone()).collect();
-        let people = self.rota.people(&head.id.source, &users.into_iter().collect::<Vec<_>>()).await?;
-        if people.values().any(|person| person == author) { Err(BrakeError::OwnGain) } else { Ok(()) }
+        let people = self.who(&head.id.source, &users.into_iter().collect::<Vec<_>>()).await?;
+        if people.contains(author) { Err(BrakeError::OwnGain) } else { Ok(()) }
+    }
+
+    /// Who the users of a source are, or will be as soon as they are on call: whoever is not linked yet is linked then.
+    async fn who(&self, source: &SourceId, users: &[UserId]) -> Result<BTreeSet<PersonId>, StoreError> {
+        let linked = self.rota.people(source, users).await?;
+        let strangers: Vec<&UserId> = users.iter().filter(|user| !linked.contains_key(*user)).collect();
+        let mut people: BTreeSet<PersonId> = linked.into_values().collect();
+        if !strangers.is_empty()
+            && let Some(settings) = self.rules.settings().await?
+        {
+            let directory = self.rota.directory(source).await?;
+            for user in strangers {
+                if let Ok(address) = first_address(&settings, source, &directory, user) {
+                    people.extend(self.people.find_person(&address).await?);
+                }
+            }
+        }
+        Ok(people)
     }
 
     async fn say_of_rotation(&self, id: &RotationId, digest: &str, word: Word, by: &By) -> Result<(), BrakeError> {

@@ -98,7 +98,14 @@ impl Office {
     fn brakes(&self) -> Brakes {
         let store = Arc::new(self.ledger.clone());
         let clock = their_clock(&self.world().clock);
-        Brakes { numbers: store.clone(), rota: store.clone(), rolls: store.clone(), rules: store, clock }
+        Brakes {
+            numbers: store.clone(),
+            rota: store.clone(),
+            rolls: store.clone(),
+            rules: store.clone(),
+            people: store,
+            clock,
+        }
     }
 
     /// The digests of what the brake holds of rotations, the longest held first.

@@ -1,12 +1,12 @@
 //! What people, reviewers and administrators do beside requests.
 
-use dutykey_engine::ports::rota::{HeldChange, RotationChange, RotationHead};
+use dutykey_engine::ports::rota::{Directory, HeldChange, RotationChange, RotationHead};
 use dutykey_engine::ports::rules::{ReadDue as _, ReadRules as _};
 use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::{Retry, Side};
 use dutykey_policy::id::RotationId;
-use dutykey_policy::installation::{ApiSettings, Installation, Oidc, Topic};
-use dutykey_policy::rota::{Cause, Difference, Shift};
+use dutykey_policy::installation::{ApiSettings, Installation, Link, Oidc, Topic};
+use dutykey_policy::rota::{Cause, Difference, PlatformUser, Shift};
 use serde_json::json;
 
 use super::*;
@@ -136,26 +136,32 @@ async fn r2_a_profile_that_comes_with_being_on_call_can_be_given_back_until_the_
     assert_eq!(kind(&world.call(("ann", "admins"), "DELETE", &path, Value::Null).await), "own-gain", "R20");
 }
 
-#[tokio::test]
-async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_on_call() {
-    let world = world().await;
-    world.person(10, "ann", (10, 14), State::Held).await;
-    let id = "rota:primary".parse::<RotationId>().unwrap();
-    let shift = Shift {
+/// The digest of a change of the rota that the brake holds: it puts these users on call.
+async fn the_brake_holds(world: &World, users: &[&str]) -> String {
+    let shift = |user: &&str| Shift {
         start: at(12),
         end: End::Open,
-        user: Some("ann".parse().unwrap()),
+        user: Some(user.parse().unwrap()),
         cause: Cause::Unknown,
         native_id: None,
         maker: None,
     };
-    let change = Difference { removed: Vec::new(), added: vec![shift] };
+    let change = Difference { removed: Vec::new(), added: users.iter().map(shift).collect() };
     let digest = change.digest();
     let (since, why) = (at(11), "too many at once".to_owned());
     let held = HeldChange { digest: digest.clone(), since, why, change, released: false, discarded: false };
+    let id = "rota:primary".parse::<RotationId>().unwrap();
     let head = RotationHead { held: Some(held), ..RotationHead::new(id, "Primary".to_owned()) };
     let first = RotationChange { expected: 0, head, at: at(11), known: None, evidence: vec![], notices: vec![] };
     world.store.change_rotation(&first).await.unwrap();
+    digest
+}
+
+#[tokio::test]
+async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_on_call() {
+    let world = world().await;
+    world.person(10, "ann", (10, 14), State::Held).await;
+    let digest = the_brake_holds(&world, &["ann"]).await;
     let brake = world.get("/v1/brakes").await["rotations"][0].clone();
     assert_eq!((&brake["digest"], &brake["added"][0]["user"]), (&digest.clone().into(), &"ann".into()), "{brake}");
     let path = format!("/v1/brakes/{digest}/release");
@@ -165,6 +171,28 @@ async fn r20_an_administrator_releases_what_the_brake_holds_unless_it_puts_them_
     assert_eq!(world.get("/v1/brakes").await["rotations"][0]["said"], "released");
     let mine = format!("/v1/brakes/{digest}/discard");
     assert_eq!(world.call(("ann", "admins"), "POST", &mine, Value::Null).await.0, 200, "that gives her nothing");
+}
+
+#[tokio::test]
+async fn r20_an_administrator_does_not_release_what_will_be_known_to_put_them_on_call() {
+    let world = world().await;
+    let configured = world.store.installation().await.unwrap().unwrap();
+    let sources = [("rota".parse().unwrap(), "second".to_owned())].into();
+    let link = Link { person: "bob@example.com".to_owned(), sources, apps: Default::default() };
+    let installation = Installation { links: vec![link], ..configured.installation };
+    world.store.configure(configured.version, &installation, at(11)).await.unwrap();
+    let user = |id: &str, email: &str| {
+        let (id, email) = (id.parse().unwrap(), Some(email.to_owned()));
+        PlatformUser { id, email, name: None, active: None }
+    };
+    let users = vec![user("first", "Ann@example.com"), user("second", "cat@example.com")];
+    let directory = Directory { read_at: Some(at(11)), users, ..Directory::default() };
+    world.store.keep_directory(&"rota".parse().unwrap(), &directory).await.unwrap();
+    let path = format!("/v1/brakes/{}/release", the_brake_holds(&world, &["first", "second"]).await);
+    let release = async |who: &str| world.call((who, "admins"), "POST", &path, Value::Null).await;
+    assert_eq!(kind(&release("ann").await), "own-gain", "the platform has her address");
+    assert_eq!(kind(&release("bob").await), "own-gain", "the configuration says that it is him");
+    assert_eq!(release("cat").await.0, 200, "the platform has her address, but the configuration says that it is Bob");
 }
 
 #[tokio::test(start_paused = true)]
