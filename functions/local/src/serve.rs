@@ -41,7 +41,11 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// The configuration, the data file or the address cannot be used.
 pub(crate) async fn run(options: &cli::Serve, stop: watch::Receiver<bool>) -> anyhow::Result<bool> {
     if !options.listen.ip().is_loopback() {
-        bail!("{} is not a loopback address; listen on 127.0.0.1 or [::1], and put a proxy before it", options.listen);
+        bail!(
+            "{} is not a loopback address: `serve` answers this machine only, on 127.0.0.1 or [::1]. A proxy before it is \
+             safe only where `api.oidc` names an issuer of tokens",
+            options.listen
+        );
     }
     let world = World::new();
     // Nothing is touched before the file is known to be sound.

@@ -270,8 +270,9 @@ async fn r18_the_server_copies_evidence_as_it_is_written() {
 async fn r21_r22_what_the_server_refuses() {
     let start = later(whole_second(SystemClock.now()), seconds(3_600));
     let place = Place::new(start, later(start, seconds(60))).await;
-    let (code, _) = place.run(&["serve", "--listen", "0.0.0.0:0"]).await;
-    assert_eq!(code, Some(2), "only loopback");
+    let (code, outside) = place.run(&["serve", "--listen", "0.0.0.0:0"]).await;
+    let warned = said(&outside).contains("only where `api.oidc` names an issuer");
+    assert_eq!((code, warned), (Some(2), true), "only loopback: {}", said(&outside));
     let (code, lost) = place.run(&["who", "--data", "nowhere.db"]).await;
     assert_eq!((code, said(&lost).contains("nowhere.db")), (Some(2), true), "{}", said(&lost));
 
