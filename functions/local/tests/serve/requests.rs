@@ -59,7 +59,10 @@ profiles:
 async fn the_readme_s_commands_ask_approve_give_back_and_break_glass() {
     let start = whole_second(SystemClock.now());
     let place = Place::new(start, later(start, seconds(3_600))).await;
-    place.asking("api: { auditors: { groups: [audit] } }", "{ approvers: { people: [bob@example.com], any: 1 } }");
+    let auditors = "api: { auditors: { groups: [audit] } }";
+    let before = README.split_once("<!-- breaking glass -->").unwrap().0;
+    assert!(before.contains(auditors), "README.md must show `{auditors}` before somebody reviews as an auditor");
+    place.asking(auditors, "{ approvers: { people: [bob@example.com], any: 1 } }");
     let server = place.serve().await;
     until("the automatic grant", async || place.is_member()).await;
     let commands = |mark: &str| block(mark).replace("127.0.0.1:8080", &server.address);
