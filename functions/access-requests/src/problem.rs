@@ -274,6 +274,7 @@ fn refused(refusal: Refusal) -> Kind {
 fn refused_in_emergency(refusal: emergency::Refusal) -> Kind {
     let (status, name) = match refusal {
         emergency::Refusal::NotNamed => (StatusCode::FORBIDDEN, "not-named"),
+        emergency::Refusal::Observes => (StatusCode::CONFLICT, "only-observes"),
         emergency::Refusal::Blocked => (StatusCode::FORBIDDEN, "blocked"),
         emergency::Refusal::Unjustified => (StatusCode::UNPROCESSABLE_ENTITY, "justification-required"),
         emergency::Refusal::Duration => (StatusCode::UNPROCESSABLE_ENTITY, "wrong-duration"),

@@ -10,7 +10,7 @@ use dutykey_policy::evidence::Sealed;
 use dutykey_policy::id::{EmergencyId, PersonId, ProfileId};
 use dutykey_policy::installation::Topic;
 use dutykey_policy::look::{Due, decision_time};
-use dutykey_policy::profile::{BreakGlass, Profile};
+use dutykey_policy::profile::{BreakGlass, Mode, Profile};
 use dutykey_policy::request::Wish;
 use dutykey_policy::time::rfc3339;
 use jiff::Timestamp;
@@ -107,7 +107,7 @@ impl Emergencies {
     /// Takes a profile at once. Everybody is told.
     ///
     /// # Errors
-    /// The profile does not name the caller, a block denies it, or the table cannot be used.
+    /// The profile does not name the caller or only observes, a block denies it, or the table cannot be used.
     pub async fn take(
         &self,
         caller: &Caller,
@@ -159,7 +159,7 @@ impl Emergencies {
     pub async fn offered(&self, caller: &Caller) -> Result<Vec<Profile>, StoreError> {
         let mut offered = Vec::new();
         for profile in self.rules.all_profiles().await? {
-            if self.named(profile.break_glass.as_ref(), caller).await? {
+            if profile.mode == Mode::Enforce && self.named(profile.break_glass.as_ref(), caller).await? {
                 offered.push(profile);
             }
         }

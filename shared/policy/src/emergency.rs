@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::enrollment::{Enrollment, Origin, Period};
 use crate::evidence::Draft;
 use crate::id::{EmergencyId, PersonId, ProfileId};
-use crate::profile::Profile;
+use crate::profile::{Mode, Profile};
 use crate::request::{Access, Wish};
 use crate::rota::End;
 use crate::time::{later, rfc3339};
@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The profile names others, or nobody.
     #[error("the profile does not name this person for emergencies; ask for it in the ordinary way")]
     NotNamed,
+    /// The profile is in mode `observe`.
+    #[error("the profile only observes: it gives nothing to anybody, not even in an emergency")]
+    Observes,
     /// A block denies it.
     #[error("a block denies it")]
     Blocked,
@@ -91,7 +94,7 @@ impl Emergency {
     /// Takes the profile.
     ///
     /// # Errors
-    /// The profile does not name them, a block denies it, or what they want of it cannot be had.
+    /// The profile does not name them or gives nothing, a block denies it, or what they want of it cannot be had.
     pub fn taken(
         id: EmergencyId,
         person: PersonId,
@@ -100,6 +103,9 @@ impl Emergency {
         known: Known,
     ) -> Result<Self, Refusal> {
         let rule = profile.break_glass.as_ref().filter(|_| known.named).ok_or(Refusal::NotNamed)?;
+        if profile.mode == Mode::Observe {
+            return Err(Refusal::Observes);
+        }
         if known.blocked {
             return Err(Refusal::Blocked);
         }

@@ -6,6 +6,7 @@ use dutykey_policy::evidence::Chain;
 use dutykey_policy::hold::{Retry, Side};
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{ApiSettings, Installation, Link, Oidc, Topic};
+use dutykey_policy::profile::Mode;
 use dutykey_policy::rota::{Cause, Difference, PlatformUser, Shift};
 use serde_json::json;
 
@@ -56,6 +57,20 @@ async fn break_glass_is_for_those_whom_a_profile_names_and_stays_open_until_some
     assert_eq!(done["emergencies"][0]["review"]["comment"], "it was right", "{done}");
     let (_, me) = world.call(("ann", ""), "GET", "/v1/me", Value::Null).await;
     assert_eq!(me["emergencies"], json!([{ "profile": "on-call", "name": "On-call", "max_duration": "1h" }]), "{me}");
+}
+
+#[tokio::test]
+async fn a_profile_that_only_observes_is_not_taken_in_an_emergency() {
+    let world = world().await;
+    world.person(10, "ann", (14, 18), State::Wanted).await;
+    let configured = world.store.installation().await.unwrap().unwrap();
+    let mut installation = configured.installation;
+    installation.profiles[0].mode = Mode::Observe;
+    world.store.configure(configured.version, &installation, at(11)).await.unwrap();
+    let take = json!({ "profile": "on-call", "duration": "30m", "justification": "the site is down" });
+    assert_eq!(kind(&world.call(("ann", ""), "POST", "/v1/break-glass", take).await), "only-observes");
+    let (_, me) = world.call(("ann", ""), "GET", "/v1/me", Value::Null).await;
+    assert_eq!(me["emergencies"], json!([]), "it is not shown as if she could: {me}");
 }
 
 #[tokio::test(start_paused = true)]

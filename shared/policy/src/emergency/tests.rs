@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::profile::{BreakGlass, Mode, SelfOverride};
+use crate::profile::{BreakGlass, SelfOverride};
 use crate::rota::End;
 use crate::testing::{id, minute, person};
 
@@ -33,8 +33,12 @@ fn wish(minutes: u64) -> Wish {
 const NAMED: Known = Known { named: true, blocked: false, now: Timestamp::UNIX_EPOCH };
 
 fn take(wish: Wish, rule: Option<BreakGlass>, known: Known) -> Result<Emergency, Refusal> {
+    take_of(&profile(rule), wish, known)
+}
+
+fn take_of(profile: &Profile, wish: Wish, known: Known) -> Result<Emergency, Refusal> {
     let known = Known { now: minute(0), ..known };
-    Emergency::taken(id("emg_01JD0000000000000000000000"), person(1), &profile(rule), wish, known)
+    Emergency::taken(id("emg_01JD0000000000000000000000"), person(1), profile, wish, known)
 }
 
 #[test]
@@ -53,6 +57,8 @@ fn each_refusal_has_its_reason() {
     assert_eq!(take(wish(30), None, NAMED), Err(Refusal::NotNamed), "the profile has no break-glass");
     assert_eq!(take(wish(30), hour(), Known { named: false, ..NAMED }), Err(Refusal::NotNamed));
     assert_eq!(take(wish(30), hour(), Known { blocked: true, ..NAMED }), Err(Refusal::Blocked), "R2");
+    let observing = Profile { mode: Mode::Observe, ..profile(hour()) };
+    assert_eq!(take_of(&observing, wish(30), NAMED), Err(Refusal::Observes), "it would say taken and give nothing");
     let silent = Wish { justification: None, ..wish(30) };
     assert_eq!(take(silent, hour(), NAMED), Err(Refusal::Unjustified));
     for minutes in [0, 61] {
