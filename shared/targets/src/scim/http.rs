@@ -182,13 +182,15 @@ impl std::fmt::Display for Refusal {
 impl From<Refusal> for TargetError {
     /// What a status means (RFC 7644 §3.12, RFC 9110 §15). For a write the question is whether it may have happened: 429
     /// and 503 are refusals before anything was done; the other 5xx may come from something in front of a server that
-    /// did it.
+    /// did it. A 403 that says when to come back is a limit, not a missing right: GitHub's secondary limits answer so
+    /// (GitHub's documentation, "Rate limits for the REST API").
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         let after = refusal.after;
         let permanent = |advice: &str| Self::Permanent(format!("{detail}; {advice}"));
         match refusal.status.as_u16() {
             429 => Self::Throttled { after, detail },
+            403 if after.is_some() => Self::Throttled { after, detail },
             503 => Self::Transient { after, detail },
             501 => permanent("the server cannot do this"),
             408 | 500..=599 if refusal.writes => Self::Lost(detail),

@@ -154,6 +154,32 @@ async fn the_wait_that_a_server_asks_for_is_passed_on() {
 }
 
 #[tokio::test]
+async fn p10_a_refusal_that_says_when_to_come_back_is_a_limit_and_not_a_missing_right() {
+    for (after, expected) in [(Some("60"), Some(60)), (Some("soon"), None), (None, None)] {
+        let fake = server(Dialect::Rfc).await;
+        let reply = Reply::error(403, "", "You have exceeded a secondary rate limit");
+        let reply = match after {
+            Some(after) => reply.with("Retry-After", after),
+            None => reply,
+        };
+        fake.fault(1, |_| true, Moment::BeforeEffect, Fault::Answer(reply.clone()));
+        let read = held(&scim(&fake), GROUP, ANN).await.expect_err("refused");
+        fake.fault(1, writes, Moment::BeforeEffect, Fault::Answer(reply));
+        let write = grant(&scim(&fake)).await.expect_err("refused");
+        for error in [read, write] {
+            match (&error, expected) {
+                (TargetError::Throttled { after: told, .. }, Some(seconds)) => {
+                    assert_eq!(*told, Some(Duration::from_secs(seconds)), "{after:?}");
+                }
+                (TargetError::Permanent(_), None) => {}
+                _ => panic!("{after:?}: {error:?}"),
+            }
+        }
+        assert!(fake.effects().is_empty(), "{after:?}: nothing was done");
+    }
+}
+
+#[tokio::test]
 async fn p13_the_token_goes_to_its_own_server_only() {
     let (fake, other) = (server(Dialect::Rfc).await, server(Dialect::Rfc).await);
     for status in [301, 302, 307, 308] {
