@@ -72,6 +72,12 @@ impl Component {
     }
 }
 
+/// The text of a calendar; `None` where it is not UTF-8. A line may be folded inside a character (RFC 5545 §3.1), so
+/// bytes that are no text as they stand are unfolded first.
+pub(super) fn decode(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).or_else(|error| String::from_utf8(unfold_bytes(error.as_bytes()))).ok()
+}
+
 /// Reads a text that holds exactly one VCALENDAR and returns it.
 pub(super) fn read(text: &str) -> Result<Component, CalendarFault> {
     if text.len() > MAX_BYTES {
@@ -140,6 +146,24 @@ fn unfold(text: &str) -> Vec<(usize, String)> {
         }
     }
     lines
+}
+
+/// The same without folds. The line breaks of a fold move behind its line, so that the next one keeps its number.
+fn unfold_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut unfolded = Vec::with_capacity(bytes.len());
+    let mut breaks = 0;
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let [b' ' | b'\t', rest @ ..] = line {
+            unfolded.extend_from_slice(rest);
+        } else if !line.is_empty() {
+            unfolded.resize(unfolded.len() + breaks, b'\n');
+            unfolded.extend_from_slice(line);
+            breaks = 0;
+        }
+        breaks += 1;
+    }
+    unfolded
 }
 
 /// A content line; `None` where it is none. The parser takes a malformed line for a name without a value and drops the

@@ -12,7 +12,7 @@ use dutykey_engine::ports::platform::PlatformError;
 use dutykey_engine::ports::secrets::Secret;
 use reqwest::{Client, StatusCode, Url};
 
-use super::document::MAX_BYTES;
+use super::document::{MAX_BYTES, decode};
 use super::fault::excerpt;
 use crate::http::{self, BodyError};
 
@@ -97,7 +97,7 @@ impl Feed {
                 read.map_err(|_| PlatformError::Unavailable("the reading of the file was stopped".to_owned()))??
             }
         };
-        String::from_utf8(bytes).map_err(|_| PlatformError::Faulty("the calendar is not UTF-8".to_owned()))
+        decode(bytes).ok_or_else(|| PlatformError::Faulty("the calendar is not UTF-8".to_owned()))
     }
 }
 

@@ -198,3 +198,32 @@ async fn a_file_is_read_each_time_and_its_absence_is_no_empty_rota() {
     assert!(matches!(directory, Err(PlatformError::Misconfigured(_))), "{directory:?}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+/// The text with each of its wider characters split by a fold.
+fn folded(text: &str, fold: &str) -> Vec<u8> {
+    let split = |byte: u8| if byte >= 0xc0 { [&[byte][..], fold.as_bytes()].concat() } else { vec![byte] };
+    text.bytes().flat_map(split).collect()
+}
+
+#[tokio::test]
+async fn p8_a_name_that_is_folded_inside_a_character_is_the_same_name_and_a_fault_keeps_its_line() {
+    let folder = std::env::temp_dir().join(format!("dutykey-icalendar-folded-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("rota.ics");
+    let calendar_at = adapter(Location::File(path.clone()));
+    let named = event("a", "DTSTART:20260327T080000Z\nDURATION:PT1H");
+    let named = named.replace("ATTENDEE:", "ATTENDEE;CN=Jürgen Müller:");
+    for fold in ["\r\n ", "\n\t"] {
+        std::fs::write(&path, folded(&calendar(&named), fold)).unwrap();
+        assert_eq!(calendar_at.users().await.unwrap()[0].name.as_deref(), Some("Jürgen Müller"), "{fold:?}");
+        assert_eq!(shifts(&calendar_at).await.unwrap().len(), 1, "{fold:?}");
+        let second = calendar(&(named.clone() + &event("b", "SUMMARY:no start")));
+        std::fs::write(&path, folded(&second, fold)).unwrap();
+        let fault = shifts(&calendar_at).await.expect_err("an event without a start").to_string();
+        assert!(fault.contains("line 12, UID b: DTSTART is missing"), "{fold:?}: two folds before it: {fault}");
+        std::fs::write(&path, [folded(&second, fold), vec![0xe9]].concat()).unwrap();
+        let other = shifts(&calendar_at).await.expect_err("a byte that is no text").to_string();
+        assert!(other.contains("not UTF-8"), "{fold:?}: {other}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
