@@ -123,7 +123,7 @@ impl PagerDuty {
         }
         let policies =
             pages::every(&self.http, &["escalation_policies"], "escalation_policies", |p: &Policy| &p.id).await?;
-        self.believe(schedules.is_empty(), &policies)?;
+        believe(schedules.is_empty(), &policies)?;
         let mut rotations = Vec::new();
         for (id, schedule) in schedules {
             let id = self.rotation(http::id(&id).map_err(faulty)?, None);
@@ -138,20 +138,6 @@ impl PagerDuty {
             }
         }
         Ok(rotations)
-    }
-
-    /// PagerDuty leaves out schedules that the token may not read, without a word. That it lists none at all while
-    /// policies point at some is no empty account.
-    fn believe(&self, no_schedules: bool, policies: &[Policy]) -> Result<(), PlatformError> {
-        let mut pointed = 0;
-        for rule in policies.iter().flat_map(|policy| &policy.escalation_rules) {
-            pointed += rule.targets()?.iter().filter(|target| matches!(target, Target::Schedule(..))).count();
-        }
-        if no_schedules && pointed > 0 {
-            let text = format!("it lists no schedule, while escalation policies point at some ({pointed} times)");
-            return Err(PlatformError::Faulty(text));
-        }
-        Ok(())
     }
 
     /// A schedule's shifts, wherever it lives now; `guess` says where to look first when nothing is remembered.
@@ -229,6 +215,19 @@ impl PagerDuty {
             Err(failed) => failed.is(StatusCode::BAD_REQUEST),
         }
     }
+}
+
+/// PagerDuty leaves out schedules that the token may not read, without a word. That it lists none at all while policies
+/// point at some is no empty account. A target that is not understood fails the read of its own level, not the list.
+fn believe(no_schedules: bool, policies: &[Policy]) -> Result<(), PlatformError> {
+    let rules = policies.iter().flat_map(|policy| &policy.escalation_rules);
+    let targets = rules.flat_map(|rule| &rule.targets).filter_map(Target::of);
+    let pointed = targets.filter(|target| matches!(target, Target::Schedule(..))).count();
+    if no_schedules && pointed > 0 {
+        let text = format!("it lists no schedule, while escalation policies point at some ({pointed} times)");
+        return Err(PlatformError::Faulty(text));
+    }
+    Ok(())
 }
 
 /// An ID in an answer that cannot be one is the answer's fault, not the configuration's.

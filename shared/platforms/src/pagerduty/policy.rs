@@ -29,6 +29,18 @@ pub(super) enum Target<'a> {
     Schedule(&'a str, Kind),
 }
 
+impl<'a> Target<'a> {
+    /// What a reference of a level means; `None` for a type that is not known.
+    pub(super) fn of(reference: &'a Reference) -> Option<Self> {
+        match reference.r#type.as_deref()? {
+            "user" | "user_reference" => Some(Self::User(&reference.id)),
+            "schedule" | "schedule_reference" => Some(Self::Schedule(&reference.id, Kind::Layered)),
+            "schedule_v3" | "schedule_v3_reference" => Some(Self::Schedule(&reference.id, Kind::ShiftBased)),
+            _ => None,
+        }
+    }
+}
+
 impl Rule {
     /// Everything that the level points at.
     ///
@@ -38,15 +50,8 @@ impl Rule {
         if self.targets.is_empty() {
             return Err(PlatformError::Faulty("a level of an escalation policy has no targets".to_owned()));
         }
-        self.targets
-            .iter()
-            .map(|target| match target.r#type.as_deref() {
-                Some("user" | "user_reference") => Ok(Target::User(&target.id)),
-                Some("schedule" | "schedule_reference") => Ok(Target::Schedule(&target.id, Kind::Layered)),
-                Some("schedule_v3" | "schedule_v3_reference") => Ok(Target::Schedule(&target.id, Kind::ShiftBased)),
-                _ => Err(PlatformError::Faulty("an escalation policy has a target of an unknown type".to_owned())),
-            })
-            .collect()
+        let unknown = || PlatformError::Faulty("an escalation policy has a target of an unknown type".to_owned());
+        self.targets.iter().map(|target| Target::of(target).ok_or_else(unknown)).collect()
     }
 }
 

@@ -102,6 +102,26 @@ async fn p6_that_no_schedule_can_be_seen_is_not_that_there_is_none() {
 }
 
 #[tokio::test]
+async fn p6_a_level_that_is_not_understood_stays_in_the_list_and_fails_its_own_read() {
+    for targets in [json!([]), json!([{ "id": "PTEAM", "type": "team_reference" }])] {
+        let fake = acme().await;
+        let policies = "/escalation_policies/0/escalation_rules/1/targets";
+        let policy = "/escalation_policy/escalation_rules/1/targets";
+        for (path, place) in [("/escalation_policies", policies), ("/escalation_policies/PPOLICY", policy)] {
+            let targets = targets.clone();
+            fake.fault(path, Fault::altered(move |answer| *answer.pointer_mut(place).unwrap() = targets.clone()));
+        }
+        let pd = client(&fake);
+        let listed = pd.rotations().await.unwrap_or_else(|error| panic!("{targets} took the list away: {error}"));
+        let ids: Vec<String> = listed.iter().map(|rotation| rotation.id.to_string()).collect();
+        assert_eq!(ids, rotations(&["pd:PLAYER", "pd:PSHIFT", "pd:PPOLICY@1", "pd:PPOLICY@2"]), "{targets}");
+        assert_eq!(shifts(&pd, "pd:PPOLICY@1").await.unwrap(), turns(), "{targets}");
+        let answer = shifts(&pd, "pd:PPOLICY@2").await;
+        assert!(matches!(answer, Err(PlatformError::Faulty(_))), "{targets}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn p6_a_list_longer_than_anyone_may_read_is_an_error_and_not_cut() {
     let fake = acme().await;
     fake.state(|acme| {
