@@ -168,7 +168,7 @@ impl Syncer {
     }
 
     /// The users and teams of the source, read again where they are old; the rotations that it lists, where it was asked.
-    /// With such a list they are not kept yet.
+    /// With such a list they are not kept yet. Teams that cannot be read stay as they were.
     async fn refresh(
         &self,
         source: &Source,
@@ -183,7 +183,13 @@ impl Syncer {
         let read = async {
             let listed =
                 if list && source.rotations == Rotations::All { Some(platform.rotations().await?) } else { None };
-            Ok::<_, PlatformError>((platform.users().await?, platform.teams().await?, listed))
+            let users = platform.users().await?;
+            // A plan without teams, or a key that may not read them, takes away nobody's access: the rest counts.
+            let teams = platform.teams().await.unwrap_or_else(|error| {
+                tracing::warn!(source.id = %source.id, error = %error, "the teams of `{}` could not be read and stay as they were: {error}", source.id);
+                kept.teams.clone()
+            });
+            Ok::<_, PlatformError>((users, teams, listed))
         };
         match read.await {
             Ok((users, teams, listed)) => {

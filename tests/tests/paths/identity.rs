@@ -84,6 +84,27 @@ async fn p8_a_user_of_the_platform_whom_nobody_knows_is_told_and_passes_when_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn p8_whoever_may_not_read_teams_still_knows_the_users_and_the_rotations() {
+    let world = Company::of(["ann", "bob"])
+        .platform("faults", json!([{ "fault": "forbidden", "on": "teams" }]))
+        .shifts("primary", &[shift("ann", "5m", "40m")])
+        .shifts("secondary", &[shift("bob", "5m", "40m")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(6)).await;
+    assert!(world.has("ann", "prod"), "P8: the users are known although the teams are not");
+    let source = "pd".parse().unwrap();
+    let directory = world.store.directory(&source).await.unwrap();
+    assert_eq!((directory.users.len(), directory.teams.len()), (2, 0));
+    let heads = world.store.rotations(&source).await.unwrap();
+    let ids: Vec<String> = heads.iter().map(|head| head.id.to_string()).collect();
+    assert_eq!(ids, ["pd:primary", "pd:secondary"], "what no profile names is listed too");
+    world.run_until(m(42)).await;
+    world.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn r5_an_account_belongs_to_the_person_who_claimed_it_first() {
     let link = |person: &str| dutykey_policy::installation::Link {
         person: format!("{person}@example.com"),
