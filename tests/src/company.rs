@@ -59,7 +59,8 @@ pub fn installation(base_url: String, token: SecretRef) -> Installation {
         override_lock: Duration::ZERO,
         break_glass: None,
     };
-    let settings = TargetSettings::Scim { base_url, token };
+    // The stand-in's reads never lag.
+    let settings = TargetSettings::Scim { base_url, token, propagation: Some(Duration::ZERO) };
     Installation {
         verified_domains: vec!["example.com".to_owned()],
         apps: vec![App { id: APP.parse().unwrap(), settings, retiring: false }],

@@ -111,7 +111,7 @@ sources:
   - {{ id: rota, platform: icalendar, url: ./rota.ics, rotation: primary }}
   - {{ id: pd, platform: pagerduty, base_url: "http://127.0.0.1:9", token: {{ env: PD_TOKEN }}, webhook_secret: {{ env: PD_HOOK }} }}
 apps:
-  - {{ id: {app}, target: scim, base_url: "{url}", token: {{ env: SCIM_TOKEN }} }}
+  - {{ id: {app}, target: scim, base_url: "{url}", token: {{ env: SCIM_TOKEN }}, propagation: 0s }}
 profiles:
   - id: on-call
     name: On-call

@@ -228,8 +228,8 @@ mod tests {
         assert!(link.iter().any(|change| change.what == What::Added) && shown.contains("acc-dan"), "{shown}");
         let app = changes(|next| {
             let token = SecretRef::Secret("dutykey/other".to_owned());
-            next.apps[0].settings =
-                TargetSettings::Scim { base_url: "https://elsewhere.example.com".to_owned(), token };
+            let base_url = "https://elsewhere.example.com".to_owned();
+            next.apps[0].settings = TargetSettings::Scim { base_url, token, propagation: None };
         });
         let shown = serde_json::to_string(&app).expect("JSON");
         assert!(shown.contains("https://elsewhere.example.com") && shown.contains("dutykey/other"), "{shown}");

@@ -117,6 +117,9 @@ pub enum TargetSettings {
         base_url: String,
         /// A bearer token.
         token: SecretRef,
+        /// How long after a change its reads may still show the state before it, where the configuration says so.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "duration_text::optional")]
+        propagation: Option<Duration>,
     },
     /// A simulated target for demonstrations and tests.
     Sandbox {

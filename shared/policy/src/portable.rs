@@ -37,7 +37,7 @@ pub fn unportable(stored: &Installation, next: &Installation) -> Vec<(String, &'
         }
         let at = |key: &str| format!("apps.{}.{key}", app.id);
         match &app.settings {
-            TargetSettings::Scim { base_url, token } => {
+            TargetSettings::Scim { base_url, token, propagation: _ } => {
                 found.extend(address(at("base_url"), base_url));
                 found.extend(secret(at("token"), token));
             }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(keys(&stored, &hidden), ["sources.rota.url"]);
         let app = local(|next, token| {
             let base_url = "http://localhost:8080".to_owned();
-            next.apps[0].settings = TargetSettings::Scim { base_url, token };
+            next.apps[0].settings = TargetSettings::Scim { base_url, token, propagation: None };
         });
         assert_eq!(app, ["apps.directory.base_url", "apps.directory.token"]);
         let pager = local(|next, token| {

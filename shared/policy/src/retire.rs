@@ -95,7 +95,7 @@ pub fn moved<'a>(
     })
 }
 
-/// Whether both reach the same place; a new token changes nothing about that.
+/// Whether both reach the same place; neither a new token nor how it is read changes that.
 fn same_place(before: &TargetSettings, after: &TargetSettings) -> bool {
     match (before, after) {
         (TargetSettings::Scim { base_url: before, .. }, TargetSettings::Scim { base_url: after, .. }) => {
@@ -152,7 +152,7 @@ mod tests {
         let with = |number: usize, url: &str, token: &str| {
             let mut next = stored.clone();
             let token = SecretRef::Secret(token.to_owned());
-            next.apps[number].settings = TargetSettings::Scim { base_url: url.to_owned(), token };
+            next.apps[number].settings = TargetSettings::Scim { base_url: url.to_owned(), token, propagation: None };
             next
         };
         let moves = |next: &Installation| -> Vec<String> {

@@ -72,7 +72,8 @@ pub(crate) fn installation() -> Installation {
     let every = Duration::from_secs(300);
     let source = Source { id: id("rota"), settings, rotations: Rotations::All, every, retiring: false };
     let token = SecretRef::Secret("dutykey/scim".to_owned());
-    let settings = TargetSettings::Scim { base_url: "https://scim.example.com/v2".to_owned(), token };
+    let base_url = "https://scim.example.com/v2".to_owned();
+    let settings = TargetSettings::Scim { base_url, token, propagation: None };
     let sources = [(id("rota"), "Ann".to_owned())].into();
     Installation {
         verified_domains: vec!["example.com".to_owned()],

@@ -171,4 +171,30 @@ pub mod duration_text {
         let text = String::deserialize(deserializer)?;
         parse_duration(&text).map_err(D::Error::custom)
     }
+
+    /// The same where there may be none.
+    pub mod optional {
+        use super::{Duration, format_duration, parse_duration};
+        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+        /// Writes the text form, or null.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => serializer.serialize_str(&format_duration(*duration)),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads the text form, or null.
+        ///
+        /// # Errors
+        /// A text that is no duration.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            let text = Option::<String>::deserialize(deserializer)?;
+            text.map(|text| parse_duration(&text).map_err(D::Error::custom)).transpose()
+        }
+    }
 }

@@ -15,7 +15,7 @@ use dutykey_policy::time::later;
 use jiff::Timestamp;
 
 use crate::sandbox::SandboxWorld;
-use crate::scim::Scim;
+use crate::scim::{PROPAGATION, Scim};
 
 /// Makes adapters and keeps them.
 pub struct Adapters {
@@ -48,10 +48,11 @@ impl Adapters {
 
     async fn make(&self, app: &App) -> Result<Arc<dyn Target>, TargetError> {
         Ok(match &app.settings {
-            TargetSettings::Scim { base_url, token } => {
+            TargetSettings::Scim { base_url, token, propagation } => {
                 let token = self.secrets.read(token).await.map_err(no_secret)?;
                 let scim = Scim::new(app.id.clone(), base_url, token);
                 let scim = scim.map_err(|error| TargetError::Permanent(error.to_string()))?;
+                let scim = scim.with_propagation(propagation.unwrap_or(PROPAGATION));
                 Arc::new(scim.heard_by(Listener::new(self.clock.clone(), &app.id)))
             }
             TargetSettings::Sandbox { script } => {

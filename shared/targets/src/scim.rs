@@ -37,6 +37,11 @@ pub const GROUP: &str = "group";
 /// The time for one call to the target, with all the requests that it takes.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long after a change a read may still show the state before it, where nothing else is known of the service. RFC 7644
+/// promises no read after a write, and a service may answer from several copies of its data. Were a read believed that lags
+/// behind a grant of ours, what it later shows would count as standing, and would never be taken back.
+pub const PROPAGATION: Duration = Duration::from_secs(10);
+
 /// Why a SCIM app cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScimError {
@@ -80,11 +85,10 @@ impl Scim {
     /// What is wrong with the URL or the token; never the token itself.
     pub fn new(app: AppId, base_url: &str, token: Secret) -> Result<Self, ScimError> {
         let http = Http::new(base_url, token)?;
-        Ok(Self { app, http, deadline: DEADLINE, propagation: Duration::ZERO })
+        Ok(Self { app, http, deadline: DEADLINE, propagation: PROPAGATION })
     }
 
-    /// The same for a service whose reads may show the state before a change for so long. Without it none are expected
-    /// to: SCIM asks for no such delay.
+    /// The same for a service whose reads may show the state before a change for so long.
     #[must_use]
     pub fn with_propagation(self, propagation: Duration) -> Self {
         Self { propagation, ..self }

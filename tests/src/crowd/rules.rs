@@ -31,7 +31,8 @@ impl Crowd {
             every: 5 * HOUR / 60,
             retiring: false,
         };
-        let settings = TargetSettings::Scim { base_url: "https://scim.example.com/v2".to_owned(), token };
+        let base_url = "https://scim.example.com/v2".to_owned();
+        let settings = TargetSettings::Scim { base_url, token, propagation: None };
         let mut installation = Installation {
             verified_domains: vec!["example.com".to_owned()],
             sources: vec![source],

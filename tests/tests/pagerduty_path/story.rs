@@ -131,7 +131,7 @@ sources:
     token: {{ env: PAGERDUTY_TOKEN }}
     rotations: [PPRIM, "PESC@1"]
 apps:
-  - {{ id: directory, target: scim, base_url: {scim}, token: {{ env: SCIM_TOKEN }} }}
+  - {{ id: directory, target: scim, base_url: {scim}, token: {{ env: SCIM_TOKEN }}, propagation: 0s }}
 profiles:
   - id: on-call
     name: On-call

@@ -251,7 +251,7 @@ sync: {{ every: {every}s }}
 sources:
   - {{ id: rota, platform: icalendar, url: "http://{calendar}/rota.ics", rotation: primary }}
 apps:
-  - {{ id: directory, target: scim, base_url: "http://{app}/scim/v2", token: {{ env: SCIM_TOKEN }} }}
+  - {{ id: directory, target: scim, base_url: "http://{app}/scim/v2", token: {{ env: SCIM_TOKEN }}, propagation: 0s }}
 profiles:
   - id: on-call
     name: On-call

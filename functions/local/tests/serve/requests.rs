@@ -30,7 +30,7 @@ verified_domains: [example.com]
 sources:
   - {{ id: rota, platform: icalendar, url: ./rota.ics, rotation: primary }}
 apps:
-  - {{ id: directory, target: scim, base_url: "{url}", token: {{ env: SCIM_TOKEN }} }}
+  - {{ id: directory, target: scim, base_url: "{url}", token: {{ env: SCIM_TOKEN }}, propagation: 0s }}
 profiles:
   - id: on-call
     name: On-call

@@ -233,7 +233,7 @@ fn r20_whoever_writes_who_is_who_or_where_to_ask_takes_another_administrator() {
     });
     assert_eq!(added, source("own"), "it may say who is on call");
     let token = SecretRef::Secret("dutykey/scim".to_owned());
-    let own = TargetSettings::Scim { base_url: "https://eve.example.com".to_owned(), token };
+    let own = TargetSettings::Scim { base_url: "https://eve.example.com".to_owned(), token, propagation: None };
     assert_eq!(written(|it| it.apps[0].settings = own), [Power::Configure(Section::App(id("directory")))]);
     let retired = {
         let mut it = installation();

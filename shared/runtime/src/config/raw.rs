@@ -183,6 +183,10 @@ mappings! {
         base_url: At<String>,
         /// Where a bearer token is.
         token: At<RawSecret>,
+        /// How long after a change its reads may still show the state before it, at most 5 minutes; 0 where they never
+        /// do. An end is proven so long after the removal and 6 seconds later, and people are told of one that is not
+        /// proven within 30 seconds. Default: `10s`.
+        propagation: Option<At<Lasting>>,
     }
 
     /// A simulated target, for demonstrations and tests.

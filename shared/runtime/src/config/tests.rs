@@ -390,6 +390,30 @@ fn an_address_is_private_and_what_may_be_a_secret_is_not_repeated() {
 }
 
 #[test]
+fn p3_how_long_reads_of_a_scim_service_may_lag_is_said_within_five_minutes_or_left_to_the_default() {
+    let token = "    token: { env: SCIM_TOKEN }\n";
+    let lags = |text: &str| WHOLE.replacen(token, &format!("{token}    propagation: {text}\n"), 1);
+    let whole = |text: &str| sound(text).pin(|named| Ok(format!("id-of-{}", named.name))).expect("known names");
+    for (text, expected) in [
+        (WHOLE.to_owned(), None),
+        (lags("0"), Some(0)),
+        (lags("0s"), Some(0)),
+        (lags("30s"), Some(30)),
+        (lags("5m"), Some(300)),
+    ] {
+        let installed = whole(&text);
+        let TargetSettings::Scim { propagation, .. } = &installed.apps[0].settings else { panic!("SCIM") };
+        assert_eq!(*propagation, expected.map(Duration::from_secs));
+        assert_eq!(installation(said(&installed)).as_ref(), Ok(&installed), "its words say it");
+        let stored = serde_json::to_value(&installed).expect("JSON");
+        assert_eq!(stored["apps"][0]["settings"].get("propagation").is_some(), expected.is_some(), "R24: {stored}");
+        assert_eq!(serde_json::from_value(stored).ok(), Some(installed));
+    }
+    assert_eq!(problems(&lags("301s")), ["line 38: apps[0].propagation: 301s cannot be; it must be from 0s to 5m"]);
+    assert!(problems(&lags("10"))[0].contains("10 has no unit"));
+}
+
+#[test]
 fn a_default_lease_that_is_too_short_for_its_source_is_refused_too() {
     let text = WHOLE.replace("    every: 10m\n", "    every: 30m\n").replace("      lease: 2h\n", "");
     let found = problems(&text);

@@ -177,8 +177,12 @@ fn app(app: &App) -> Value {
     with_id(
         id.as_str(),
         match settings {
-            TargetSettings::Scim { base_url, token } => {
-                json!({ "target": "scim", "base_url": base_url, "token": token })
+            TargetSettings::Scim { base_url, token, propagation } => {
+                let mut said = json!({ "target": "scim", "base_url": base_url, "token": token });
+                if let (Value::Object(fields), Some(propagation)) = (&mut said, propagation) {
+                    fields.insert("propagation".to_owned(), json!(format_duration(*propagation)));
+                }
+                said
             }
             TargetSettings::Sandbox { script } => json!({ "target": "sandbox", "script": script }),
         },

@@ -2,6 +2,7 @@
 
 mod faults;
 mod identity;
+mod lag;
 mod reading;
 mod requests;
 mod writing;

@@ -8,6 +8,7 @@ use dutykey_policy::id::{RotationId, SourceId};
 use dutykey_policy::installation::{
     App, CalendarLocation, IdentifyBy, PlatformSettings, Rotations, SecretRef, Source, SyncSettings, TargetSettings,
 };
+use dutykey_policy::retry::LONGEST;
 
 use super::super::problem::Problems;
 use super::super::raw::{
@@ -19,6 +20,9 @@ use super::{DAY, base_url, duration, is_private, seconds, unique};
 
 /// Where PagerDuty's REST API is, for accounts of its US region (its documentation, "REST API overview").
 const PAGERDUTY: &str = "https://api.pagerduty.com";
+
+/// How long a service's reads may lag. An end waits no longer to be proven than for another try.
+const PROPAGATION: (Duration, Duration) = (Duration::ZERO, LONGEST);
 
 pub(super) fn sources(raw: &[At<RawSource>], sync: &SyncSettings, base: &Path, problems: &mut Problems) -> Vec<Source> {
     let mut seen = BTreeMap::new();
@@ -140,7 +144,10 @@ pub(super) fn apps(raw: &[At<RawApp>], problems: &mut Problems) -> Vec<App> {
             RawApp::Scim(raw) => {
                 let base_url = base_url(&raw.base_url, problems);
                 let token = secret(&raw.token, problems);
-                (&raw.id, base_url.zip(token).map(|(base_url, token)| TargetSettings::Scim { base_url, token }))
+                let lags = raw.propagation.as_ref();
+                let propagation = lags.map(|at| duration(Some(at), Duration::ZERO, PROPAGATION, problems));
+                let settings = |(base_url, token)| TargetSettings::Scim { base_url, token, propagation };
+                (&raw.id, base_url.zip(token).map(settings))
             }
             RawApp::Sandbox(raw) => {
                 (&raw.id, raw.script.get().map(|script| TargetSettings::Sandbox { script: script.clone() }))
