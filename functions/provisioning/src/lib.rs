@@ -43,7 +43,7 @@ impl Function {
     /// Takes a batch of the function's queue, and answers which records come again.
     ///
     /// # Errors
-    /// The event is not of a queue.
+    /// The event is not of a queue, or none of its records was done.
     pub async fn handle(&self, event: Event) -> Result<SqsBatchResponse, Failure> {
         let (worker, catalogs) = (&self.looks.worker, &self.catalogs);
         self.looks.taking(event, |message| async move { take_any(worker, catalogs, &message).await }).await

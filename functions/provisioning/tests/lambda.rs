@@ -78,7 +78,7 @@ mod lambda {
     }
 
     #[tokio::test]
-    async fn p10_without_the_table_every_record_comes_again_and_the_environment_lives_on() {
+    async fn r24_without_the_table_the_invocation_is_an_error_that_alarms_see_and_the_environment_lives_on() {
         let (mut world, scim) = (surroundings().await, FakeScim::start().await);
         let ann = ann(&world, &scim, later(SystemClock.now(), Duration::from_secs(3_600))).await;
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -86,7 +86,8 @@ mod lambda {
         let process = world.start();
         for _ in 0..2 {
             let outcome = world.invoke(&batch(&[look(&ann)])).await;
-            assert_eq!(outcome, failed(&[1]), "{}", process.output());
+            let Outcome::Failed(error) = outcome else { panic!("{outcome:?} {}", process.output()) };
+            assert_eq!(error.error_type, "TableUnavailable", "{}", error.error_message);
         }
         assert_eq!(scim.requests(), [], "nothing is done that cannot be recorded");
     }

@@ -46,14 +46,16 @@ impl Function {
     /// answers how many sources it has sent for.
     ///
     /// # Errors
-    /// The event is for another function, the table cannot be read, or the queue takes no messages.
+    /// The event is for another function, none of its records was done, the table cannot be read, or the queue takes no
+    /// messages.
     pub async fn handle(&self, event: Event) -> Result<Value, Failure> {
         let answer = match event {
             Event::Queue(records) => {
                 let done = batch::each(records, SIDE_BY_SIDE, |message: Message| async move {
                     take(&self.syncer, &message).await.map_err(|error| Failure::new(ErrorType::Table, error))
                 });
-                serde_json::to_value(done.await).map_err(|error| Failure::new(ErrorType::Panic, error))
+                let answer = |done| serde_json::to_value(done).map_err(|error| Failure::new(ErrorType::Panic, error));
+                done.await.and_then(answer)
             }
             Event::Schedule(Job { task: Task::Sync, scheduled_time, .. }) => self.send_for(scheduled_time).await,
             Event::Schedule(Job { task, .. }) => {

@@ -2,6 +2,9 @@
 //!
 //! The event source mapping has `ReportBatchItemFailures`: what the answer names comes again, what it does not name is
 //! deleted. So a record is left out of the answer only when its handler returned `Ok`.
+//!
+//! For Lambda an answer is a success, whatever it names: `Errors`, and with it alarms and roll-backs, would not see a
+//! release that can do nothing. So where no record was done there is an error instead, by which all come again too.
 
 use std::num::NonZeroUsize;
 
@@ -17,13 +20,17 @@ use crate::lambda::{ErrorType, Failure, caught};
 ///
 /// A failed record without an ID is named by an empty text, by which Lambda takes the whole batch as failed: it comes
 /// again too.
-pub async fn each<T, H, F>(event: SqsEvent, most: NonZeroUsize, handle: H) -> SqsBatchResponse
+///
+/// # Errors
+/// Every record failed. It is of the kind of the first that did, and says why.
+pub async fn each<T, H, F>(event: SqsEvent, most: NonZeroUsize, handle: H) -> Result<SqsBatchResponse, Failure>
 where
     T: DeserializeOwned,
     H: Fn(T) -> F,
     F: Future<Output = Result<(), Failure>>,
 {
     let handle = &handle;
+    let all = event.records.len();
     let failed = stream::iter(event.records)
         .map(|record| async move {
             let done = match read(&record) {
@@ -33,16 +40,21 @@ where
             let id = record.message_id.unwrap_or_default();
             done.err().map(|failure| {
                 tracing::error!(message_id = %id, error_type = %failure.kind(), "a record failed and comes again: {failure}");
-                id
+                (id, failure)
             })
         })
         .buffer_unordered(most.get())
         .filter_map(std::future::ready)
         .collect::<Vec<_>>()
         .await;
+    if failed.len() == all
+        && let Some((_, first)) = failed.first()
+    {
+        return Err(Failure::new(first.kind(), format_args!("none of {all} records was done: {first}")));
+    }
     let mut response = SqsBatchResponse::default();
-    response.set_failures(failed);
-    response
+    response.set_failures(failed.into_iter().map(|(id, _)| id));
+    Ok(response)
 }
 
 fn read<T: DeserializeOwned>(record: &SqsMessage) -> Result<T, Failure> {
@@ -101,7 +113,8 @@ mod tests {
                 }
             }
         })
-        .await;
+        .await
+        .unwrap();
         let failed = ["2", "3", "4", "5"].map(|id| json!({"itemIdentifier": id}));
         assert_eq!(answer(&response), json!({ "batchItemFailures": failed }), "the partial answer to SQS");
         assert_eq!(seen.into_inner(), ["fine", "refused", "panics", "fine"]);
@@ -109,16 +122,39 @@ mod tests {
 
     #[tokio::test]
     async fn p10_a_failed_record_without_an_id_fails_the_batch_and_is_not_lost() {
-        let event: SqsEvent =
-            serde_json::from_value(json!({"Records": [{"body": "broken"}, {"messageId": "2"}]})).unwrap();
-        let response = each(event, FIVE, |_: Note| async { Ok(()) }).await;
-        assert_eq!(answer(&response), json!({"batchItemFailures": [{"itemIdentifier": ""}, {"itemIdentifier": "2"}]}));
+        let fine = json!({"messageId": "2", "body": r#"{"person":"fine"}"#});
+        let event: SqsEvent = serde_json::from_value(json!({"Records": [{"body": "broken"}, fine]})).unwrap();
+        let response = each(event, FIVE, |_: Note| async { Ok(()) }).await.unwrap();
+        assert_eq!(answer(&response), json!({"batchItemFailures": [{"itemIdentifier": ""}]}));
+    }
+
+    #[tokio::test]
+    async fn r24_a_batch_of_which_nothing_was_done_is_an_error_that_alarms_and_roll_backs_see() {
+        let (panics, refused) = (r#"{"person":"panics"}"#, r#"{"person":"refused"}"#);
+        let cases = [
+            (vec![("1", refused)], ErrorType::Table, "none of 1 records was done: the table is away"),
+            (vec![("1", "not json"), ("2", refused)], ErrorType::Input, "none of 2 records was done: its body is not"),
+            (vec![("1", panics), ("2", panics)], ErrorType::Panic, "none of 2 records was done: the handler panicked"),
+        ];
+        for (records, kind, says) in cases {
+            let done = each(event(&records), NonZeroUsize::MIN, |note: Note| async move {
+                match note.person.as_str() {
+                    "panics" => panic!("a bug"),
+                    _ => Err(Failure::new(ErrorType::Table, "the table is away")),
+                }
+            });
+            let failure = done.await.expect_err(says);
+            assert_eq!(failure.kind(), kind, "{failure}");
+            assert!(failure.to_string().starts_with(says), "{failure}");
+        }
     }
 
     #[tokio::test]
     async fn a_batch_without_failures_answers_an_empty_list() {
-        let response = each(event(&[("1", r#"{"person":"a"}"#)]), FIVE, |_: Note| async { Ok(()) }).await;
-        assert_eq!(answer(&response), json!({"batchItemFailures": []}));
+        for records in [&[("1", r#"{"person":"a"}"#)][..], &[]] {
+            let response = each(event(records), FIVE, |_: Note| async { Ok(()) }).await.unwrap();
+            assert_eq!(answer(&response), json!({"batchItemFailures": []}));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -138,7 +174,8 @@ mod tests {
                 Ok(())
             }
         })
-        .await;
+        .await
+        .unwrap();
         assert_eq!(most.get(), 5, "records at the same time");
         assert_eq!(
             last.get(),

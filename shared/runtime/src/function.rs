@@ -68,7 +68,7 @@ impl Looks {
     /// Takes a batch of the function's queue, and answers which records come again.
     ///
     /// # Errors
-    /// The event is not of a queue.
+    /// The event is not of a queue, or none of its records was done.
     pub async fn handle(&self, event: Event) -> Result<SqsBatchResponse, Failure> {
         self.taking(event, |message| async move { self.worker.take(&message).await }).await
     }
@@ -76,7 +76,7 @@ impl Looks {
     /// The same for a function whose queue has other messages too: `take` takes each of them.
     ///
     /// # Errors
-    /// The event is not of a queue.
+    /// The event is not of a queue, or none of its records was done.
     pub async fn taking<F>(&self, event: Event, take: impl Fn(Message) -> F) -> Result<SqsBatchResponse, Failure>
     where
         F: Future<Output = Result<(), StoreError>>,
@@ -92,6 +92,6 @@ impl Looks {
         });
         let done = done.await;
         self.metrics.publish(self.worker.clock.now(), &self.environment, name);
-        Ok(done)
+        done
     }
 }

@@ -49,7 +49,8 @@ mod lambda {
                         _ => Err(Failure::new(ErrorType::Table, "the table is away")),
                     }
                 });
-                serde_json::to_value(done.await).map_err(|error| Failure::new(ErrorType::Panic, error))
+                let answer = |done| serde_json::to_value(done).map_err(|error| Failure::new(ErrorType::Panic, error));
+                done.await.and_then(answer)
             }
             Event::Stream(_) => Err(Failure::new(ErrorType::Input, "it reads no stream")),
         }
@@ -98,6 +99,11 @@ mod lambda {
         let failed = [2, 3, 4].map(|n| json!({"itemIdentifier": events::message_id(n)}));
         let outcome = api.invoke(&events::sqs("provisioning", &bodies, AT), SOON).await;
         assert_eq!(outcome, Outcome::Answered(json!({ "batchItemFailures": failed })), "{}", process.output());
+
+        let Outcome::Failed(error) = api.invoke(&events::sqs("provisioning", &bodies[1..4], AT), SOON).await else {
+            panic!("what Lambda takes for a success is a batch of which nothing was done: {}", process.output());
+        };
+        assert_eq!(error.error_type, "Panicked", "{}", error.error_message);
 
         let Outcome::Failed(error) = api.invoke(&json!({"hello": "world"}), SOON).await else {
             panic!("an event that is nobody's was taken: {}", process.output());
