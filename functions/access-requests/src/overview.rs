@@ -28,7 +28,7 @@ pub(crate) struct Overview {
     oldest_overdue_s: u64,
     /// Sources of which some view has not been fresh for a while.
     stale_sources: usize,
-    /// Changes that the brake holds.
+    /// Changes that the brake holds and of which nobody has said a word.
     brakes: usize,
     /// Users on call, now or soon, whom nothing matches.
     unmatched: u64,

@@ -52,7 +52,7 @@ pub struct Summary {
     pub oldest: Duration,
     /// Sources of which some view has not been fresh for a while.
     pub stale_sources: usize,
-    /// Changes that the brake holds.
+    /// Changes that the brake holds and of which nobody has said a word. What was discarded stays held for weeks.
     pub brakes: usize,
     /// People on call, now or soon, whom nothing matches.
     pub unmatched: u64,
@@ -84,6 +84,7 @@ impl Standing {
 
     pub(crate) fn summary(&self) -> Summary {
         let now = self.now;
+        let waits = |head: &&RotationHead| head.held.as_ref().is_some_and(|held| held.word() == Word::Waiting);
         let overdue: Vec<Duration> = self.past_due.iter().filter_map(|hold| hold.overdue(now)).collect();
         let heads = || self.followed.iter().flat_map(|followed| &followed.rotations);
         let near =
@@ -93,8 +94,7 @@ impl Standing {
             overdue: overdue.len(),
             oldest: overdue.into_iter().max().unwrap_or_default(),
             stale_sources: self.followed.iter().filter(|followed| stale(followed, now)).count(),
-            brakes: heads().filter(|head| head.held.is_some()).count()
-                + usize::from(self.roll.group(Word::Waiting).is_some()),
+            brakes: heads().filter(waits).count() + usize::from(self.roll.group(Word::Waiting).is_some()),
             unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
             gaps: near.count(),
             grants: self.grants,

@@ -57,7 +57,7 @@ metrics! {
         OverdueMinutes,
         /// Sources with a view that is no longer fresh.
         StaleSources,
-        /// Changes that the brake holds.
+        /// Changes that the brake holds and of which nobody has said a word.
         BrakesWaiting,
         /// People on call, now or soon, whom nothing matches.
         UnmatchedOnCall,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dutykey_engine::brake::{Brakes, By, Word};
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
 use dutykey_engine::ports::rules::ReadRules;
@@ -70,6 +71,24 @@ async fn p1_p6_p7_p8_what_somebody_must_look_at_is_counted_each_minute() {
     world.run_until(m(101)).await;
     assert_eq!(counted(&world).stale_sources, 1, "P6: three reads were missed");
     assert_eq!(world.store.last_summary().await, Ok(Some(counted(&world))), "the overview shows what was counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_what_an_administrator_has_discarded_is_held_on_and_waits_for_nobody() {
+    let world = Company::of(["ann"])
+        .rotation("primary", json!({ "shifts": [{ "user": "ann", "from": "1m", "to": "400h", "withdrawn": "72m" }] }))
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .start()
+        .await;
+    world.run_until(m(80)).await;
+    assert_eq!(counted(&world).brakes, 1, "P7: {:?}", counted(&world));
+    let (store, clock) = (Arc::new(world.store.clone()), world.clock.clone());
+    let brakes = Brakes { numbers: store.clone(), rota: store.clone(), rolls: store.clone(), rules: store, clock };
+    let held = brakes.holding().await.unwrap().rotations;
+    brakes.say(&held[0].1.digest, Word::Discard, &By::CommandLine).await.unwrap();
+    world.run_until(m(90)).await;
+    assert_eq!(counted(&world).brakes, 0, "the alarm ends with the word, not with what is held: {:?}", counted(&world));
+    assert_eq!(brakes.holding().await.unwrap().rotations.len(), 1, "it is held for as long as it is shown");
 }
 
 #[tokio::test(start_paused = true)]
