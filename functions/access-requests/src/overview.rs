@@ -26,11 +26,11 @@ pub(crate) struct Overview {
     overdue: usize,
     /// For how many seconds the oldest of them has been past its end.
     oldest_overdue_s: u64,
-    /// Sources of which some view has not been fresh for a while.
+    /// Sources of which some view has not been fresh for a while, of a rotation that a profile or the configuration names.
     stale_sources: usize,
     /// Changes that the brake holds and of which nobody has said a word.
     brakes: usize,
-    /// Users on call, now or soon, whom nothing matches.
+    /// Users on call, now or soon, whom nothing matches, in such a rotation.
     unmatched: u64,
     /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
     gaps: usize,

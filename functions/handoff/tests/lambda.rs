@@ -77,7 +77,10 @@ mod lambda {
         let (store, now) = (&world.table.store, SystemClock.now());
         let installation = json!({
             "verified_domains": ["example.com"], "apps": [], "profiles": [],
-            "sources": [{ "id": "pd", "settings": { "platform": "sandbox", "script": {} }, "every": "5m" }],
+            "sources": [{
+                "id": "pd", "settings": { "platform": "sandbox", "script": {} }, "every": "5m",
+                "rotations": { "listed": ["P1"] },
+            }],
         });
         store.configure(0, &serde_json::from_value(installation).unwrap(), now).await.unwrap();
         // A rotation that was never read, and access that should have ended five minutes ago.

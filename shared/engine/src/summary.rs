@@ -50,11 +50,11 @@ pub struct Summary {
     pub overdue: usize,
     /// For how long the oldest of them has been past its end.
     pub oldest: Duration,
-    /// Sources of which some view has not been fresh for a while.
+    /// Sources of which some view has not been fresh for a while, where something hangs on it.
     pub stale_sources: usize,
     /// Changes that the brake holds and of which nobody has said a word. What was discarded stays held for weeks.
     pub brakes: usize,
-    /// People on call, now or soon, whom nothing matches.
+    /// People on call, now or soon, whom nothing matches, where something hangs on it.
     pub unmatched: u64,
     /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
     pub gaps: usize,
@@ -87,6 +87,7 @@ impl Standing {
         let waits = |head: &&RotationHead| head.held.as_ref().is_some_and(|held| held.word() == Word::Waiting);
         let overdue: Vec<Duration> = self.past_due.iter().filter_map(|hold| hold.overdue(now)).collect();
         let heads = || self.followed.iter().flat_map(|followed| &followed.rotations);
+        let relied_on = self.followed.iter().flat_map(Followed::relied_on);
         let near =
             heads().flat_map(|head| &head.gaps).filter(|gap| gap.end > now && gap.start <= later(now, GAP_AHEAD));
         Summary {
@@ -95,7 +96,7 @@ impl Standing {
             oldest: overdue.into_iter().max().unwrap_or_default(),
             stale_sources: self.followed.iter().filter(|followed| stale(followed, now)).count(),
             brakes: heads().filter(waits).count() + usize::from(self.roll.group(Word::Waiting).is_some()),
-            unmatched: heads().map(|head| u64::from(head.unmatched)).sum(),
+            unmatched: relied_on.map(|head| u64::from(head.unmatched)).sum(),
             gaps: near.count(),
             grants: self.grants,
             revocations: self.revocations,
@@ -112,8 +113,7 @@ impl Standing {
 
 fn stale(followed: &Followed, now: Timestamp) -> bool {
     let since = earlier(now, followed.source.every * MISSED);
-    let old = |head: &RotationHead| head.fresh_at.is_none_or(|fresh| fresh < since);
-    followed.rotations.iter().any(old)
+    followed.relied_on().any(|head| head.fresh_at.is_none_or(|fresh| fresh < since))
 }
 
 #[cfg(test)]

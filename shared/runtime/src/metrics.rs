@@ -55,11 +55,11 @@ metrics! {
         OverdueRevocations,
         /// How long the oldest of them has been overdue.
         OverdueMinutes,
-        /// Sources with a view that is no longer fresh.
+        /// Sources with a view that is no longer fresh, of a rotation that a profile or the configuration names.
         StaleSources,
         /// Changes that the brake holds and of which nobody has said a word.
         BrakesWaiting,
-        /// People on call, now or soon, whom nothing matches.
+        /// People on call, now or soon, whom nothing matches, in such a rotation.
         UnmatchedOnCall,
         /// Times within the day ahead when nobody is on call in a rotation that gives a profile.
         GapsAhead,

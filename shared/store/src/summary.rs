@@ -1,5 +1,6 @@
 //! What a summary is counted from.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +10,8 @@ use dutykey_engine::ports::rota::ReadRota as _;
 use dutykey_engine::ports::summary::{Followed, KeepSummary, Lags, ReadSummary};
 use dutykey_engine::summary::{Lag, Summary};
 use dutykey_policy::hold::Hold;
+use dutykey_policy::id::RotationId;
+use dutykey_policy::profile::Profile;
 use dutykey_policy::roll::Roll;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,9 +29,11 @@ impl ReadSummary for Store {
     async fn followed(&self) -> Result<(Vec<Followed>, Roll), StoreError> {
         let Some(head) = self.config_head().await? else { return Ok(Default::default()) };
         let installation = self.installation_of(&head).await?.ok_or_else(|| missing(&keys::config()))?;
+        let profiles = self.profile_versions(&head.profiles).await?;
+        let named: BTreeSet<RotationId> = profiles.iter().flat_map(Profile::rotations).cloned().collect();
         let mut followed = Vec::new();
         for source in installation.sources.into_iter().filter(|source| !source.retiring) {
-            followed.push(Followed { rotations: self.rotations(&source.id).await?, source });
+            followed.push(Followed { rotations: self.rotations(&source.id).await?, named: named.clone(), source });
         }
         let roll = match installation.directory {
             Some(directory) => self.roll(&directory).await?,

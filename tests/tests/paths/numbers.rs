@@ -13,6 +13,7 @@ use dutykey_engine::summary::Summary;
 use dutykey_engine::tick::Ticker;
 use dutykey_platforms::sandbox::{Fault, FaultKind, Operation};
 use dutykey_policy::hold::Hold;
+use dutykey_policy::installation::Rotations;
 use dutykey_policy::roll::Roll;
 use dutykey_targets::sandbox;
 use jiff::Timestamp;
@@ -89,6 +90,34 @@ async fn r7_what_an_administrator_has_discarded_is_held_on_and_waits_for_nobody(
     world.run_until(m(90)).await;
     assert_eq!(counted(&world).brakes, 0, "the alarm ends with the word, not with what is held: {:?}", counted(&world));
     assert_eq!(brakes.holding().await.unwrap().rotations.len(), 1, "it is held for as long as it is shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p6_p8_a_rotation_is_counted_for_as_long_as_something_hangs_on_it() {
+    let stranger = json!([{ "id": "ann", "email": "ann@example.com" }, { "id": "bob", "email": "bob@elsewhere.org" }]);
+    let mut world = Company::of(["ann", "bob"])
+        .platform("users", stranger)
+        .shifts("primary", &[shift("ann", "1m", "10h")])
+        .shifts("deleted", &[shift("bob", "1m", "10h")])
+        .profile(profile("on-call", &["prod"], &["primary"]))
+        .profile(profile("logs", &["logs"], &["deleted"]))
+        .start()
+        .await;
+    let stale_and_unmatched = |world: &World| (counted(world).stale_sources, counted(world).unmatched);
+    world.run_until(m(8)).await;
+    assert_eq!(stale_and_unmatched(&world), (0, 1), "P8: {:?}", counted(&world));
+    let (on, rotation) = (Some(Operation::Shifts), Some(rotation_id("deleted")));
+    let gone = Fault { from: world.at(m(8)), on, rotation, ..Fault::always(FaultKind::NotFound) };
+    world.platform.inject(gone);
+    world.run_until(m(30)).await;
+    assert_eq!(stale_and_unmatched(&world), (1, 1), "P6: a profile names it: {:?}", counted(&world));
+    world.configure(|installation| drop(installation.profiles.pop())).await;
+    world.run_until(m(32)).await;
+    assert_eq!(stale_and_unmatched(&world), (0, 0), "nothing hangs on it: {:?}", counted(&world));
+    let listed = ["primary", "deleted"].map(str::to_owned).to_vec();
+    world.configure(|installation| installation.sources[0].rotations = Rotations::Listed(listed)).await;
+    world.run_until(m(34)).await;
+    assert_eq!(stale_and_unmatched(&world), (1, 1), "the configuration lists it: {:?}", counted(&world));
 }
 
 #[tokio::test(start_paused = true)]

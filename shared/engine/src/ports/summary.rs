@@ -1,8 +1,11 @@
 //! What a summary is counted from.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use dutykey_policy::hold::Hold;
-use dutykey_policy::installation::Source;
+use dutykey_policy::id::RotationId;
+use dutykey_policy::installation::{Rotations, Source};
 use dutykey_policy::roll::Roll;
 use jiff::Timestamp;
 
@@ -17,6 +20,24 @@ pub struct Followed {
     pub source: Source,
     /// Its rotations.
     pub rotations: Vec<RotationHead>,
+    /// Those that a profile names, of any source.
+    pub named: BTreeSet<RotationId>,
+}
+
+impl Followed {
+    /// The rotations on which something hangs: those that a profile names, or the source's configuration. A rotation that
+    /// only the platform ever listed may be deleted there, and its head stays: nobody need be told that it is not read.
+    pub fn relied_on(&self) -> impl Iterator<Item = &RotationHead> {
+        self.rotations.iter().filter(move |head| self.names(&head.id))
+    }
+
+    fn names(&self, rotation: &RotationId) -> bool {
+        let listed = match &self.source.rotations {
+            Rotations::All => false,
+            Rotations::Listed(listed) => listed.contains(&rotation.local()),
+        };
+        listed || self.named.contains(rotation)
+    }
 }
 
 /// How late each act was, in milliseconds, in no order.
@@ -29,7 +50,7 @@ pub struct Lags {
 }
 
 /// The power to read what a summary is counted from, at a price that each minute can pay: one query for each source, one
-/// item, the keys of what has ended within a day, and no hold but those whose time is over.
+/// item, profiles that are new, the keys of what has ended within a day, and no hold but those whose time is over.
 #[async_trait]
 pub trait ReadSummary: Send + Sync {
     /// Every configured source that is not retiring, with its rotations; the roll of the configured directory, which is
