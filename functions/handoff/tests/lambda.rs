@@ -9,7 +9,7 @@ mod lambda {
     use dutykey_engine::ports::rota::{RotationChange, RotationHead, WriteRota};
     use dutykey_engine::ports::rules::{ReadRules, WriteRules};
     use dutykey_policy::id::PersonId;
-    use dutykey_policy::installation::Topic;
+    use dutykey_policy::installation::{Installation, NotifyChannel, SecretRef, Topic};
     use dutykey_policy::time::{Span, earlier, later};
     use dutykey_runtime::clock::SystemClock;
     use dutykey_tests::aws::{Fault, Operation, Sent};
@@ -18,6 +18,7 @@ mod lambda {
     use dutykey_tests::runtime_api::Outcome;
     use dutykey_tests::surroundings::Surroundings;
     use serde_json::json;
+    use tokio::net::TcpListener;
 
     const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:notices";
 
@@ -153,6 +154,30 @@ mod lambda {
         let answer = json!({"starts": 1, "ends": 1, "rotations": 0, "sweeps": 0, "notices": 0});
         assert_eq!(outcome, Outcome::Answered(answer), "{}", process.output());
         assert!(process.stdout().contains("Ann still has prod"), "the log is always told: {}", process.output());
+    }
+
+    #[tokio::test]
+    async fn p1_a_broken_channel_is_named_in_the_log_and_has_nobody_told_again_and_again() {
+        let world = surroundings().await;
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        world.aws.put_secret("dutykey/hook", &format!("http://{nobody}/hidden"));
+        world.aws.put_secret("dutykey/hook-key", "a shared text");
+        let nothing = json!({ "verified_domains": [], "sources": [], "apps": [], "profiles": [] });
+        let mut installation: Installation = serde_json::from_value(nothing).unwrap();
+        let secret = |name: &str| SecretRef::Secret(name.to_owned());
+        let (url, secret) = (secret("dutykey/hook"), secret("dutykey/hook-key"));
+        installation.notify = vec![NotifyChannel { id: "ops".to_owned(), url, secret, on: vec![Topic::Overdue] }];
+        world.table.store.configure(0, &installation, SystemClock.now()).await.unwrap();
+        somebody(&world).await;
+        let process = world.start();
+        for notices in [1, 0] {
+            let outcome = tick(&world, 1).await;
+            let Outcome::Answered(answer) = outcome else { panic!("{outcome:?} {}", process.output()) };
+            assert_eq!(answer["notices"], notices, "the topic has taken it: {answer} {}", process.output());
+        }
+        assert_eq!(world.aws.published().len(), 1, "told once: {}", process.output());
+        assert!(process.output().contains("channel `ops`"), "{}", process.output());
+        assert!(!process.output().contains("hidden"), "P13: the address is in the log: {}", process.output());
     }
 
     #[tokio::test]

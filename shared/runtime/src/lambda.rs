@@ -107,7 +107,8 @@ impl From<Failure> for Diagnostic {
     }
 }
 
-fn bounded(text: &impl Display) -> String {
+/// At most 500 characters of a text, control characters as escapes.
+pub(crate) fn bounded(text: &impl Display) -> String {
     let mut whole = String::new();
     if write!(whole, "{text}").is_err() {
         return "an error that cannot be shown".to_owned();

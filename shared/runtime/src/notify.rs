@@ -20,6 +20,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 
+use crate::lambda::bounded;
+
 /// The deadline of one delivery.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -64,7 +66,7 @@ impl Notices {
     }
 
     async fn post(&self, channel: &NotifyChannel, notice: &Notice) -> Result<(), NotifyError> {
-        let failed = |what: String| NotifyError(format!("channel `{}`: {what}", channel.id));
+        let failed = |what: String| NotifyError(bounded(&format_args!("channel `{}`: {what}", channel.id)));
         let url = self.secrets.read(&channel.url).await.map_err(|error| failed(error.to_string()))?;
         let secret = self.secrets.read(&channel.secret).await.map_err(|error| failed(error.to_string()))?;
         let body = json!({"id": notice.id, "topic": notice.topic, "at": dutykey_policy::time::rfc3339(notice.at), "text": notice.text}).to_string();
@@ -138,14 +140,18 @@ impl Notify for Notices {
         tracing::warn!(notice.id = %notice.id, notice.topic = ?notice.topic, "{}", notice.text);
         let settings = self.rules.settings().await.map_err(|error| NotifyError(error.to_string()))?;
         let channels = settings.map(|settings| settings.notify).unwrap_or_default();
-        let mut failed = None;
-        for channel in channels.iter().filter(|channel| channel.on.contains(&notice.topic)) {
-            failed = self.post(channel, notice).await.err().or(failed);
-        }
+        let mut ends = Vec::new();
         if let Some(topic) = &self.topic {
-            failed = self.publish(topic, notice).await.err().or(failed);
+            ends.push(self.publish(topic, notice).await);
         }
-        failed.map_or(Ok(()), Err)
+        for channel in channels.iter().filter(|channel| channel.on.contains(&notice.topic)) {
+            ends.push(self.post(channel, notice).await);
+        }
+        for error in ends.iter().filter_map(|end| end.as_ref().err()) {
+            tracing::warn!(notice.id = %notice.id, error = %error.0, "notice `{}` failed on a channel: {}", notice.id, error.0);
+        }
+        // Told on one channel it is told: were it tried again for another, everybody else would be told each time.
+        ends.into_iter().reduce(Result::or).unwrap_or(Ok(()))
     }
 }
 

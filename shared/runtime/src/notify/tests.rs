@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -23,15 +23,18 @@ fn a_signature_is_what_other_libraries_compute() {
     assert_eq!(signed.as_deref(), Ok("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
 }
 
-/// An installation with one channel.
-struct Rules;
+/// The channels that there may be; each one's address is in the variable of its name.
+const CHANNELS: [&str; 2] = ["ops", "chat"];
+
+/// An installation with so many channels.
+struct Rules(usize);
 
 #[async_trait]
 impl ReadRules for Rules {
     async fn installation(&self) -> Result<Option<Configured>, StoreError> {
-        let channel = NotifyChannel {
-            id: "ops".to_owned(),
-            url: SecretRef::Env("HOOK".to_owned()),
+        let channel = |id: &&str| NotifyChannel {
+            id: (*id).to_owned(),
+            url: SecretRef::Env((*id).to_owned()),
             secret: SecretRef::Env("KEY".to_owned()),
             on: vec![dutykey_policy::installation::Topic::Overdue],
         };
@@ -39,7 +42,7 @@ impl ReadRules for Rules {
             "verified_domains": [], "sources": [], "apps": [], "profiles": []
         }))
         .expect("an empty installation");
-        installation.notify.push(channel);
+        installation.notify = CHANNELS.iter().take(self.0).map(channel).collect();
         Ok(Some(Configured { version: 1, at: jiff::Timestamp::UNIX_EPOCH, installation, made: Default::default() }))
     }
     async fn profiles(&self, _: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
@@ -75,11 +78,13 @@ async fn receiver(status: StatusCode) -> (String, Received) {
     (format!("http://{address}/hook/hidden"), received)
 }
 
-fn notices(url: String) -> Notices {
-    let lookup = move |name: &str| Some(if name == "HOOK" { url.clone() } else { "a shared text".to_owned() });
+/// The channels are at these addresses.
+fn notices<const N: usize>(urls: [String; N]) -> Notices {
+    let hooks: BTreeMap<&str, String> = CHANNELS.into_iter().zip(urls).collect();
+    let lookup = move |name: &str| Some(hooks.get(name).cloned().unwrap_or_else(|| "a shared text".to_owned()));
     let clock = Arc::new(SystemClock);
     let secrets = Secrets::new(lookup, None, clock.clone(), DEADLINE);
-    Notices::new(Arc::new(Rules), Arc::new(secrets), clock, None).expect("a client")
+    Notices::new(Arc::new(Rules(N)), Arc::new(secrets), clock, None).expect("a client")
 }
 
 fn notice(topic: dutykey_policy::installation::Topic) -> Notice {
@@ -91,7 +96,7 @@ fn notice(topic: dutykey_policy::installation::Topic) -> Notice {
 #[tokio::test]
 async fn p1_a_channel_is_told_with_a_signature_that_it_can_check() {
     let (url, received) = receiver(StatusCode::NO_CONTENT).await;
-    let notices = notices(url);
+    let notices = notices([url]);
     notices.tell(&notice(dutykey_policy::installation::Topic::Gap)).await.expect("nobody wants it but the log");
     assert!(received.lock().expect("the list").is_empty(), "a topic that the channel did not ask for");
     notices.tell(&notice(dutykey_policy::installation::Topic::Overdue)).await.expect("told");
@@ -109,11 +114,23 @@ async fn p1_a_channel_is_told_with_a_signature_that_it_can_check() {
 async fn p1_a_notice_counts_as_told_only_after_a_good_answer_and_no_error_shows_the_address() {
     let (url, _) = receiver(StatusCode::INTERNAL_SERVER_ERROR).await;
     let notice = notice(dutykey_policy::installation::Topic::Overdue);
-    let refused = notices(url).tell(&notice).await.expect_err("it answered 500");
+    let refused = notices([url]).tell(&notice).await.expect_err("it answered 500");
     assert!(refused.0.contains("channel `ops`") && refused.0.contains("500"), "{refused}");
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = closed.local_addr().expect("an address");
     drop(closed);
-    let lost = notices(format!("http://{address}/hook/hidden")).tell(&notice).await.expect_err("nobody is there");
+    let lost = notices([format!("http://{address}/hook/hidden")]).tell(&notice).await.expect_err("nobody is there");
     assert!(!lost.0.contains("hidden"), "{lost}");
+}
+
+#[tokio::test]
+async fn p1_a_notice_is_told_where_one_channel_was_and_every_other_was_tried() {
+    let (good, bad) = (StatusCode::NO_CONTENT, StatusCode::INTERNAL_SERVER_ERROR);
+    for answers in [[good, good], [bad, good], [good, bad], [bad, bad]] {
+        let [(ops, at_ops), (chat, at_chat)] = [receiver(answers[0]).await, receiver(answers[1]).await];
+        let told = notices([ops, chat]).tell(&notice(dutykey_policy::installation::Topic::Overdue)).await;
+        assert_eq!(told.is_ok(), answers.contains(&good), "ops and chat answered {answers:?}: {told:?}");
+        let tried = [at_ops, at_chat].map(|received| received.lock().expect("the list").len());
+        assert_eq!(tried, [1, 1], "each was tried once, whatever the other answered: {answers:?}");
+    }
 }
