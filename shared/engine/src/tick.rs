@@ -165,10 +165,13 @@ impl Ticker {
         Ok(ticked)
     }
 
-    /// Delivers the notices that are due, for as long as [`DELIVERING`] allows, and says how many were told.
+    /// Delivers the notices that are due, for as long as [`DELIVERING`] allows, and says how many were told. Those that have
+    /// failed least come first, and of those the oldest: what fails each time must not hold up what is new.
     async fn deliver(&self, now: Timestamp) -> Result<usize, StoreError> {
         let mut told = 0;
-        for notice in self.due.due_notices(now).await? {
+        let mut notices = self.due.due_notices(now).await?;
+        notices.sort_by_key(|notice| notice.failures);
+        for notice in notices {
             match self.deliver_one(notice).await {
                 Ok(delivered) => told += usize::from(delivered),
                 // Another tick was at it too.

@@ -1,11 +1,13 @@
 //! How Dutykey stands, as each tick counts it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dutykey_engine::brake::{Brakes, By, Word};
+use dutykey_engine::ports::clock::Clock;
 use dutykey_engine::ports::ledger::{Notice, StoreError};
 use dutykey_engine::ports::notify::{Notify, NotifyError};
+use dutykey_engine::ports::rota::{RotationChange, RotationHead, WriteRota as _};
 use dutykey_engine::ports::rules::ReadRules;
 use dutykey_engine::ports::summary::{Followed, KeepSummary, Lags, ReadSummary};
 use dutykey_engine::ports::witness::{Event, Witness};
@@ -13,8 +15,9 @@ use dutykey_engine::summary::Summary;
 use dutykey_engine::tick::Ticker;
 use dutykey_platforms::sandbox::{Fault, FaultKind, Operation};
 use dutykey_policy::hold::Hold;
-use dutykey_policy::installation::Rotations;
+use dutykey_policy::installation::{Rotations, Topic};
 use dutykey_policy::roll::Roll;
+use dutykey_policy::time::later;
 use dutykey_targets::sandbox;
 use jiff::Timestamp;
 use serde_json::json;
@@ -190,4 +193,46 @@ async fn p12_a_tick_neither_waits_for_numbers_nor_fails_for_them() {
     ticker.tick().await.expect("the tick has done its work");
     assert_eq!(store.pulse().await.unwrap().ticked_at, Some(world.epoch));
     assert!(world.since(world.clock.now()) <= s(10), "numbers are given up: {:?}", world.since(world.clock.now()));
+}
+
+/// Tells what is new in four seconds, and takes as long to fail with everything else.
+struct Slow {
+    clock: Arc<dyn Clock>,
+    tried: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Notify for Slow {
+    async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
+        self.tried.lock().unwrap().push(notice.id.clone());
+        self.clock.sleep_until(later(self.clock.now(), s(4))).await;
+        if notice.failures == 0 { Ok(()) } else { Err(NotifyError("it hangs".to_owned())) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_notices_that_fail_each_time_hold_up_none_that_is_new() {
+    let world = Company::of(["ann"]).profile(profile("on-call", &["prod"], &["primary"])).stopped().await;
+    let store = Arc::new(world.store.clone());
+    let notice = |(id, failures): (&str, u32)| {
+        let (id, text) = (id.to_owned(), id.to_owned());
+        Notice { id, topic: Topic::Overdue, at: world.epoch, text, failures, due: world.epoch }
+    };
+    let notices = [("a", 9), ("b", 2), ("c", 9), ("new", 0)].map(notice).to_vec();
+    let head = RotationHead::new(rotation_id("primary"), "primary".to_owned());
+    let change = RotationChange { expected: 0, head, at: world.epoch, known: None, evidence: Vec::new(), notices };
+    store.change_rotation(&change).await.unwrap();
+    let notify = Arc::new(Slow { clock: world.clock.clone(), tried: Mutex::default() });
+    let ticker = Ticker {
+        due: store,
+        numbers: Arc::new(Silent),
+        queues: world.process(world.clock.clone(), 7).queues(),
+        notify: notify.clone(),
+        clock: world.clock.clone(),
+        witness: Arc::new(Nobody),
+    };
+    let ticked = ticker.tick().await.expect("the tick has done its work");
+    let tried = notify.tried.lock().unwrap().clone();
+    assert_eq!(tried, ["new", "b", "a"], "in ten seconds: what has failed least comes first");
+    assert_eq!(ticked.notices, 1, "what is new is told");
 }

@@ -135,7 +135,7 @@ pub trait ReadDue: Send + Sync {
     /// Sweeps that nobody is at work on.
     async fn due_sweeps(&self, to: Timestamp) -> Result<Vec<Sweep>, StoreError>;
 
-    /// Notices to deliver.
+    /// Notices to deliver, the one that is due first coming first.
     async fn due_notices(&self, to: Timestamp) -> Result<Vec<Notice>, StoreError>;
 }
 
