@@ -7,7 +7,7 @@ use dutykey_embedded::Embedded;
 use dutykey_store::Store;
 use serde_json::Value;
 
-use super::template::{resources, template};
+use super::template::{file, resources, template};
 
 /// What makes a table what it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,4 +100,14 @@ fn the_table_outlives_its_stack() {
     assert_eq!(kept["DeletionProtectionEnabled"], true, "data.yaml: nobody deletes the table by mistake");
     let recovery = &kept["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
     assert_eq!(recovery, true, "data.yaml: the table can be had as it was");
+}
+
+#[test]
+fn r18_after_a_restore_a_parameter_changes_the_table_so_that_its_new_stream_is_seen() {
+    let (data, readme) = (template("data"), file("README.md"));
+    let tags = data["Resources"]["Table"]["Properties"]["Tags"].to_string();
+    assert!(tags.contains(r#"{"Ref":"TableRestored"}"#), "data.yaml: the parameter is a tag of the table: {tags}");
+    let (_, restore) = readme.split_once("## After a restore").expect("infra/README.md says what to do then");
+    let (restore, _) = restore.split_once("\n## ").expect("it is not the last section");
+    assert!(restore.contains("TableRestored="), "infra/README.md says when the parameter is set");
 }
