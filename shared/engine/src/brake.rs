@@ -273,19 +273,17 @@ impl Brakes {
                 after: json!({ "digest": digest, "people": count }),
                 why: json!("an administrator says so"),
             };
-            let notice = Notice {
-                id: format!("brake/directory/{directory}/{digest}/{}/{}", word.done(), roll.rev),
-                topic: Topic::Brake,
-                at: now,
-                text: format!(
+            let notice = Notice::new(
+                format!("brake/directory/{directory}/{digest}/{}/{}", word.done(), roll.rev),
+                Topic::Brake,
+                format!(
                     "the {count} people whom the directory `{directory}` shows inactive and the brake holds under \
                      {digest} were {} {}. Look at it.",
                     word.done(),
                     by.from()
                 ),
-                failures: 0,
-                due: now,
-            };
+                now,
+            );
             match self.rolls.say(&RollChange { directory, roll, evidence: vec![record] }, &[notice], now).await {
                 Ok(()) => return Ok(count),
                 Err(StoreError::Changed(_)) => {}
@@ -339,14 +337,12 @@ fn said(head: RotationHead, digest: &str, word: Word, by: &By, now: Timestamp) -
         after: state(released, discarded),
         why: json!("an administrator says so"),
     };
-    let notice = Notice {
-        id: format!("brake/{id}/{digest}/{done}/{}", head.generation),
-        topic: Topic::Brake,
-        at: now,
-        text: format!("the change {digest} of {id}, which the brake holds, was {done} {}. Look at it.", by.from()),
-        failures: 0,
-        due: now,
-    };
+    let notice = Notice::new(
+        format!("brake/{id}/{digest}/{done}/{}", head.generation),
+        Topic::Brake,
+        format!("the change {digest} of {id}, which the brake holds, was {done} {}. Look at it.", by.from()),
+        now,
+    );
     let held = Some(HeldChange { released, discarded, ..before });
     Some(RotationChange {
         expected: head.generation,

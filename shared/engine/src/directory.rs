@@ -228,5 +228,5 @@ fn tripped(
         rfc3339(later(now, lease))
     );
     let id = format!("brake/directory/{directory}/{}", rfc3339(now));
-    (record, Notice { id, topic: Topic::Brake, at: now, text, failures: 0, due: now })
+    (record, Notice::new(id, Topic::Brake, text, now))
 }

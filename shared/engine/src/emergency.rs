@@ -258,5 +258,5 @@ fn told(Emergency { id, person, profile, access, .. }: &Emergency, now: Timestam
          somebody else has reviewed it.",
         rfc3339(access.until)
     );
-    Notice { id: format!("break_glass/{id}"), topic: Topic::BreakGlass, at: now, text, failures: 0, due: now }
+    Notice::new(format!("break_glass/{id}"), Topic::BreakGlass, text, now)
 }

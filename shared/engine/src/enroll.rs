@@ -240,7 +240,7 @@ fn unmatched_notice(rotation: &RotationId, user: &UserId, start: Timestamp, doub
          correct their address on the platform."
     );
     let id = format!("unmatched/{rotation}/{user}/{start}/{doubt}");
-    Notice { id, topic: Topic::Unmatched, at: now, text, failures: 0, due: now }
+    Notice::new(id, Topic::Unmatched, text, now)
 }
 
 /// The periods under a profile's rule. A profile that the rotation no longer gives ends now, without grace.

@@ -120,7 +120,7 @@ impl Worker {
                     "{} has no account in `{app}` that access can go to: {doubt}. Link it, or correct the address.",
                     live.person.id
                 );
-                notices.push(Notice { id, topic: Topic::Unmatched, at: now, text, failures: 0, due: now });
+                notices.push(Notice::new(id, Topic::Unmatched, text, now));
             }
         }
         if live.person.active != person.active {

@@ -137,5 +137,5 @@ fn notice(rotation: &RotationId, told: &[(&ProfileId, Gain<'_>)], people: &Peopl
     text.extend((told.len() > NAMED).then(|| format!("and {} more", told.len().saturating_sub(NAMED))));
     let text = format!("{}. Where it is not right, correct the rota or block them.", text.join("; "));
     let id = format!("override/{rotation}/{}", rfc3339(now));
-    (!told.is_empty()).then_some(Notice { id, topic: Topic::SelfOverride, at: now, text, failures: 0, due: now })
+    (!told.is_empty()).then_some(Notice::new(id, Topic::SelfOverride, text, now))
 }

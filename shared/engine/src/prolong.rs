@@ -154,14 +154,7 @@ fn prolonged(head: RotationHead, asked: &Prolonging<'_>, end: Timestamp, why: &S
         rfc3339(end),
         by.from()
     );
-    let notice = Notice {
-        id: format!("stale/{id}/prolonged/{expected}"),
-        topic: Topic::Stale,
-        at: now,
-        text,
-        failures: 0,
-        due: now,
-    };
+    let notice = Notice::new(format!("stale/{id}/prolonged/{expected}"), Topic::Stale, text, now);
     let head = RotationHead {
         prolonged_until: Some(until),
         prolonged_why: Some(why.digest()),

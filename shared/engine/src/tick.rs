@@ -192,7 +192,8 @@ impl Ticker {
         let failures = notice.failures.saturating_add(1);
         tracing::warn!(notice.id = %notice.id, error = %error, "notice `{}` is tried again: {error}", notice.id);
         let due = later(self.clock.now(), backoff(failures, None));
-        self.due.postpone(&Notice { failures, due, ..notice }).await.map(|()| false)
+        let told = notice.told.iter().chain(&error.told).cloned().collect();
+        self.due.postpone(&Notice { failures, told, due, ..notice }).await.map(|()| false)
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn notice(hold: &mut Hold, reach: Reach, now: Timestamp) -> Option<No
         ),
     };
     let id = format!("{}/{}/{}", hold.person, hold.key, hold.since.as_millisecond());
-    Some(Notice { id, topic, at: now, text, failures: 0, due: now })
+    Some(Notice::new(id, topic, text, now))
 }
 
 /// A notice that a hold has found in its place what was written off there, where it has. Each write-off makes one.
@@ -67,5 +67,5 @@ pub(crate) fn found_again(gone: &Hold, hold: &Hold, now: Timestamp) -> Option<No
         rfc3339(gone.since)
     );
     let id = format!("found/{}/{}", gone.name(), gone.since.as_millisecond());
-    shows(gone, hold).then_some(Notice { id, topic: Topic::Stuck, at: now, text, failures: 0, due: now })
+    shows(gone, hold).then_some(Notice::new(id, Topic::Stuck, text, now))
 }

@@ -180,14 +180,7 @@ impl Syncer {
                 "the brake holds a change of {}: {}. Look at it with `dutykey brake list`, then release or discard {}.",
                 head.id, held.why, held.digest
             );
-            change.notices.push(Notice {
-                id: format!("brake/{}/{}", head.id, held.digest),
-                topic: Topic::Brake,
-                at: now,
-                text,
-                failures: 0,
-                due: now,
-            });
+            change.notices.push(Notice::new(format!("brake/{}/{}", head.id, held.digest), Topic::Brake, text, now));
         }
         let reached = head.window.filter(|_| head.fresh_at.is_some()).map(|window| window.end);
         Ok(accept(known, &judgement.pass, reached, now, earlier(now, AT_HAND)))
@@ -211,14 +204,7 @@ impl Syncer {
                 };
                 let text =
                     format!("nobody is on call in {} from {from} to {to}; fill the gap on the platform.", head.id);
-                Notice {
-                    id: format!("gap/{}/{name}", head.id),
-                    topic: Topic::Gap,
-                    at: now,
-                    text,
-                    failures: 0,
-                    due: now,
-                }
+                Notice::new(format!("gap/{}/{name}", head.id), Topic::Gap, text, now)
             })
             .collect()
     }
@@ -266,7 +252,7 @@ impl Syncer {
                 head.id
             );
             let id = format!("stale/{}/{}/{end}", head.id, stage as u8);
-            change.notices.push(Notice { id, topic: Topic::Stale, at: now, text, failures: 0, due: now });
+            change.notices.push(Notice::new(id, Topic::Stale, text, now));
         }
         self.locks(scope, &known, &mut change).await?;
         // A read that failed well before a boundary takes nothing from the one that comes as late as possible.

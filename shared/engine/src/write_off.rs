@@ -174,5 +174,5 @@ fn told(hold: &Hold, by: &PersonId, now: Timestamp) -> Notice {
          it keeps it.",
         hold.person, hold.key
     );
-    Notice { id: reason_name(hold), topic: Topic::Overdue, at: now, text, failures: 0, due: now }
+    Notice::new(reason_name(hold), Topic::Overdue, text, now)
 }

@@ -24,6 +24,8 @@ use crate::lambda::bounded;
 
 /// The deadline of one delivery.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// What the SNS topic is called among the channels that have taken a notice. No channel's ID has a space.
+const TOPIC: &str = "the topic";
 
 /// Tells people on every channel that wants it.
 pub struct Notices {
@@ -61,12 +63,12 @@ impl Notices {
         topic: Option<Topic>,
     ) -> Result<Self, NotifyError> {
         let client = reqwest::Client::builder().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
-        let http = client.build().map_err(|error| NotifyError(error.to_string()))?;
+        let http = client.build().map_err(|error| NotifyError::from(error.to_string()))?;
         Ok(Self { rules, secrets, clock, http, topic })
     }
 
-    async fn post(&self, channel: &NotifyChannel, notice: &Notice) -> Result<(), NotifyError> {
-        let failed = |what: String| NotifyError(bounded(&format_args!("channel `{}`: {what}", channel.id)));
+    async fn post(&self, channel: &NotifyChannel, notice: &Notice) -> Result<(), String> {
+        let failed = |what: String| bounded(&format_args!("channel `{}`: {what}", channel.id));
         let url = self.secrets.read(&channel.url).await.map_err(|error| failed(error.to_string()))?;
         let secret = self.secrets.read(&channel.secret).await.map_err(|error| failed(error.to_string()))?;
         let body = json!({"id": notice.id, "topic": notice.topic, "at": dutykey_policy::time::rfc3339(notice.at), "text": notice.text}).to_string();
@@ -89,14 +91,17 @@ impl Notices {
         }
     }
 
-    async fn publish(&self, topic: &Topic, notice: &Notice) -> Result<(), NotifyError> {
+    async fn publish(&self, topic: &Topic, notice: &Notice) -> Result<(), String> {
         let subject = serde_json::to_value(notice.topic)
             .ok()
             .and_then(|topic| topic.as_str().map(str::to_owned))
             .unwrap_or_default();
         let call =
             topic.client.publish().topic_arn(&topic.arn).subject(format!("Dutykey: {subject}")).message(&notice.text);
-        call.send().await.map(|_| ()).map_err(|error| NotifyError(format!("the topic: {}", crate::aws::fault(&error))))
+        call.send()
+            .await
+            .map(|_| ())
+            .map_err(|error| bounded(&format_args!("the topic: {}", crate::aws::fault(&error))))
     }
 }
 
@@ -138,20 +143,24 @@ fn signature(secret: &str, id: &str, timestamp: &str, body: &str) -> Result<Stri
 impl Notify for Notices {
     async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
         tracing::warn!(notice.id = %notice.id, notice.topic = ?notice.topic, "{}", notice.text);
-        let settings = self.rules.settings().await.map_err(|error| NotifyError(error.to_string()))?;
+        let settings = self.rules.settings().await.map_err(|error| NotifyError::from(error.to_string()))?;
         let channels = settings.map(|settings| settings.notify).unwrap_or_default();
         let mut ends = Vec::new();
-        if let Some(topic) = &self.topic {
-            ends.push(self.publish(topic, notice).await);
+        if let Some(topic) = self.topic.as_ref().filter(|_| !notice.told.contains(TOPIC)) {
+            ends.push((TOPIC, self.publish(topic, notice).await));
         }
         for channel in channels.iter().filter(|channel| channel.on.contains(&notice.topic)) {
-            ends.push(self.post(channel, notice).await);
+            if !notice.told.contains(&channel.id) {
+                ends.push((channel.id.as_str(), self.post(channel, notice).await));
+            }
         }
-        for error in ends.iter().filter_map(|end| end.as_ref().err()) {
-            tracing::warn!(notice.id = %notice.id, error = %error.0, "notice `{}` failed on a channel: {}", notice.id, error.0);
+        let failed: Vec<&str> = ends.iter().filter_map(|(_, end)| Some(end.as_ref().err()?.as_str())).collect();
+        if failed.is_empty() {
+            return Ok(());
         }
-        // Told on one channel it is told: were it tried again for another, everybody else would be told each time.
-        ends.into_iter().reduce(Result::or).unwrap_or(Ok(()))
+        let what = failed.join("; ");
+        let told = ends.iter().filter(|(_, end)| end.is_ok()).map(|(channel, _)| (*channel).to_owned()).collect();
+        Err(NotifyError { what, told })
     }
 }
 

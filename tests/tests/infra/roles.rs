@@ -80,7 +80,7 @@ fn kinds() -> BTreeSet<String> {
     let (person, at) = ("per_01JD0000000000000000000000".parse().unwrap(), Timestamp::UNIX_EPOCH);
     let (source, app, rotation) = ("pd".parse().unwrap(), "directory".parse().unwrap(), "pd:P1".parse().unwrap());
     let text = String::new();
-    let notice = Notice { id: "n".to_owned(), topic: Topic::Overdue, at, text, failures: 0, due: at };
+    let notice = Notice::new("n".to_owned(), Topic::Overdue, text, at);
     let all = [
         keys::installation().pk,
         keys::config().pk,

@@ -193,7 +193,7 @@ async fn seed(site: &Site) -> [PersonId; 2] {
     let holds = live.holds.iter().map(|hold| Hold { told: true, ..hold.clone() }).collect();
     store.commit(&PersonChange { holds, ..PersonChange::nothing(&live, now) }).await.unwrap();
     let text = "Cy still has prod".to_owned();
-    let notice = Notice { id: "n-1".to_owned(), topic: Topic::Overdue, at: now, text, failures: 0, due: now };
+    let notice = Notice::new("n-1".to_owned(), Topic::Overdue, text, now);
     company::due(store, &cy, Dues { end: Some(ago), notices: vec![notice], ..Dues::default() }, now).await;
     let rotation = RotationHead::new("pd:PPRIM".parse().unwrap(), "Primary".to_owned());
     let due = Some(Due { at: now, cause: "boundary".to_owned() });

@@ -206,7 +206,7 @@ impl Notify for Slow {
     async fn tell(&self, notice: &Notice) -> Result<(), NotifyError> {
         self.tried.lock().unwrap().push(notice.id.clone());
         self.clock.sleep_until(later(self.clock.now(), s(4))).await;
-        if notice.failures == 0 { Ok(()) } else { Err(NotifyError("it hangs".to_owned())) }
+        if notice.failures == 0 { Ok(()) } else { Err("it hangs".to_owned().into()) }
     }
 }
 
@@ -216,7 +216,7 @@ async fn p12_notices_that_fail_each_time_hold_up_none_that_is_new() {
     let store = Arc::new(world.store.clone());
     let notice = |(id, failures): (&str, u32)| {
         let (id, text) = (id.to_owned(), id.to_owned());
-        Notice { id, topic: Topic::Overdue, at: world.epoch, text, failures, due: world.epoch }
+        Notice { failures, ..Notice::new(id, Topic::Overdue, text, world.epoch) }
     };
     let notices = [("a", 9), ("b", 2), ("c", 9), ("new", 0)].map(notice).to_vec();
     let head = RotationHead::new(rotation_id("primary"), "primary".to_owned());

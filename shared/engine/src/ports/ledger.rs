@@ -1,5 +1,7 @@
 //! The ledger: a person's live items, and the one transaction that changes them with its evidence.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use dutykey_policy::emergency::Emergency;
 use dutykey_policy::enrollment::Enrollment;
@@ -114,8 +116,19 @@ pub struct Notice {
     /// How often a delivery has failed.
     #[serde(default)]
     pub failures: u32,
+    /// The channels that have taken it, while another has not: nobody is told twice for the sake of somebody else.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<String>,
     /// When it is delivered next.
     pub due: Timestamp,
+}
+
+impl Notice {
+    /// A notice that is written now, and due at once.
+    #[must_use]
+    pub fn new(id: String, topic: Topic, text: String, now: Timestamp) -> Self {
+        Self { id, topic, at: now, text, failures: 0, told: BTreeSet::new(), due: now }
+    }
 }
 
 /// An account that becomes a person's. It belongs to one person at most.

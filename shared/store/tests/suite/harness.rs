@@ -254,7 +254,7 @@ pub(crate) fn over(mut hold: Hold) -> Hold {
 }
 
 pub(crate) fn notice(id: &str) -> Notice {
-    Notice { id: id.to_owned(), topic: Topic::Overdue, at: nine(), text: "late".to_owned(), failures: 0, due: nine() }
+    Notice::new(id.to_owned(), Topic::Overdue, "late".to_owned(), nine())
 }
 
 pub(crate) fn is_changed<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> bool {
