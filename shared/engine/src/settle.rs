@@ -80,7 +80,9 @@ impl Worker {
             change.evidence.push(emergency::cut_record(enrollment, &cut, self.actor));
             change.enrollments.push(cut);
         }
-        let over = live.enrollments.iter().filter(|enrollment| is_over(enrollment, now)).take(AT_ONCE);
+        // What is cut only now, after a long pause, goes with the next look: one transaction writes an item once.
+        let cut: Vec<Origin> = change.enrollments.iter().map(|cut| cut.origin.clone()).collect();
+        let over = live.enrollments.iter().filter(|it| is_over(it, now) && !cut.contains(&it.origin)).take(AT_ONCE);
         change.enrollments.extend(over.map(|enrollment| Enrollment { periods: Vec::new(), ..enrollment.clone() }));
         if change.requests.is_empty() && change.enrollments.is_empty() {
             return Ok(None);

@@ -126,9 +126,15 @@ impl Syncer {
             let directory = &directory;
             let scope = Scope { installation: &installation, about_people: &about_people, source, profiles, directory };
             let taken = match read {
-                Ok(view) => self.accept(&scope, head, view).await,
+                Ok(view) => self.accept(&scope, head.clone(), view).await,
                 Err(error) if Bug::OutageFailsMessage.is_chosen() => Err(StoreError::Unavailable(error.to_string())),
-                Err(error) => self.failed(&scope, head, &error).await,
+                Err(error) => self.failed(&scope, head.clone(), &error).await,
+            };
+            let taken = match taken {
+                Err(error @ (StoreError::Limit(_) | StoreError::Unreadable { .. })) => {
+                    self.set_aside(&scope, head, &error).await
+                }
+                taken => taken,
             };
             match taken {
                 // Another read was faster, and newer than what this one knows.
@@ -142,6 +148,18 @@ impl Syncer {
             self.keep(&source.id, &directory).await?;
         }
         Ok(())
+    }
+
+    /// What a view says cannot be kept, or what is known cannot be read: that makes no other rotation of the source stale
+    /// (R8, R24).
+    async fn set_aside(&self, scope: &Scope<'_>, head: RotationHead, error: &StoreError) -> Result<(), StoreError> {
+        let id = head.id.clone();
+        tracing::error!(rotation.id = %id, error = %error, "`{id}` stays as it is: {error}");
+        let failure = PlatformError::Misconfigured(format!("what it says cannot be kept: {error}"));
+        match self.failed(scope, head, &failure).await {
+            Err(StoreError::Limit(_) | StoreError::Unreadable { .. }) => Ok(()),
+            done => done,
+        }
     }
 
     /// The same, begun at any place: what a deadline cuts off is not always the same.

@@ -132,8 +132,14 @@ impl Syncer {
         let mut others = Vec::new();
         if head.fresh_at.is_some() && !difference(known, view).is_empty() {
             for other in self.rota.rotations(&scope.source.id).await?.into_iter().filter(|other| other.id != head.id) {
-                let shifts = self.rota.known(&other.id, at_hand(now)).await?;
-                others.push((other.id, shifts));
+                match self.rota.known(&other.id, at_hand(now)).await {
+                    Ok(shifts) => others.push((other.id, shifts)),
+                    // It is shown as what it is when it is read itself, and must not stop this one (R24).
+                    Err(error @ StoreError::Unreadable { .. }) => {
+                        tracing::error!(rotation.id = %other.id, error = %error, "`{}` counts for nothing: {error}", other.id);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         let others: Vec<(&RotationId, &[KnownShift])> =

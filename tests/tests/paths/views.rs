@@ -17,6 +17,21 @@ fn two() -> Company {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r8_a_rotation_that_cannot_be_kept_makes_only_itself_stale() {
+    // More shifts on one day than are kept of a rotation.
+    let crowded: Vec<_> = (0..1_001).map(|n| shift("bob", &format!("{n}s"), &format!("{}s", n + 60))).collect();
+    let world = two().shifts("crowded", &crowded).start().await;
+    world.run_until(m(31)).await;
+    assert_eq!(world.changes("ann", "prod"), [(m(1), "added"), (m(30), "removed")], "the others go on");
+    assert!(world.has("bob", "prod"));
+    let id = rotation_id("crowded");
+    let head = world.store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).expect("it is watched");
+    let failure = head.failure.expect("it is shown as what could not be read");
+    assert!(failure.contains("at most 1000"), "it says why: {failure}");
+    assert_eq!(head.fresh_at, None, "R8: it is no fresher for that");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p6_silence_is_not_an_empty_rota_until_the_lease_is_over() {
     for kind in [FaultKind::Outage, FaultKind::NotFound, FaultKind::Garbage, FaultKind::Empty] {
         let world = two().start().await;
