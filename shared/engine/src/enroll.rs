@@ -33,6 +33,9 @@ const RACES: usize = 16;
 /// So many enrollments of a person change at once: they are one transaction. The rest follows right after it.
 const AT_ONCE: usize = 50;
 
+/// So many users of a rotation whom nobody can be matched to are told of one by one, and of more of them how many.
+const NAMED: usize = 20;
+
 /// How far somebody is enrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Enrolled {
@@ -93,9 +96,18 @@ impl Syncer {
                     Ok(Enrolled::Whole) => break,
                     Ok(Enrolled::InPart) => {}
                     Err(StoreError::Changed(_)) if races < RACES => races += 1,
+                    // Whoever cannot be read keeps nobody else from being enrolled.
+                    Err(error) if error.is_of_one_record() => {
+                        tracing::error!(person.id = %person, error = %error, "{person} is not enrolled: {error}");
+                        break;
+                    }
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if notices.len() > NAMED {
+            let more = notices.split_off(NAMED).len();
+            notices.push(more_unmatched(rotation, more, now));
         }
         Ok((unmatched, notices))
     }
@@ -241,6 +253,14 @@ fn unmatched_notice(rotation: &RotationId, user: &UserId, start: Timestamp, doub
     );
     let id = format!("unmatched/{rotation}/{user}/{start}/{doubt}");
     Notice::new(id, Topic::Unmatched, text, now)
+}
+
+fn more_unmatched(rotation: &RotationId, more: usize, now: Timestamp) -> Notice {
+    let text = format!(
+        "{more} other users are on call in {rotation} now or within a day and get no access: nobody can be matched to \
+         them. Look at `verified_domains`, and at their addresses on the platform."
+    );
+    Notice::new(format!("unmatched/{rotation}/more/{more}"), Topic::Unmatched, text, now)
 }
 
 /// The periods under a profile's rule. A profile that the rotation no longer gives ends now, without grace.

@@ -131,9 +131,7 @@ impl Syncer {
                 Err(error) => self.failed(&scope, head.clone(), &error).await,
             };
             let taken = match taken {
-                Err(error @ (StoreError::Limit(_) | StoreError::Unreadable { .. })) => {
-                    self.set_aside(&scope, head, &error).await
-                }
+                Err(error) if error.is_of_one_record() => self.set_aside(&scope, head, &error).await,
                 taken => taken,
             };
             match taken {
@@ -157,7 +155,7 @@ impl Syncer {
         tracing::error!(rotation.id = %id, error = %error, "`{id}` stays as it is: {error}");
         let failure = PlatformError::Misconfigured(format!("what it says cannot be kept: {error}"));
         match self.failed(scope, head, &failure).await {
-            Err(StoreError::Limit(_) | StoreError::Unreadable { .. }) => Ok(()),
+            Err(error) if error.is_of_one_record() => Ok(()),
             done => done,
         }
     }

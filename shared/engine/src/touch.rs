@@ -70,7 +70,16 @@ impl Worker {
                 let holds_or_will = |live: &LivePerson| !live.enrollments.is_empty() || !live.holds.is_empty();
                 touch(self.ledger.as_ref(), self.queues.as_ref(), person, &sweep.cause, now, holds_or_will)
             });
-            join_all(looks).await.into_iter().collect::<Result<(), _>>()?;
+            for looked in join_all(looks).await {
+                match looked {
+                    Ok(()) => {}
+                    // Whoever cannot be read keeps nobody else from being looked at.
+                    Err(error) if error.is_of_one_record() => {
+                        tracing::error!(sweep.id = %id, error = %error, "the sweep `{id}` passes somebody over: {error}");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             let kept = match page.next {
                 Some(next) => {
                     sweep.after = Some(next);

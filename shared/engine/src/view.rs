@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dutykey_policy::brake::{Held, Scene, is_plan, judge};
+use dutykey_policy::brake::{Held, Scene, asks_others, is_plan, judge};
 use dutykey_policy::evidence::Draft;
 use dutykey_policy::id::RotationId;
 use dutykey_policy::installation::{Installation, Source, Topic};
@@ -36,6 +36,8 @@ pub(crate) const GAP_AHEAD: Duration = Duration::from_secs(24 * 3_600);
 const GAPS_KEPT: Duration = Duration::from_secs(48 * 3_600);
 /// At most so many gaps of one rotation are kept.
 const MOST_GAPS: usize = 100;
+/// What the brake holds lies in the rotation's head, an item of 400 KiB at most; a shift takes up to 145 bytes of it.
+const MOST_HELD: usize = 2_000;
 
 /// What a read of one rotation is done with.
 pub(crate) struct Scope<'a> {
@@ -129,13 +131,26 @@ impl Syncer {
         change: &mut RotationChange,
     ) -> Result<Vec<KnownShift>, StoreError> {
         let now = view.read_at;
+        let alone = Scene {
+            now,
+            known,
+            view,
+            others: &[],
+            settings: scope.installation.brake,
+            first: head.fresh_at.is_none(),
+            held: head.held.as_ref().map(|held| Held { plan: &held.change, since: held.since, word: held.word() }),
+            lease_over: head
+                .held
+                .as_ref()
+                .is_some_and(|held| later(held.since, lease::shortest(&scope.profiles)) <= now),
+        };
         let mut others = Vec::new();
-        if head.fresh_at.is_some() && !difference(known, view).is_empty() {
+        if !alone.first && asks_others(&alone) && !difference(known, view).is_empty() {
             for other in self.rota.rotations(&scope.source.id).await?.into_iter().filter(|other| other.id != head.id) {
                 match self.rota.known(&other.id, at_hand(now)).await {
                     Ok(shifts) => others.push((other.id, shifts)),
-                    // It is shown as what it is when it is read itself, and must not stop this one (R24).
-                    Err(error @ StoreError::Unreadable { .. }) => {
+                    // It is shown as what it is when it is read itself, and must not stop this one.
+                    Err(error) if error.is_of_one_record() => {
                         tracing::error!(rotation.id = %other.id, error = %error, "`{}` counts for nothing: {error}", other.id);
                     }
                     Err(error) => return Err(error),
@@ -144,19 +159,7 @@ impl Syncer {
         }
         let others: Vec<(&RotationId, &[KnownShift])> =
             others.iter().map(|(id, shifts)| (id, shifts.as_slice())).collect();
-        let judgement = judge(&Scene {
-            now,
-            known,
-            view,
-            others: &others,
-            settings: scope.installation.brake,
-            first: head.fresh_at.is_none(),
-            held: head.held.as_ref().map(|held| Held { plan: &held.change, since: held.since, word: held.word() }),
-            lease_over: head
-                .held
-                .as_ref()
-                .is_some_and(|held| later(held.since, lease::shortest(&scope.profiles)) <= now),
-        });
+        let judgement = judge(&Scene { others: &others, ..alone });
         let passed = json!({"added": judgement.pass.added.len(), "removed": judgement.pass.removed.len(), "digest": judgement.pass.digest()});
         if !judgement.pass.is_empty() {
             change.evidence.push(draft(
@@ -171,6 +174,12 @@ impl Syncer {
             Some(before) if is_plan(&before.change, &change, now) => before.clone(),
             _ => HeldChange { digest: change.digest(), since: now, why, change, released: false, discarded: false },
         });
+        let holds = next.held.as_ref().map_or(0, |held| held.change.removed.len() + held.change.added.len());
+        if holds > MOST_HELD {
+            return Err(StoreError::Limit(format!(
+                "the brake would hold a change of {holds} shifts, and can hold {MOST_HELD} at most"
+            )));
+        }
         if let Some(held) =
             next.held.as_ref().filter(|held| head.held.as_ref().map(|h| &h.digest) != Some(&held.digest))
         {

@@ -91,6 +91,18 @@ pub struct Judgement {
     pub held: Option<(Difference, String)>,
 }
 
+/// Whether the source's other rotations take part in the judgement: they count only where who is on call now changes, or
+/// where something waits already. Whoever asks needs to read none of them else.
+#[must_use]
+pub fn asks_others(scene: &Scene<'_>) -> bool {
+    let Scene { now, known, view, .. } = *scene;
+    let stand: BTreeSet<Duty<'_>> = standing(known).map(Shift::duty).collect();
+    let kept = on_call(view.shifts.iter().filter(|shift| stand.contains(&shift.duty())), now);
+    let (before, after) = (on_call(believed(known, now), now), on_call(&view.shifts, now));
+    let stays = before == after && before.is_subset(&kept) && on_call(standing(known), now).is_subset(&kept);
+    scene.held.is_some() || !stays
+}
+
 /// Judges a view. `O(n log n)` in the shifts.
 #[must_use]
 pub fn judge(scene: &Scene<'_>) -> Judgement {

@@ -32,6 +32,26 @@ async fn r8_a_rotation_that_cannot_be_kept_makes_only_itself_stale() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p7_what_is_too_much_for_the_brake_to_hold_changes_nothing_and_is_said() {
+    let at = |n: u32| format!("{}m", 100 + 5 * n);
+    let gone = |n: u32| json!({ "user": "ann", "from": at(n), "to": at(n + 1), "withdrawn": "10m" });
+    let crowded: Vec<_> = (0..2_100).map(gone).collect();
+    let world = Company::of(["ann", "bob"])
+        .shifts("primary", &[shift("bob", "1m", "20m")])
+        .shifts("crowded", &crowded)
+        .profile(with(profile("on-call", &["prod"], &["crowded"]), |rule| rule.lease = h(1)))
+        .start()
+        .await;
+    world.run_until(m(20)).await;
+    let id = rotation_id("crowded");
+    let head = world.store.heads(std::slice::from_ref(&id)).await.unwrap().remove(&id).expect("it is watched");
+    let failure = head.failure.expect("it is shown as what could not be read");
+    assert!(failure.contains("2100 shifts"), "it says why: {failure}");
+    let known = world.store.known(&id, Span::new(world.at(m(100)), world.at(h(200))).unwrap()).await.unwrap();
+    assert_eq!(known.iter().filter(|known| known.stands()).count(), 2_100, "P6: its last view stands");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p6_silence_is_not_an_empty_rota_until_the_lease_is_over() {
     for kind in [FaultKind::Outage, FaultKind::NotFound, FaultKind::Garbage, FaultKind::Empty] {
         let world = two().start().await;

@@ -52,6 +52,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether only what is at hand cannot be read or kept: nothing else has to wait for it (R24).
+    #[must_use]
+    pub fn is_of_one_record(&self) -> bool {
+        matches!(self, Self::Limit(_) | Self::Unreadable { .. })
+    }
+}
+
 /// The head of a person's items: its revision fences every change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonHead {

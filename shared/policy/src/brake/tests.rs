@@ -1,14 +1,18 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Held, Judgement, Scene, Word, is_plan, judge};
+use super::{Held, Judgement, Scene, Word, asks_others, is_plan, judge};
 use crate::id::RotationId;
 use crate::installation::BrakeSettings;
-use crate::rota::{Difference, KnownShift, Shift, View, accept, difference};
+use crate::rota::{Difference, End, KnownShift, Shift, View, accept, difference};
 use crate::testing::{cases, id, known, minute, shift};
-use crate::time::Span;
+use crate::time::{Span, later};
 
 const DAY: i64 = 1_440;
+/// Beyond all that [`shifts`] draws.
+const AHEAD: Duration = Duration::from_secs(60 * 2_000);
 
 /// A rotation that is synced again and again.
 struct Rota {
@@ -36,16 +40,21 @@ impl Rota {
 
     fn judge_view(&self, now: i64, view: &View, first: bool) -> Judgement {
         let others: Vec<(&RotationId, &[KnownShift])> = self.others.iter().map(|(id, k)| (id, k.as_slice())).collect();
-        judge(&Scene {
+        judge(&Scene { others: &others, first, ..self.scene(now, view) })
+    }
+
+    /// The same without any other rotation.
+    fn scene<'a>(&'a self, now: i64, view: &'a View) -> Scene<'a> {
+        Scene {
             now: minute(now),
             known: &self.known,
             view,
-            others: &others,
+            others: &[],
             settings: BrakeSettings::default(),
-            first,
+            first: false,
             held: self.held.as_ref().map(|(plan, since)| Held { plan, since: *since, word: self.word }),
             lease_over: self.lease_over,
-        })
+        }
     }
 
     /// Judges and accepts, as a sync does.
@@ -366,6 +375,26 @@ proptest! {
         sum.removed.sort();
         sum.added.sort();
         prop_assert_eq!(sum, change);
+    }
+
+    #[test]
+    fn r7_other_rotations_are_asked_only_where_they_count(
+        believed in shifts(), said in shifts(), further in shifts(), was in shifts(), is in shifts(), now in -100_i64..600,
+    ) {
+        let mut rota = Rota::believing(believed.clone());
+        let mut other = Rota::believing(was);
+        other.sync(now - 10, is);
+        let ahead = |s: &Shift| Shift { start: later(s.start, AHEAD), end: End::At(later(s.end.or_max(), AHEAD)), ..s.clone() };
+        let rolled: Vec<Shift> = believed.iter().cloned().chain(further.iter().map(ahead)).collect();
+        for said in [said, rolled.clone()] {
+            let view = Rota::view(now, said);
+            let asks = asks_others(&rota.scene(now, &view));
+            rota.others.clear();
+            let alone = rota.judge_view(now, &view, false);
+            rota.others.push((id("rota:other"), other.known.clone()));
+            prop_assert!(asks || rota.judge_view(now, &view, false) == alone, "another rotation made a difference");
+        }
+        prop_assert!(!asks_others(&rota.scene(now, &Rota::view(now, rolled))), "what comes into sight changes nothing now");
     }
 
     #[test]
