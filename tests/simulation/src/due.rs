@@ -145,8 +145,14 @@ impl Reads {
                 }
                 Happening::Renamed { at, .. } => span(*at, *at, 4_500),
                 Happening::Releases { at, after } => span(*at, at.saturating_add(*after), 900),
+                // Users are read again within the hour, and whoever is listed no longer counts for a day after that.
+                Happening::Departs { at, .. } => {
+                    span(*at, *at, 4_500);
+                    let day = at.saturating_add(86_400);
+                    span(day, day, 8_100);
+                }
                 Happening::Deploy { at }
-                | Happening::Departs { at, .. }
+                | Happening::RolledBack { at }
                 | Happening::Edit { at, .. }
                 | Happening::Retires { at, .. } => {
                     span(*at, *at, 900);

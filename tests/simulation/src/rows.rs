@@ -51,7 +51,10 @@ pub fn met(plan: &Plan, counts: &BTreeMap<String, u64>, effects: usize) -> BTree
         shifts().any(|shift| shift.user.is_none() || shift.to.is_none())
             || plan.rotations.iter().any(|rotation| !rotation.overrides.is_empty()),
         struck(&["crash", "queue"])
-            || plan.happens.iter().any(|happening| matches!(happening, Happening::Deploy { .. })),
+            || plan
+                .happens
+                .iter()
+                .any(|happening| matches!(happening, Happening::Deploy { .. } | Happening::RolledBack { .. })),
         struck(&["others"]),
         struck(&["restored"]),
     ];

@@ -209,7 +209,9 @@ impl Oracle {
                 Happening::Pause { from, to } | Happening::TickSkipped { from, to } => {
                     self.disturbances.push(span(*from, to.saturating_add(120)));
                 }
-                Happening::Deploy { at } => self.disturbances.push(span(*at, at.saturating_add(360))),
+                Happening::Deploy { at } | Happening::RolledBack { at } => {
+                    self.disturbances.push(span(*at, at.saturating_add(360)));
+                }
                 Happening::App(fault) => {
                     let lasts = if fault.kind == "permanent" { 3_900 } else { 0 };
                     let span = (plan.at(fault.from), plan.at(fault.to.saturating_add(lasts)));

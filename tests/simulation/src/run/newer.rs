@@ -11,6 +11,7 @@ use crate::world::table::TABLE;
 impl Course {
     /// Everything in the table says something by now that this release does not know; and this release is back.
     pub(super) async fn rolled_back(&mut self) -> anyhow::Result<()> {
+        self.deploy();
         for (pk, sk) in self.items().await?.into_keys() {
             let update = self.client.update_item().table_name(TABLE);
             let update = update.key(PK, AttributeValue::S(pk.clone())).key(SK, AttributeValue::S(sk.clone()));
@@ -20,7 +21,6 @@ impl Course {
             self.world.newer.wrote((pk, sk));
         }
         self.world.struck("a newer release is rolled back");
-        self.deploy();
         Ok(())
     }
 
