@@ -30,8 +30,9 @@ struct Written<'a> {
     departed: &'a [Departed],
 }
 
-#[derive(Deserialize)]
-struct Found {
+/// Whom a source lists.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Found {
     users: Vec<PlatformUser>,
     teams: Vec<Team>,
     #[serde(default)]
@@ -44,7 +45,14 @@ impl Store {
         for _ in 0..ATTEMPTS {
             let Some(item) = self.get(&key).await? else { return Ok(Directory::default()) };
             let Head { read_at, document } = decode(item)?;
-            if let Some(Found { users, teams, departed }) = self.read_document(&key, &document).await? {
+            let found = match self.kept.directory(source, &document.id) {
+                Some(found) => Some(found),
+                None => {
+                    let read: Option<Found> = self.read_document(&key, &document).await?;
+                    read.inspect(|read| self.kept.keep_directory(source, &document.id, read))
+                }
+            };
+            if let Some(Found { users, teams, departed }) = found {
                 return Ok(Directory { read_at, users, teams, departed });
             }
         }

@@ -1,14 +1,17 @@
-//! What is read with every look and never changes once a head has named it: the configuration's document and profiles'
-//! versions. It is read once and kept; the head itself is read each time, so that what is kept is never out of date.
+//! What is read with every look or every read of a rotation and never changes once a head has named it: the configuration's
+//! document, profiles' versions, and whom sources list. It is read once and kept; the head itself is read each time, so that
+//! what is kept is never out of date.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dutykey_policy::id::ProfileId;
+use dutykey_policy::id::{ProfileId, SourceId};
 use dutykey_policy::installation::Installation;
 use dutykey_policy::profile::Profile;
 
-/// The last document and the last version of each profile that were read.
+use crate::directory::Found;
+
+/// The last document, the last version of each profile and the last list of each source that were read.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<Values>);
 
@@ -16,6 +19,7 @@ pub(crate) struct Kept(Mutex<Values>);
 struct Values {
     installation: Option<(String, Installation)>,
     profiles: BTreeMap<ProfileId, (u64, Profile)>,
+    directories: BTreeMap<SourceId, (String, Found)>,
 }
 
 impl Kept {
@@ -42,6 +46,16 @@ impl Kept {
         if newer {
             values.profiles.insert(profile.id.clone(), (version, profile.clone()));
         }
+    }
+
+    /// Whom the document with this ID lists of the source.
+    pub(crate) fn directory(&self, source: &SourceId, document: &str) -> Option<Found> {
+        self.values().directories.get(source).filter(|(id, _)| id == document).map(|(_, found)| found.clone())
+    }
+
+    /// Keeps whom a document lists in the place of what an earlier one did.
+    pub(crate) fn keep_directory(&self, source: &SourceId, document: &str, found: &Found) {
+        self.values().directories.insert(source.clone(), (document.to_owned(), found.clone()));
     }
 
     /// A map is whole whoever panicked while holding it.
