@@ -106,13 +106,25 @@ impl Oracle {
     /// The accounts that a person may have access through, and how sure that is.
     pub(super) fn accounts(&self, person: usize, at: Timestamp) -> impl Iterator<Item = (&str, Sure)> {
         let own = self.account(person, at);
-        let owned = self.addresses_since(person).into_iter().flat_map(|address| {
+        let addresses = self.addresses_since(person);
+        // A link names an address: it may count for whoever is first met by it, where nobody was before.
+        let named = |whose: usize| {
+            let met = self.renamed.get(&whose).is_some_and(|renamed| renamed.known);
+            !met && self.address(whose).is_some_and(|address| addresses.contains(&address))
+        };
+        let links = self.plan.links.iter();
+        let links = links.filter(|link| link.person == person || link.to == person || named(link.person));
+        let linked: Vec<_> = links.filter_map(|link| Some((self.plan.account(link.to)?, Sure::Maybe))).collect();
+        let owned = addresses.into_iter().flat_map(|address| {
             let accounts = self.plan.people.iter().flat_map(|human| &human.accounts);
             accounts.filter(move |(_, owner)| owner.to_lowercase() == address).map(|(id, _)| (id.as_str(), Sure::Maybe))
         });
-        let links = self.plan.links.iter().filter(move |link| link.person == person || link.to == person);
-        let linked = links.filter_map(|link| Some((self.plan.account(link.to)?, Sure::Maybe)));
         own.into_iter().chain(owned).chain(linked)
+    }
+
+    /// The address that somebody had at the beginning.
+    fn address(&self, person: usize) -> Option<String> {
+        self.plan.people.get(person).map(|human| human.address.to_lowercase())
     }
 
     /// The addresses by which somebody may have been linked since people have got others. A link once made stays; whoever
@@ -124,9 +136,8 @@ impl Oracle {
             Some(renamed) if nobody || !renamed.known => renamed.addresses.clone(),
             _ => Vec::new(),
         };
-        let address = |person: usize| self.plan.people.get(person).map(|human| human.address.to_lowercase());
-        let own = address(person).filter(|_| nobody);
-        addresses.extend(own.filter(|own| self.renamed.keys().any(|other| address(*other).as_ref() == Some(own))));
+        let own = self.address(person).filter(|_| nobody);
+        addresses.extend(own.filter(|own| self.renamed.keys().any(|other| self.address(*other).as_ref() == Some(own))));
         addresses
     }
 

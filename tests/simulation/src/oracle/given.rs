@@ -39,8 +39,11 @@ pub(super) struct Given {
     back: bool,
     /// Whether it may be over for good already.
     doubt: bool,
-    /// When it was made to last longer, and how long it had lasted before.
-    longer: Option<(Timestamp, Timestamp)>,
+    /// When it was made to last longer, and how long it had lasted before, at most and for sure.
+    longer: Option<(Timestamp, Timestamp, Timestamp)>,
+    /// Until when it lasts for sure. It was given no further than the duty went by what was known then, and is cut where the
+    /// duty is; whether it goes on with a duty that has become longer since is left open.
+    sure_until: Timestamp,
 }
 
 impl Oracle {
@@ -54,19 +57,24 @@ impl Oracle {
         let gives = self.profile_at(bound.profile, from).map(|profile| profile.gives.clone()).unwrap_or_default();
         let latest = plus(from, seconds(LONGEST.into()));
         let bound = Bound { until: bound.until.min(latest), ..bound };
-        self.given.push(Given { bound, from, gives, over: None, back: false, doubt: false, longer: None });
+        let sure_until = self.duty_until(&bound, from, bound.until);
+        self.given.push(Given { bound, from, gives, over: None, back: false, doubt: false, longer: None, sure_until });
         self.dirty = true;
         self.given.len() - 1
     }
 
     /// It lasts longer now, where it still lasts.
     pub(crate) fn given_longer(&mut self, number: usize, until: Timestamp, now: Timestamp) {
-        if let Some(given) = self.given.get_mut(number).filter(|given| given.over.is_none()) {
-            let latest = plus(given.from, seconds(LONGEST.into()));
+        let longer = self.given.get(number).filter(|given| given.over.is_none()).map(|given| {
+            let until = until.min(plus(given.from, seconds(LONGEST.into())));
+            (until, self.duty_until(&given.bound, now, until))
+        });
+        if let Some((given, (until, sure_until))) = self.given.get_mut(number).zip(longer) {
             // What was over by then was not prolonged; what was about to be may have been.
-            given.doubt |= given.bound.until <= plus(now, minutes(1));
-            given.longer = Some((now, given.bound.until));
-            given.bound.until = given.bound.until.max(until.min(latest));
+            given.doubt |= given.sure_until <= plus(now, minutes(1));
+            given.longer = Some((now, given.bound.until, given.sure_until));
+            given.bound.until = given.bound.until.max(until);
+            given.sure_until = given.sure_until.max(sure_until);
         }
         self.dirty = true;
     }
@@ -88,11 +96,12 @@ impl Oracle {
             if unrecorded {
                 given.over = None;
             }
-            let longer = given.longer.take_if(|(at, _)| *at >= backup);
-            if let Some((_, until)) = longer {
+            let longer = given.longer.take_if(|(at, ..)| *at >= backup);
+            if let Some((_, until, sure_until)) = longer {
                 given.bound.until = until;
+                given.sure_until = given.sure_until.min(sure_until);
             }
-            given.doubt |= unrecorded || given.from == backup || longer.is_some_and(|(at, _)| at == backup);
+            given.doubt |= unrecorded || given.from == backup || longer.is_some_and(|(at, ..)| at == backup);
         }
     }
 
@@ -127,7 +136,19 @@ impl Oracle {
             Some(Some(rota)) => rota.on_call(given.bound.person, at, &self.duty(profile)),
         };
         let retires = given.bound.rotation.is_some_and(|rotation| self.rotation_gives(rotation, at) != Sure::Yes);
-        on_call.min(if edited || retires || given.doubt { Sure::Maybe } else { Sure::Yes })
+        let open = edited || retires || given.doubt || given.sure_until <= at;
+        on_call.min(if open { Sure::Maybe } else { Sure::Yes })
+    }
+
+    /// Until when the duty by which something is given lasts for sure, with its grace, by what is known at `at`; at most
+    /// until `most`.
+    fn duty_until(&self, bound: &Bound, at: Timestamp, most: Timestamp) -> Timestamp {
+        let rota = bound.rotation.and_then(|rotation| self.rotas.get(rotation));
+        let Some((rota, profile)) = rota.zip(self.profile_at(bound.profile, at)) else { return most };
+        let terms = self.duty(profile);
+        // Grace follows the end of a duty, and joins no two.
+        let until = rota.on_call_until(bound.person, at, most, &Terms { grace: 0, ..terms });
+        plus(until, seconds(terms.grace)).min(most)
     }
 
     fn duty(&self, profile: &Profile) -> Terms {
@@ -140,8 +161,9 @@ impl Oracle {
             let Some(given) = self.given.get(number).filter(|given| given.from <= at && given.over.is_none()) else {
                 continue;
             };
-            let sure = self.lasts(given, at);
+            let (sure, sure_until) = (self.lasts(given, at), self.duty_until(&given.bound, at, given.sure_until));
             if let Some(given) = self.given.get_mut(number) {
+                given.sure_until = sure_until;
                 match sure {
                     Sure::No => given.over = Some(at),
                     Sure::Maybe => given.doubt = true,
@@ -193,7 +215,7 @@ impl Oracle {
             let rota = given.bound.rotation.and_then(|rotation| self.rotas.get(rotation));
             let duty: Vec<Timestamp> =
                 rota.zip(terms).map_or_else(Vec::new, |(rota, terms)| rota.edges(&terms).collect());
-            duty.into_iter().chain([given.from, given.bound.until])
+            duty.into_iter().chain([given.from, given.sure_until, given.bound.until])
         })
     }
 }

@@ -77,7 +77,8 @@ async fn hold_of(world: &World, app: &AppId, account: &AccountId, place: &Place)
         None => None,
     };
     let hold = live.and_then(|live| live.holds.into_iter().find(|hold| is_at(hold, app, account, place)));
-    let others = world.oracle().was_met_anew(person) || world.plan.is_shared(account.as_str());
+    // Whoever has the account may not be the one by whose address it goes.
+    let others = world.oracle().changes_hands(account.as_str()) || world.plan.is_shared(account.as_str());
     if !others || hold.as_ref().is_some_and(|hold| hold.open.is_some()) {
         return hold;
     }

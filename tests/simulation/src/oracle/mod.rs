@@ -395,6 +395,9 @@ impl Oracle {
                 self.violated("P5", now, format!("{seat} is called proven gone, and it is there"));
             }
         }
+        if hold.is_over() {
+            self.is_over(&seat, now);
+        }
         let gives = matches!(event, Event::Granted(_));
         if gives {
             self.take_effects(now);

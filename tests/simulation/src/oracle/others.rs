@@ -53,6 +53,17 @@ impl Oracle {
         }
     }
 
+    /// Dutykey says that it is over. Where its reason ends before it is that late by every clock, it is over for that person
+    /// from now on, for time never runs backwards for them (R25): who takes it or asks for it now has a reason of its own, and
+    /// is not kept from it by what others did before. The reason that has ended must still not give it again.
+    pub(super) fn is_over(&mut self, seat: &Seat, now: Timestamp) {
+        let thrown_out = self.seats.get(seat).is_some_and(|state| state.thrown_out);
+        let early = thrown_out && self.soon(seat, now).any(|sure| sure != Sure::Yes);
+        if let Some(state) = self.seats.get_mut(seat).filter(|_| early) {
+            (state.thrown_out, state.taken_early) = (false, Some(now));
+        }
+    }
+
     /// Whether the app ends something by itself that it should have been told to keep: a reason lives for sure, nobody else
     /// had a hand in it, and there was time to move the end on.
     pub(super) fn ends_too_soon(&self, seat: &Seat, state: &SeatState, at: Timestamp) -> bool {

@@ -371,6 +371,17 @@ impl Rota {
         duties.any(|(duty, _)| at < begins(duty) && begins(duty) <= plus(at, seconds(within)))
     }
 
+    /// Until when the user is on call for sure and without a break, by what is known at `at`; at most until `most`.
+    pub(super) fn on_call_until(&self, user: usize, at: Timestamp, most: Timestamp, terms: &Terms) -> Timestamp {
+        // Nobody may have heard yet of what is not on record.
+        let unheard = |then: Timestamp| {
+            self.duties.iter().any(|(duty, known)| duty.user == user && duty.covers(then) && at < known.again)
+        };
+        let ahead = self.edges(terms).filter(|then| at < *then && *then < most);
+        let breaks = |then: &Timestamp| self.on_call(user, *then, terms) != Sure::Yes || unheard(*then);
+        ahead.chain([at]).filter(breaks).min().unwrap_or(most)
+    }
+
     /// Every instant at which the answer to [`Rota::on_call`] may change by itself.
     pub(super) fn edges(&self, terms: &Terms) -> impl Iterator<Item = Timestamp> + '_ {
         let Terms { lead, grace, lease, lock } = *terms;

@@ -75,7 +75,8 @@ pub(super) struct SeatState {
     pub thrown_out: bool,
     /// When others have taken away what was standing, while a reason lives.
     pub stripped: Option<Timestamp>,
-    /// When Dutykey last took it away although its reason lived for a moment more, as a clock that is ahead makes it.
+    /// When Dutykey last took it away, or found that others had, although its reason lived for a moment more, as a clock that
+    /// is ahead makes it.
     pub taken_early: Option<Timestamp>,
 }
 
@@ -113,6 +114,10 @@ impl Oracle {
         }
         news.sort_by_key(|(_, effect)| effect.at);
         for (app, effect) in news {
+            // What is wanted may have changed before that, and nobody has looked since.
+            while self.next_change <= effect.at {
+                self.desire(self.next_change.max(self.plan.epoch));
+            }
             self.effect(app, effect);
         }
     }
@@ -263,18 +268,11 @@ impl Oracle {
         }
         let late = if disturbed { minutes(8) } else { seconds(12) };
         let state = self.seats.get(&seat).cloned().unwrap_or_default();
-        // A worker whose clock is ahead begins, and ends, that much earlier.
-        let soon = || {
-            let (mut at, last) = (now, plus(now, self.slowest_clock() + seconds(1)));
-            let mut sure = Sure::No;
-            while at < last {
-                at = self.next_edge(at).min(last);
-                sure = sure.max(self.wanted_at(at).get(&seat).map_or(Sure::No, |wanted| wanted.sure));
-            }
-            sure
-        };
+        let soon = || self.soon(&seat, now).max().unwrap_or_default();
         let long = |since: Option<Timestamp>| since.is_some_and(|since| plus(since, late + self.takes(seat.app)) < now);
-        let early = what == Call::Revoke && state.wanted.sure == Sure::Yes && soon() == Sure::No;
+        let early = what == Call::Revoke
+            && state.wanted.sure == Sure::Yes
+            && self.soon(&seat, now).any(|sure| sure == Sure::No);
         let flaps =
             what == Call::Grant && state.taken_early.is_some() && !long(state.taken_early) && soon() == Sure::No;
         match what {
@@ -298,7 +296,7 @@ impl Oracle {
             Call::Revoke
                 if (long(state.wanted_since) || self.outlasts_a_restore(&seat, &state))
                     && self.still_wanted(&seat, &state)
-                    && soon() == Sure::Yes =>
+                    && self.soon(&seat, now).all(|sure| sure == Sure::Yes) =>
             {
                 self.violated("P4", now, format!("{seat} is taken away while a reason lives"));
             }
@@ -318,6 +316,14 @@ impl Oracle {
             state.taken_early = Some(now);
         }
         self.in_flight.push(InFlight { number, seat, what, key, begun: now, over });
+    }
+
+    /// How sure it is that something should be there, each time that this may change before it is that late by every clock: a
+    /// worker whose clock is ahead begins, and ends, that much earlier.
+    pub(super) fn soon(&self, seat: &Seat, now: Timestamp) -> impl Iterator<Item = Sure> {
+        let last = plus(now, self.slowest_clock() + seconds(1));
+        let edges = std::iter::successors(Some(now), move |at| (*at < last).then(|| self.next_edge(*at).min(last)));
+        edges.skip(1).map(move |at| self.wanted_at(at).get(seat).map_or(Sure::No, |wanted| wanted.sure))
     }
 
     fn still_wanted(&self, seat: &Seat, state: &SeatState) -> bool {
