@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dutykey_engine::ports::ledger::{FindPeople as _, StoreError};
-use dutykey_engine::ports::rota::{Directory, ReadRota as _, RotationHead};
+use dutykey_engine::ports::rota::{ReadRota as _, RotationHead};
 use dutykey_engine::ports::rules::ReadRules as _;
 use dutykey_engine::snapshot::views;
 use dutykey_policy::forecast::{self, Forecast, Gap, Input, Shown};
 use dutykey_policy::id::{PersonId, RotationId, SourceId, UserId};
-use dutykey_policy::identity::{Doubt, first_match, verified_address};
+use dutykey_policy::identity::Doubt;
 use dutykey_policy::installation::Installation;
 use dutykey_policy::lease::Views;
 use dutykey_policy::profile::Profile;
@@ -155,7 +155,7 @@ async fn identified(
                     Some(read) => read,
                     None => directory.insert(store.directory(source).await?),
                 };
-                match address(installation, source, directory, &user) {
+                match directory.first_address(installation, source, &user) {
                     Ok(address) => would_be(store, source, &user, address).await?,
                     Err(doubt) => Err(doubt),
                 }
@@ -164,22 +164,6 @@ async fn identified(
         users.insert((source.clone(), user), who);
     }
     Ok(users)
-}
-
-/// The address by which a user would be matched.
-fn address(
-    installation: &Installation,
-    source: &SourceId,
-    directory: &Directory,
-    user: &UserId,
-) -> Result<String, Doubt> {
-    let domains = &installation.verified_domains;
-    let said = installation.links.iter().find(|link| link.sources.get(source).is_some_and(|id| id == user.as_str()));
-    if let Some(link) = said {
-        return verified_address(&link.person, domains).ok_or(Doubt::Unmatched);
-    }
-    let profile = directory.users.iter().find(|known| known.id == *user).ok_or(Doubt::Unmatched)?;
-    first_match(profile, directory.holders(), domains)
 }
 
 /// The person whom the address would match; doubt where they have another user on the source.

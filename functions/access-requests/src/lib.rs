@@ -124,14 +124,7 @@ impl From<Ports> for Api {
         let shared = Arc::new(store.clone());
         let blocks =
             Blocks { blocks: shared.clone(), queues: queues.clone(), clock: clock.clone(), chance: chance.clone() };
-        let brakes = Brakes {
-            numbers: shared.clone(),
-            rota: shared.clone(),
-            rolls: shared.clone(),
-            rules: shared.clone(),
-            people: shared.clone(),
-            clock: clock.clone(),
-        };
+        let brakes = Brakes::over(shared.clone(), clock.clone());
         let leases = Leases {
             rota: shared.clone(),
             ledger: shared.clone(),

@@ -12,7 +12,6 @@ use dutykey_policy::rota::Shift;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::enroll::first_address;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{FindPeople, Notice, StoreError};
 use crate::ports::roll::{RollChange, WriteRoll};
@@ -160,6 +159,22 @@ pub enum BrakeError {
 }
 
 impl Brakes {
+    /// All of it over one table.
+    #[must_use]
+    pub fn over<T>(table: Arc<T>, clock: Arc<dyn Clock>) -> Self
+    where
+        T: ReadSummary + WriteRota + WriteRoll + ReadRules + FindPeople + 'static,
+    {
+        Self {
+            numbers: table.clone(),
+            rota: table.clone(),
+            rolls: table.clone(),
+            rules: table.clone(),
+            people: table,
+            clock,
+        }
+    }
+
     /// All that the brake holds.
     ///
     /// # Errors
@@ -221,7 +236,7 @@ impl Brakes {
         {
             let directory = self.rota.directory(source).await?;
             for user in strangers {
-                if let Ok(address) = first_address(&settings, source, &directory, user) {
+                if let Ok(address) = directory.first_address(&settings, source, user) {
                     people.extend(self.people.find_person(&address).await?);
                 }
             }

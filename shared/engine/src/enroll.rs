@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use dutykey_policy::bug::Bug;
 use dutykey_policy::enrollment::{Cover, Enrollment, Origin, Period, replan};
 use dutykey_policy::evidence::Draft;
-use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
-use dutykey_policy::identity::{Doubt, first_match, verified_address};
-use dutykey_policy::installation::{Installation, Link, Topic};
+use dutykey_policy::id::{PersonId, ProfileId, RotationId, UserId};
+use dutykey_policy::identity::Doubt;
+use dutykey_policy::installation::Topic;
 use dutykey_policy::lock::{Lock, in_force};
 use dutykey_policy::look::Due;
 use dutykey_policy::profile::Profile;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::due::{announce, soonest};
 use crate::ids;
 use crate::ports::ledger::{Committed, Notice, PersonChange, StoreError};
-use crate::ports::rota::{Directory, UserLink};
+use crate::ports::rota::UserLink;
 use crate::ports::witness::Event;
 use crate::snapshot::Snapshot;
 use crate::sync::Syncer;
@@ -119,7 +119,7 @@ impl Syncer {
         user: &UserId,
         now: Timestamp,
     ) -> Result<Result<PersonId, Doubt>, StoreError> {
-        let address = match first_address(scope.installation, &scope.source.id, scope.directory, user) {
+        let address = match scope.directory.first_address(scope.installation, &scope.source.id, user) {
             Ok(address) => address,
             Err(doubt) => return Ok(Err(doubt)),
         };
@@ -131,7 +131,7 @@ impl Syncer {
             address,
             name: profile.and_then(|profile| profile.name.clone()),
             fresh,
-            said: said(scope.installation, &scope.source.id, user).is_some(),
+            said: scope.installation.link_of(&scope.source.id, user).is_some(),
             at: now,
         };
         self.rota.link_user(&link).await
@@ -220,29 +220,6 @@ impl Syncer {
         }
         Ok(())
     }
-}
-
-/// The address by which a user of a source is met for the first time: the one that the configuration says, else the one
-/// that the platform has, where it can be nobody else's.
-pub(crate) fn first_address(
-    installation: &Installation,
-    source: &SourceId,
-    directory: &Directory,
-    user: &UserId,
-) -> Result<String, Doubt> {
-    let domains = &installation.verified_domains;
-    let profile = directory.users.iter().find(|known| known.id == *user);
-    match (said(installation, source, user), profile) {
-        (Some(link), _) => verified_address(&link.person, domains).ok_or(Doubt::Unmatched),
-        (None, Some(profile)) => first_match(profile, directory.holders(), domains),
-        (None, None) => Err(Doubt::Unmatched),
-    }
-}
-
-/// Whose the user is by the configuration, where it says so.
-fn said<'a>(installation: &'a Installation, source: &SourceId, user: &UserId) -> Option<&'a Link> {
-    let of_source = |link: &&Link| link.sources.get(source).is_some_and(|id| id == user.as_str());
-    installation.links.iter().find(of_source)
 }
 
 fn unmatched_notice(rotation: &RotationId, user: &UserId, start: Timestamp, doubt: Doubt, now: Timestamp) -> Notice {

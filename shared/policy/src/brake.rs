@@ -92,7 +92,7 @@ pub struct Judgement {
 }
 
 /// Whether the source's other rotations take part in the judgement: they count only where who is on call now changes, or
-/// where something waits already. Whoever asks needs to read none of them else.
+/// where something waits already. Elsewhere the judgement is the same without them, and they need not be read.
 #[must_use]
 pub fn asks_others(scene: &Scene<'_>) -> bool {
     let Scene { now, known, view, .. } = *scene;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{AppId, ProfileId, SourceId};
+use crate::id::{AppId, ProfileId, SourceId, UserId};
 use crate::profile::{MAX_PROFILES, Profile};
 use crate::rota::hex;
 use crate::time::duration_text;
@@ -291,6 +291,12 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// What is said of a user of a source, where something is: whose they are, whatever address the platform has of them.
+    #[must_use]
+    pub fn link_of(&self, source: &SourceId, user: &UserId) -> Option<&Link> {
+        self.links.iter().find(|link| link.sources.get(source).is_some_and(|id| id == user.as_str()))
+    }
+
     /// Why a profile that was made over the API cannot stand beside this configuration, in a sentence: it has the ID of one
     /// of its own, or names what is not there and could neither be given nor end.
     #[must_use]

@@ -30,10 +30,11 @@ impl ReadSummary for Store {
         let Some(head) = self.config_head().await? else { return Ok(Default::default()) };
         let installation = self.installation_of(&head).await?.ok_or_else(|| missing(&keys::config()))?;
         let profiles = self.profile_versions(&head.profiles).await?;
-        let named: BTreeSet<RotationId> = profiles.iter().flat_map(Profile::rotations).cloned().collect();
         let mut followed = Vec::new();
         for source in installation.sources.into_iter().filter(|source| !source.retiring) {
-            followed.push(Followed { rotations: self.rotations(&source.id).await?, named: named.clone(), source });
+            let named = profiles.iter().flat_map(Profile::rotations).filter(|rotation| rotation.source == source.id);
+            let named: BTreeSet<RotationId> = named.cloned().collect();
+            followed.push(Followed { rotations: self.rotations(&source.id).await?, named, source });
         }
         let roll = match installation.directory {
             Some(directory) => self.roll(&directory).await?,

@@ -13,7 +13,7 @@ mod troubles;
 
 use jiff::Timestamp;
 
-use crate::plan::{Happening, Plan, Profile, Rotation, Second, Shift};
+use crate::plan::{Happening, Human, Plan, Profile, Rotation, Second, Shift};
 
 /// How large the companies are and how long they are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,15 @@ fn some(chance: &mut fastrand::Rng, plan: &Plan, count: usize) -> Vec<usize> {
     chance.shuffle(&mut people);
     people.truncate(count);
     people
+}
+
+/// Adds somebody of whom nobody can be in doubt, and answers their number.
+fn newcomer(plan: &mut Plan) -> usize {
+    let number = plan.people.len();
+    let address = format!("p{number:03}@example.com");
+    let accounts = vec![(format!("acc{number:03}"), address.clone())];
+    plan.people.push(Human { address, accounts, active: true });
+    number
 }
 
 /// Adds a rotation on a source of its own, and a profile of its people, who get on time what the first profile gives. Answers

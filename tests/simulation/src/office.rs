@@ -96,16 +96,7 @@ impl Office {
     }
 
     fn brakes(&self) -> Brakes {
-        let store = Arc::new(self.ledger.clone());
-        let clock = their_clock(&self.world().clock);
-        Brakes {
-            numbers: store.clone(),
-            rota: store.clone(),
-            rolls: store.clone(),
-            rules: store.clone(),
-            people: store,
-            clock,
-        }
+        Brakes::over(Arc::new(self.ledger.clone()), their_clock(&self.world().clock))
     }
 
     /// The digests of what the brake holds of rotations, the longest held first.

@@ -86,15 +86,7 @@ async fn r7_what_an_administrator_has_discarded_is_held_on_and_waits_for_nobody(
         .await;
     world.run_until(m(80)).await;
     assert_eq!(counted(&world).brakes, 1, "P7: {:?}", counted(&world));
-    let (store, clock) = (Arc::new(world.store.clone()), world.clock.clone());
-    let brakes = Brakes {
-        numbers: store.clone(),
-        rota: store.clone(),
-        rolls: store.clone(),
-        rules: store.clone(),
-        people: store,
-        clock,
-    };
+    let brakes = Brakes::over(Arc::new(world.store.clone()), world.clock.clone());
     let held = brakes.holding().await.unwrap().rotations;
     brakes.say(&held[0].1.digest, Word::Discard, &By::CommandLine).await.unwrap();
     world.run_until(m(90)).await;

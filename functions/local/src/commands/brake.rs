@@ -47,15 +47,7 @@ pub(crate) async fn run(command: &BrakeCommand) -> anyhow::Result<bool> {
 }
 
 fn brakes(store: Store, clock: Arc<dyn Clock>) -> Brakes {
-    let store = Arc::new(store);
-    Brakes {
-        numbers: store.clone(),
-        rota: store.clone(),
-        rolls: store.clone(),
-        rules: store.clone(),
-        people: store,
-        clock,
-    }
+    Brakes::over(Arc::new(store), clock)
 }
 
 /// Says it of whatever the digest names: people whom the directory shows inactive, or a change of rotations.

@@ -131,14 +131,14 @@ fn address(
     everybody: &[PlatformUser],
 ) -> Result<String, Doubt> {
     let domains = &installation.verified_domains;
-    let of_source = || installation.links.iter().filter_map(|link| Some((link, link.sources.get(source)?)));
-    if let Some((link, _)) = of_source().find(|(_, id)| *id == user.as_str()) {
+    if let Some(link) = installation.link_of(source, user) {
         return verified_address(&link.person, domains).ok_or(Doubt::Unmatched);
     }
     let known = everybody.iter().find(|known| known.id == *user).ok_or(Doubt::Unmatched)?;
     let address = first_match(known, everybody, domains)?;
     // Whoever has the address by a link is another user: a person has one user on a source.
-    let taken = of_source().any(|(link, _)| verified_address(&link.person, domains).as_deref() == Some(&address));
+    let mut linked = installation.links.iter().filter(|link| link.sources.contains_key(source));
+    let taken = linked.any(|link| verified_address(&link.person, domains).as_deref() == Some(&address));
     if taken { Err(Doubt::Ambiguous) } else { Ok(address) }
 }
 

@@ -7,7 +7,8 @@ use dutykey_policy::brake::Word;
 use dutykey_policy::bug::Bug;
 use dutykey_policy::evidence::{ChainHead, Draft, Sealed};
 use dutykey_policy::id::{PersonId, ProfileId, RotationId, SourceId, UserId};
-use dutykey_policy::identity::{Departed, Doubt};
+use dutykey_policy::identity::{Departed, Doubt, first_match, verified_address};
+use dutykey_policy::installation::Installation;
 use dutykey_policy::look::Due;
 use dutykey_policy::rota::{Difference, KnownShift, PlatformUser, Team};
 use dutykey_policy::time::Span;
@@ -231,6 +232,25 @@ impl Directory {
     /// Whoever has an address on the platform: those who are listed, and those who have lately departed.
     pub fn holders(&self) -> impl Iterator<Item = &PlatformUser> {
         self.users.iter().chain(self.departed.iter().map(|departed| &departed.user))
+    }
+
+    /// The address by which a user of the source is met for the first time: the one that the configuration says, else the one
+    /// that the platform has, where it can be nobody else's.
+    ///
+    /// # Errors
+    /// Why they cannot be met.
+    pub fn first_address(
+        &self,
+        installation: &Installation,
+        source: &SourceId,
+        user: &UserId,
+    ) -> Result<String, Doubt> {
+        let domains = &installation.verified_domains;
+        if let Some(link) = installation.link_of(source, user) {
+            return verified_address(&link.person, domains).ok_or(Doubt::Unmatched);
+        }
+        let profile = self.users.iter().find(|known| known.id == *user).ok_or(Doubt::Unmatched)?;
+        first_match(profile, self.holders(), domains)
     }
 }
 

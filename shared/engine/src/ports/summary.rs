@@ -20,7 +20,7 @@ pub struct Followed {
     pub source: Source,
     /// Its rotations.
     pub rotations: Vec<RotationHead>,
-    /// Those that a profile names, of any source.
+    /// Those that a profile names.
     pub named: BTreeSet<RotationId>,
 }
 

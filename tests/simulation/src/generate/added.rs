@@ -4,8 +4,8 @@
 use std::num::NonZeroU8;
 
 use super::restores::SLOW;
-use super::{one_in, troubles};
-use crate::plan::{App, Gives, Group, Happening, Human, Offer, Plan, Profile, Rotation, Second, Shift, System, What};
+use super::{newcomer, one_in, troubles};
+use crate::plan::{App, Gives, Group, Happening, Offer, Plan, Profile, Rotation, Second, Shift, System, What};
 
 /// What makes these chances others than the rest of a seed has.
 const OUTAGES: u64 = 0x0dea_da99;
@@ -53,10 +53,7 @@ fn crowded(chance: &mut fastrand::Rng, plan: &mut Plan) {
     if !one_in(chance, 200) {
         return;
     }
-    let (person, app, rotation) = (plan.people.len(), plan.apps.len(), plan.rotations.len());
-    let address = format!("p{person:03}@example.com");
-    let accounts = vec![(format!("acc{person:03}"), address.clone())];
-    plan.people.push(Human { address, accounts, active: true });
+    let (person, app, rotation) = (newcomer(plan), plan.apps.len(), plan.rotations.len());
     let group = |group: usize| Group { id: format!("g{group}"), members: [].into(), inherited: [].into() };
     let groups: Vec<Group> = (0..chance.usize(45..=50)).map(group).collect();
     let gives = (0..groups.len()).map(|group| Gives { app, what: What::Group(group) }).collect();

@@ -1,8 +1,8 @@
 //! What is rare: somebody who has departed is erased, an administrator is alone with a link, a newer release is rolled back, a
 //! platform says the same twice. Drawn last, each from a chance of its own, so that everything else of a seed stays as it is.
 
-use super::{is_restored, joins, one_in, some};
-use crate::plan::{Happening, Human, Plan, Second, Shift};
+use super::{is_restored, joins, newcomer, one_in, some};
+use crate::plan::{Happening, Plan, Second, Shift};
 
 /// What makes these chances others than the rest of a seed has.
 const ERASED: u64 = 0x0e7a_5ed0;
@@ -58,10 +58,7 @@ fn said_twice(chance: &mut fastrand::Rng, plan: &mut Plan) {
 
 /// Somebody is on call once and departs. Administrators try to erase them all the while (R19).
 fn erasure(chance: &mut fastrand::Rng, plan: &mut Plan) {
-    let person = plan.people.len();
-    let address = format!("p{person:03}@example.com");
-    let accounts = vec![(format!("acc{person:03}"), address.clone())];
-    plan.people.push(Human { address, accounts, active: true });
+    let person = newcomer(plan);
     let from = chance.u32(900..=3_600);
     let to = from + chance.u32(1_800..=7_200);
     let shift = Shift { user: Some(person), from, to: Some(to), announced: 0, withdrawn: None };
