@@ -143,6 +143,9 @@ fn simulated(simulate: &Simulate) -> Result<bool> {
     each(jobs, seeds, |number| {
         let plan = generate::plan(from + number, size);
         let outcome = run(&plan, options).with_context(|| format!("seed {}", plan.seed))?;
+        if let Some(broken) = outcome.violations.first() {
+            bar.suspend(|| eprintln!("seed {}: {} {}", plan.seed, broken.promise, broken.what));
+        }
         let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
         report.add(&plan, outcome);
         bar.inc(1);

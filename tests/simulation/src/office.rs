@@ -246,11 +246,13 @@ impl Office {
         let Some(person) = self.person(number).await else { return };
         let caller = Caller { person, groups: [RESCUERS.to_owned()].into() };
         let order = Order { wanted: long(lasts), justification: Some("it burns".to_owned()), incident: None };
+        let asked = self.world().now();
         let Ok(taken) = self.emergencies().take(&caller, &id, order).await else { return };
         let from = self.world().now();
         self.world().struck("a profile is taken in an emergency");
         let bound = Bound { person: number, profile, rotation: None, until: later(from, long(lasts)) };
-        let given = self.world().oracle().gives_to(bound, from);
+        // It began at some time between.
+        let given = self.world().oracle().gives_to(bound, from, later(asked, long(lasts)));
         if let Some(back) = back {
             self.wait(from, back).await;
             if self.is_open().await && self.emergencies().give_back(&caller, &taken).await.is_ok() {
@@ -269,28 +271,30 @@ impl Office {
         let Some(person) = self.person(number).await else { return };
         let caller = Caller { person, groups: [].into() };
         let order = |lasts| Order { wanted: long(lasts), justification: None, incident: None };
+        let before = self.world().now();
         let asked = self.requests().ask(&caller, &id, Some(&on_call), order(lasts), None).await;
         let Ok(request) = asked else { return };
         self.world().struck("a request is asked");
         let begun = self.world().now();
         let given = match self.access(&request).await {
-            Some(_) => Some(begun),
+            Some(_) => Some((before, begun)),
             None => {
                 let Some((after, approves)) = decided else { return };
                 self.wait(begun, after).await;
                 self.decide(number, &request, approves).await
             }
         };
-        let Some(from) = given else { return };
+        let Some((before, from)) = given else { return };
         self.world().struck("a request is approved");
         let bound = Bound { person: number, profile, rotation: Some(rotation), until: later(from, long(lasts)) };
-        let given = self.world().oracle().gives_to(bound, from);
+        let given = self.world().oracle().gives_to(bound, from, later(before, long(lasts)));
         if let Some((after, lasts)) = more {
             self.wait(from, after).await;
+            let before = self.world().now();
             if self.is_open().await && self.requests().longer(&caller, &request, order(lasts)).await.is_ok() {
                 let asked = self.world().now();
                 let at = match self.waits(&request).await {
-                    false => Some(asked),
+                    false => Some((before, asked)),
                     true => match decided {
                         Some((after, approves)) => {
                             self.wait(asked, after).await;
@@ -299,9 +303,10 @@ impl Office {
                         None => None,
                     },
                 };
-                if let Some(at) = at {
+                if let Some((before, at)) = at {
                     self.world().struck("a request is given more time");
-                    self.world().oracle().given_longer(given, later(at, long(lasts)), at);
+                    let (most, least) = (later(at, long(lasts)), later(before, long(lasts)));
+                    self.world().oracle().given_longer(given, most, least, at);
                 }
             }
         }
@@ -314,14 +319,15 @@ impl Office {
         }
     }
 
-    /// Somebody else decides; when, where that lets the request go on.
-    async fn decide(&self, asker: usize, request: &RequestId, approves: bool) -> Option<Timestamp> {
+    /// Somebody else decides; between what instants, where that lets the request go on.
+    async fn decide(&self, asker: usize, request: &RequestId, approves: bool) -> Option<(Timestamp, Timestamp)> {
         let approver = self.another(asker).await?;
         let caller = Caller { person: approver, groups: [APPROVERS.to_owned()].into() };
         let verdict = if approves { Verdict::Approve } else { Verdict::Deny };
+        let before = self.world().now();
         self.requests().decide(&caller, request, verdict, None).await.ok()?;
         let now = self.world().now();
-        approves.then_some(now)
+        approves.then_some((before, now))
     }
 
     async fn access(&self, request: &RequestId) -> Option<Timestamp> {

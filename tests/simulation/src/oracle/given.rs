@@ -22,7 +22,7 @@ pub(crate) struct Bound {
     pub(crate) profile: usize,
     /// By being on call in what; `None` in an emergency.
     pub(crate) rotation: Option<usize>,
-    /// Until when it was wanted.
+    /// Until when it was wanted, at most.
     pub(crate) until: Timestamp,
 }
 
@@ -52,22 +52,22 @@ impl Oracle {
         self.renamed.is_empty() && self.accounts.get(person).is_some_and(Option::is_some)
     }
 
-    /// Something is given; answers its number.
-    pub(crate) fn gives_to(&mut self, bound: Bound, from: Timestamp) -> usize {
+    /// Something is given, until `least` for sure; answers its number.
+    pub(crate) fn gives_to(&mut self, bound: Bound, from: Timestamp, least: Timestamp) -> usize {
         let gives = self.profile_at(bound.profile, from).map(|profile| profile.gives.clone()).unwrap_or_default();
         let latest = plus(from, seconds(LONGEST.into()));
         let bound = Bound { until: bound.until.min(latest), ..bound };
-        let sure_until = self.duty_until(&bound, from, bound.until);
+        let sure_until = self.duty_until(&bound, from, bound.until.min(least));
         self.given.push(Given { bound, from, gives, over: None, back: false, doubt: false, longer: None, sure_until });
         self.dirty = true;
         self.given.len() - 1
     }
 
-    /// It lasts longer now, where it still lasts.
-    pub(crate) fn given_longer(&mut self, number: usize, until: Timestamp, now: Timestamp) {
+    /// It lasts longer now, where it still lasts: until `until` at most, and until `least` for sure.
+    pub(crate) fn given_longer(&mut self, number: usize, until: Timestamp, least: Timestamp, now: Timestamp) {
         let longer = self.given.get(number).filter(|given| given.over.is_none()).map(|given| {
             let until = until.min(plus(given.from, seconds(LONGEST.into())));
-            (until, self.duty_until(&given.bound, now, until))
+            (until, self.duty_until(&given.bound, now, until.min(least)))
         });
         if let Some((given, (until, sure_until))) = self.given.get_mut(number).zip(longer) {
             // What was over by then was not prolonged; what was about to be may have been.
